@@ -1,0 +1,61 @@
+"""Baselines, official scores and submissions for the RxRx3-core compound-gene activity benchmark.
+
+For a notebook: `load_task`, `read_predictions`, `score`, `build_map`, `predict`. Each is imported when first
+used, so `import polaris_rxrx` costs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from polaris_rxrx.baselines import load_card, predict
+    from polaris_rxrx.dataset.wells import read_wells
+    from polaris_rxrx.maps.build import build_map
+    from polaris_rxrx.maps.store import load_map, save_map
+    from polaris_rxrx.predictions import read_predictions, write_predictions
+    from polaris_rxrx.scoring import score
+    from polaris_rxrx.task import load_task
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "__version__",
+    "build_map",
+    "load_card",
+    "load_map",
+    "load_task",
+    "predict",
+    "read_predictions",
+    "read_wells",
+    "save_map",
+    "score",
+    "write_predictions",
+]
+
+_HOME = {
+    "build_map": "maps.build",
+    "load_card": "baselines",
+    "load_map": "maps.store",
+    "load_task": "task",
+    "predict": "baselines",
+    "read_predictions": "predictions",
+    "read_wells": "dataset.wells",
+    "save_map": "maps.store",
+    "score": "scoring",
+    "write_predictions": "predictions",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

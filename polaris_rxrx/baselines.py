@@ -1,0 +1,261 @@
+"""Baselines: a card (a TOML file) says how a model's embeddings become predictions.
+
+Conventions
+    The score of a pair is the similarity of the compound, at a concentration, with the gene; the dose rule
+    makes one score of the concentrations a compound was tested at (`max`, `mean`, or one of them in uM).
+    Zero-shot: no label is looked at.
+
+Cards
+    The package's own cards stand in `baselines/`, one file a model; a path to another card works the same.
+    See `Card` for the fields.
+
+Source
+    arXiv 2503.20158, section on compound-gene activity; |cosine|, the maximum over the eight nominal
+    concentrations.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+
+from polaris_rxrx.dataset.wells import Progress, Wells, read_wells
+from polaris_rxrx.errors import DataError, UsageError, some
+from polaris_rxrx.maps.align import Aligner
+from polaris_rxrx.maps.build import Map, build_map
+from polaris_rxrx.maps.similarity import Similarity, similarity
+from polaris_rxrx.task import Task
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+NOMINAL = (0.0025, 0.01, 0.025, 0.1, 0.25, 1.0, 2.5, 10.0)
+Floats = NDArray[np.float64]
+Concentration = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
+Dose = Literal["max", "mean"] | Concentration
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Source(_Strict):
+    """Where the embeddings come from: a file in the data folder, and the repository it is fetched from."""
+
+    file: str | None = None
+    repository: str | None = None
+    width: PositiveInt | None = None
+
+
+class Recipe(_Strict):
+    """From wells to scores."""
+
+    align: Aligner = "pca-cs"
+    aggregate: Literal["mean"] = "mean"
+    similarity: Similarity = "abs-cosine"
+    dose: Dose = "max"
+    concentrations: tuple[Concentration, ...] = Field(NOMINAL, min_length=1)
+
+
+class Published(_Strict):
+    """A published score, for reading beside ours; never ranked across protocols."""
+
+    protocol: str
+    metric: str
+    value: float
+    sd: float | None = None
+    source: str
+    grade: Literal["reproduced", "author-reported", "transcribed"] = "author-reported"
+
+
+class Card(_Strict):
+    """A baseline card.
+
+    `kind` is `embedding` (finite numbers, as they are), `profile` (features that are cleaned first, see
+    `polaris_rxrx.maps.clean`) or `random` (uniform scores; no data).
+    """
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    title: str
+    kind: Literal["embedding", "profile", "random"] = "embedding"
+    source: Source = Source()
+    recipe: Recipe = Recipe()
+    citation: str = ""
+    licence: str = ""
+    published: tuple[Published, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """Scores (n,) in official order, NaN for pairs without an embedding, and how they were made."""
+
+    values: Floats
+    protocol: dict[str, Any]
+
+    @property
+    def absent(self) -> NDArray[np.int64]:
+        return np.flatnonzero(np.isnan(self.values))
+
+
+def cards_folder() -> Path:
+    """Where the package's own cards are: in the wheel, or in the checkout it is run from."""
+    packaged = Path(__file__).parent / "_baselines"
+    return packaged if packaged.is_dir() else Path(__file__).parent.parent / "baselines"
+
+
+def card_names() -> list[str]:
+    return sorted(path.stem for path in cards_folder().glob("*.toml"))
+
+
+def load_card(name: str | Path) -> Card:
+    """Read a card by its name, or by the path of a TOML file.
+
+    Raises:
+        UsageError: No such card.
+        DataError: The file is not a card; the field, its value and what was expected are named.
+    """
+    if isinstance(name, str) and name in card_names():
+        path = cards_folder() / f"{name}.toml"
+    else:
+        path = Path(name)
+        if path.suffix != ".toml":
+            raise UsageError(
+                f"no baseline {str(name)!r}; there are {', '.join(card_names())}, "
+                "or give the path of a .toml card"
+            )
+    if not path.is_file():
+        raise UsageError(f"{path}: no such card")
+    try:
+        return Card.model_validate(tomllib.loads(path.read_text("utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: not TOML ({error})") from None
+    except ValidationError as error:
+        raise DataError(f"{path}: {_told(error)}") from None
+
+
+def _told(error: ValidationError) -> str:
+    """The first thing wrong with a card: the field, its value, what was expected."""
+    first = error.errors()[0]
+    field = ".".join(str(p) for p in first["loc"])
+    if first["type"] == "missing":
+        return f"{field} is missing"
+    if first["type"] == "extra_forbidden":
+        return f"{field} is not a field of a card"
+    if field.startswith("recipe.dose"):  # pydantic tells only why it is not one of the words
+        return f"recipe.dose is {first['input']!r}: expected 'max', 'mean' or a concentration in uM"
+    return f"{field} is {first['input']!r}: {first['msg']}"
+
+
+def read_model(
+    card: Card,
+    metadata: Path | str,
+    embeddings: Path | str,
+    *,
+    allow_missing: bool = False,
+    progress: Progress | None = None,
+) -> tuple[Wells, str | None, dict[str, Any]]:
+    """Read a card's wells; a profile is cleaned. Also what cleaning did, in words and as a dict."""
+    profile = card.kind == "profile"
+    wells = read_wells(
+        metadata,
+        embeddings,
+        width=card.source.width,
+        allow_nan=profile,
+        allow_missing=allow_missing or profile,
+        progress=progress,
+    )
+    if not profile:
+        return wells, None, {}
+    from polaris_rxrx.maps.clean import clean
+
+    cleaned, report = clean(wells)
+    return cleaned, str(report), {"cleaning": report.to_dict()}
+
+
+def map_of(wells: Wells, card: Card, *, progress: Progress | None = None) -> Map:
+    """The map a card asks for."""
+    return build_map(wells, card.recipe.align, progress=progress)
+
+
+def predict_random(task: Task, seed: int = 0) -> Prediction:
+    """Uniform scores: what knowing nothing gives."""
+    values = np.random.default_rng(seed).random(len(task))
+    return Prediction(values, {"card": "random", "seed": seed})
+
+
+def predict(task: Task, map_: Map, recipe: Recipe | None = None) -> Prediction:
+    """Score every test pair from a map.
+
+    A pair is absent (NaN) if its gene or its compound, at the concentrations asked for, has no row or only a
+    row of zeros.
+    """
+    recipe = recipe or Recipe()
+    genes = {map_.perturbations.name[i]: i for i in map_.rows("CRISPR").tolist()}
+    wanted = _concentrations(recipe)
+    doses: dict[str, list[int]] = {}
+    for i in map_.rows("COMPOUND").tolist():
+        if np.isclose(map_.perturbations.concentration[i], wanted, rtol=1e-6, atol=0).any():
+            doses.setdefault(map_.perturbations.name[i], []).append(i)
+
+    gene_names = [g for g in sorted(set(task.gene_symbol)) if g in genes]
+    compounds = [c for c in sorted(set(task.treatment)) if c in doses]
+    values = np.full(len(task), np.nan)
+    if gene_names and compounds:
+        rows = [i for c in compounds for i in doses[c]]
+        starts = np.cumsum([0] + [len(doses[c]) for c in compounds[:-1]])
+        table = similarity(recipe.similarity, map_.x[rows], map_.x[[genes[g] for g in gene_names]])
+        by_compound = _over_doses(table, starts, recipe.dose)
+        gene_at = {g: i for i, g in enumerate(gene_names)}
+        compound_at = {c: i for i, c in enumerate(compounds)}
+        for i, (c, g) in enumerate(zip(task.treatment, task.gene_symbol, strict=True)):
+            if c in compound_at and g in gene_at:
+                values[i] = by_compound[compound_at[c], gene_at[g]]
+    protocol = {**map_.protocol, **recipe.model_dump(mode="json"), "align": map_.protocol.get("align")}
+    return Prediction(values, protocol)
+
+
+def _concentrations(recipe: Recipe) -> Floats:
+    if isinstance(recipe.dose, float):
+        return np.array([recipe.dose])
+    return np.array(recipe.concentrations, dtype=np.float64)
+
+
+def _over_doses(table: Floats, starts: NDArray[np.int64], dose: Dose) -> Floats:
+    """Rows of one compound, which stand together, made one: (n_rows, n_genes) to (n_compounds, n_genes)."""
+    known = ~np.isnan(table)
+    if dose == "mean":
+        n = np.add.reduceat(known, starts, axis=0, dtype=np.int64)
+        total = np.add.reduceat(np.where(known, table, 0.0), starts, axis=0)
+        mean: Floats = np.divide(total, n, out=np.full(total.shape, np.nan), where=n > 0)
+        return mean
+    largest: Floats = np.fmax.reduceat(table, starts, axis=0)
+    return largest
+
+
+def refuse_absent(prediction: Prediction, task: Task) -> None:
+    """Raise `DataError` naming the genes and compounds of pairs without an embedding."""
+    absent = prediction.absent
+    if not absent.size:
+        return
+    there = np.ones(len(task), dtype=bool)
+    there[absent] = False
+    parts = []
+    for what, column in (("compounds", task.treatment), ("genes", task.gene_symbol)):
+        seen = {column[i] for i in np.flatnonzero(there)}
+        lost = sorted({column[i] for i in absent} - seen)
+        if lost:
+            parts.append(f"{what} {some(lost)}")
+    pairs = [f"{task.treatment[i]} / {task.gene_symbol[i]}" for i in absent[:3].tolist()]
+    raise DataError(
+        f"{absent.size:,} of {len(task):,} test pairs have no embedding"
+        f" ({'; '.join(parts) or some(pairs, 3)}), for example {some(pairs, 3)}. "
+        "--missing fill=0 scores them 0"
+    )

@@ -1,0 +1,159 @@
+"""`polaris-rxrx baseline NAME`."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from polaris_rxrx.cli.options import FILE, Bar, data_option, default_task, fill_option, note, task_option
+
+if TYPE_CHECKING:
+    from polaris_rxrx.baselines import Card, Prediction
+    from polaris_rxrx.task import Task
+
+
+class _CardName(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.4 on
+    """A card's name, completed from the cards there are."""
+
+    name = "card"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        from click.shell_completion import CompletionItem
+
+        from polaris_rxrx.baselines import card_names
+
+        names = [CompletionItem(n) for n in card_names() if n.startswith(incomplete)]
+        return [*names, CompletionItem(incomplete, type="file")]
+
+
+@click.command(no_args_is_help=True)
+@click.argument("name", type=_CardName())
+@task_option
+@data_option
+@click.option("--metadata", type=FILE, help="The well metadata.  [default: the one in --data]")
+@click.option("--embeddings", type=FILE, help="The model's table.  [default: the card's file in --data]")
+@click.option("--out", type=FILE, metavar="FILE", help="Where to write.  [default: NAME.csv]")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="For `random`.")
+@click.option(
+    "--align",
+    type=click.Choice(["pca-cs", "tvn", "center-scale", "none"]),
+    help="Another aligner than the card's.",
+)
+@click.option("--dose", metavar="max|mean|UM", help="Another dose rule than the card's.")
+@click.option("--save-map", type=FILE, metavar="FILE", help="Keep the map, as .parquet or .h5ad.")
+@click.option(
+    "--allow-missing-wells", is_flag=True, help="Build the map without wells that have no embedding."
+)
+@fill_option
+def command(
+    name: str,
+    task: Path,
+    data: Path,
+    metadata: Path | None,
+    embeddings: Path | None,
+    out: Path | None,
+    seed: int,
+    align: str | None,
+    dose: str | None,
+    save_map: Path | None,
+    allow_missing_wells: bool,
+    fill: float | None,
+) -> None:
+    """Predict with a baseline: random, openphenom, phenom-1, phenom-2, cellprofiler.
+
+    NAME may also be the path of your own model's card (a .toml file; see baselines/ for examples).
+    """
+    from polaris_rxrx.baselines import load_card, refuse_absent
+    from polaris_rxrx.predictions import write_predictions
+    from polaris_rxrx.task import load_task
+
+    card = _with_options(load_card(name), align, dose)
+    out = out or Path(f"{card.name}.csv")
+    if save_map is not None and save_map.suffix not in (".parquet", ".h5ad"):
+        raise click.UsageError(f"--save-map {save_map}: a map is saved as .parquet or .h5ad")
+    if card.kind == "random" and (save_map or embeddings or metadata):
+        raise click.UsageError(
+            f"{card.name} looks at no wells: --save-map, --embeddings, --metadata mean nothing"
+        )
+    loaded = load_task(task)
+    if card.kind == "random":
+        from polaris_rxrx.baselines import predict_random
+
+        prediction = predict_random(loaded, seed)
+    else:
+        prediction = _predict(card, loaded, data, metadata, embeddings, save_map, allow_missing_wells)
+    if fill is None:
+        refuse_absent(prediction, loaded)
+    elif prediction.absent.size:
+        note(f"{prediction.absent.size:,} pairs without an embedding were scored {fill:g}")
+        prediction.values[prediction.absent] = fill
+    write_predictions(out, loaded, prediction.values)
+    click.echo(f"{out}: {len(loaded):,} predictions of {card.title}")
+    there = "" if task == default_task() else f" --task {shlex.quote(str(task))}"
+    note(f"Next: polaris-rxrx score {shlex.quote(str(out))}{there}")
+
+
+def _with_options(card: Card, align: str | None, dose: str | None) -> Card:
+    changes: dict[str, Any] = {}
+    if align:
+        changes["align"] = align
+    if dose in ("max", "mean"):
+        changes["dose"] = dose
+    elif dose is not None:
+        try:
+            changes["dose"] = float(dose)
+            if not 0 < changes["dose"] < float("inf"):
+                raise ValueError
+        except ValueError:
+            raise click.UsageError(f"--dose {dose}: expected max, mean or a concentration in uM") from None
+    return card.model_copy(update={"recipe": card.recipe.model_copy(update=changes)}) if changes else card
+
+
+def _predict(
+    card: Card,
+    task: Task,
+    data: Path,
+    metadata: Path | None,
+    embeddings: Path | None,
+    save_map: Path | None,
+    allow_missing: bool,
+) -> Prediction:
+    from polaris_rxrx import baselines
+    from polaris_rxrx.dataset.registry import locate
+    from polaris_rxrx.maps.store import save_map as write_map
+
+    embeddings = embeddings or _embeddings(card, data)
+    metadata = metadata or locate("metadata", data)
+    with Bar(card.title) as bar:
+        wells, cleaning, report = baselines.read_model(
+            card, metadata, embeddings, allow_missing=allow_missing, progress=bar.step
+        )
+        map_ = baselines.map_of(wells, card, progress=bar.step)
+    if cleaning:
+        note(f"Cleaned: {cleaning}")
+    elif wells.missing:
+        note(f"{wells.missing:,} wells of the metadata have no embedding and were left out")
+    map_.protocol.update(report, card=card.name, sources=wells.sources, n_wells_missing=wells.missing)
+    if save_map is not None:
+        write_map(map_, save_map)
+        note(f"Wrote {save_map}: {len(map_):,} perturbations x {map_.x.shape[1]:,}")
+    return baselines.predict(task, map_, card.recipe)
+
+
+def _embeddings(card: Card, data: Path) -> Path:
+    """A card's table in the data folder."""
+    from polaris_rxrx.dataset.registry import KNOWN, locate
+    from polaris_rxrx.errors import MissingError
+
+    if card.name in KNOWN:
+        return locate(card.name, data)
+    if card.source.file and (data / card.source.file).is_file():
+        return data / card.source.file
+    named = f" ({card.source.file})" if card.source.file else ""
+    raise MissingError(
+        f"{card.title} has no table{named} in {data}, and none is published with RxRx3-core; "
+        "give it with --embeddings"
+    )

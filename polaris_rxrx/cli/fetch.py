@@ -1,0 +1,124 @@
+"""`polaris-rxrx fetch`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from polaris_rxrx.cli.options import data_option, note, on_terminal
+from polaris_rxrx.dataset.registry import DEFAULT, KNOWN, status
+from polaris_rxrx.errors import UsageError
+
+if TYPE_CHECKING:
+    from polaris_rxrx.dataset.download import Ask, Licence
+    from polaris_rxrx.dataset.transfer import Progress
+
+_COLUMNS = ("what", "file", "where", "size", "source", "licence")
+
+
+@click.command(
+    epilog=f"WHAT is any of {', '.join(KNOWN)}; by default {', '.join(DEFAULT)}. "
+    "HF_ENDPOINT and POLARIS_RXRX_GITHUB_RAW name mirrors."
+)
+@click.argument("what", nargs=-1, metavar="[WHAT]...", type=click.Choice(list(KNOWN)))
+@data_option
+@click.option("--accept-licence", is_flag=True, help="Accept RxRx3-core's licence without being asked.")
+@click.option("--force", is_flag=True, help="Fetch again what is already there.")
+@click.option("--list", "show", is_flag=True, help="Say what is where; nothing is fetched.")
+@click.option("--json", "as_json", is_flag=True, help="Print the list, of what was asked for, as JSON.")
+def command(
+    what: tuple[str, ...], data: Path, accept_licence: bool, force: bool, show: bool, as_json: bool
+) -> None:
+    """Download RxRx3-core's tables and embeddings.
+
+    A file that is already there is not fetched again, an interrupted one is continued, and each is checked
+    before it takes its place. RxRx3-core's licence is shown and has to be accepted first.
+    """
+    if show and (force or accept_licence):
+        raise UsageError("--list fetches nothing, so --force and --accept-licence have no meaning with it")
+    if not show:
+        places = _fetch(what or DEFAULT, data, accept_licence, force)
+        if not as_json:
+            for place in places:
+                click.echo(str(place))
+    chosen = what or (tuple(KNOWN) if show else DEFAULT)
+    if show or as_json:
+        rows = [row for row in status(data) if row["what"] in chosen]
+        click.echo(json.dumps(rows, indent=2) if as_json else _table(rows))
+
+
+def _fetch(what: Sequence[str], data: Path, accept_licence: bool, force: bool) -> list[Path]:
+    from polaris_rxrx.dataset.download import fetch
+
+    with _bars() as progress:
+        return fetch(what, data, ask=_ask(accept_licence), force=force, say=note, progress=progress)
+
+
+def _ask(accept_licence: bool) -> Ask | None:
+    if accept_licence:
+        return _accepted
+    return _show_and_ask if sys.stdin.isatty() and sys.stderr.isatty() else None
+
+
+def _accepted(licence: Licence) -> bool:
+    note(f"Accepted by --accept-licence: RxRx3-core's licence, {licence.page}")
+    return True
+
+
+def _show_and_ask(licence: Licence) -> bool:
+    if sys.stdout.isatty():
+        click.echo_via_pager(licence.text)
+    else:
+        note(licence.text)
+    return click.confirm(f"Do you accept RxRx3-core's licence ({licence.page})?", default=False, err=True)
+
+
+@contextmanager
+def _bars() -> Iterator[Progress]:
+    """A bar a file where someone is looking. Started with the first byte: before, there may be a question."""
+    if not on_terminal():
+        yield lambda name, done, total: None
+        return
+    from rich import progress as rich
+    from rich.console import Console
+
+    columns = (
+        "{task.description}",
+        rich.BarColumn(),
+        rich.DownloadColumn(),
+        rich.TransferSpeedColumn(),
+        rich.TimeRemainingColumn(),
+    )
+    bars = rich.Progress(*columns, console=Console(stderr=True))
+    tasks: dict[str, rich.TaskID] = {}
+    with ExitStack() as stack:
+
+        def show(name: str, done: int, total: int | None) -> None:
+            if not tasks:
+                stack.enter_context(bars)
+            if name not in tasks:
+                tasks[name] = bars.add_task(name, total=total)
+            bars.update(tasks[name], completed=done)
+
+        yield show
+
+
+def _table(rows: Sequence[dict[str, Any]]) -> str:
+    from polaris_rxrx.dataset.download import human
+
+    def cells(row: dict[str, Any]) -> tuple[str, ...]:
+        where = row["path"] or "not fetched"
+        where += f" ({row['problem']}; fetch it again with --force)" if row["problem"] else ""
+        size = human(row["bytes"] or 0) if row["path"] else human(row["about_bytes"])
+        size = size if row["path"] or row["expected_bytes"] else f"about {size}"
+        return row["what"], row["file"] or "(found when fetched)", where, size, row["source"], row["licence"]
+
+    table = [_COLUMNS, *map(cells, rows)]
+    widths = [max(len(line[i]) for line in table) for i in range(len(_COLUMNS))]
+    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in table)

@@ -1,0 +1,117 @@
+"""What several commands share: where the task and the data are, and how progress is shown."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+FILE = click.Path(path_type=Path)  # existence is checked where the file is read, with our own words
+
+
+def default_task() -> Path:
+    """`$POLARIS_RXRX_TASK`, else `task/` in the working directory."""
+    return Path(os.environ.get("POLARIS_RXRX_TASK") or "task")
+
+
+def default_data() -> Path:
+    """`$POLARIS_RXRX_DATA`, else this user's data folder."""
+    if given := os.environ.get("POLARIS_RXRX_DATA"):
+        return Path(given)
+    from platformdirs import user_data_path
+
+    return user_data_path("polaris-rxrx", appauthor=False)
+
+
+def task_option(function: F) -> F:
+    return click.option(
+        "--task",
+        type=FILE,
+        default=default_task,
+        show_default="$POLARIS_RXRX_TASK, else task/",
+        help="The prepared folder.",
+    )(function)
+
+
+def data_option(function: F) -> F:
+    return click.option(
+        "--data",
+        type=FILE,
+        default=default_data,
+        show_default="$POLARIS_RXRX_DATA, else the user's data folder",
+        help="The folder with RxRx3-core's files.",
+    )(function)
+
+
+def note(text: str) -> None:
+    """Tell the user something that is not the result (stderr)."""
+    click.echo(text, err=True)
+
+
+def on_terminal() -> bool:
+    """Whether progress should be shown: only where someone is looking."""
+    return sys.stderr.isatty()
+
+
+class _Fill(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.4 on
+    """`fill=0`: spelled out, so that nobody fills by accident."""
+
+    name = "fill=NUMBER"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        word, _, number = str(value).partition("=")
+        try:
+            filled = float(number)
+        except ValueError:
+            filled = float("nan")
+        if word != "fill" or not math.isfinite(filled):
+            self.fail(f"{value!r}: expected fill= and a finite number, as in fill=0", param, ctx)
+        return filled
+
+
+def fill_option(function: F) -> F:
+    return click.option(
+        "--missing", "fill", type=_Fill(), help="Give absent pairs this score instead of stopping."
+    )(function)
+
+
+class Bar:
+    """A progress bar on stderr, drawn only on a terminal.
+
+    `with Bar("title") as bar: work(progress=bar.step)`
+    """
+
+    def __init__(self, title: str) -> None:
+        self.title = title
+        self._progress: Any = None
+        self._tasks: dict[str, Any] = {}
+
+    def __enter__(self) -> Bar:
+        if on_terminal():
+            from rich.console import Console
+            from rich.progress import Progress
+
+            self._progress = Progress(console=Console(stderr=True), transient=True)
+            self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+
+    def step(self, what: str, done: int, of: int) -> None:
+        """How far a part of the work has come."""
+        if self._progress is None:
+            return
+        if what not in self._tasks:
+            self._tasks[what] = self._progress.add_task(f"{self.title}: {what}", total=of)
+        self._progress.update(self._tasks[what], completed=done)

@@ -1,0 +1,145 @@
+"""`polaris-rxrx prepare [BENCHMARK]`."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from polaris_rxrx.cli.options import FILE, data_option, default_task, note
+from polaris_rxrx.errors import some
+
+if TYPE_CHECKING:
+    from polaris_rxrx.hub.benchmarks import Artifact
+    from polaris_rxrx.task import Manifest
+
+
+@click.command()
+@click.argument("benchmark", required=False, metavar="[BENCHMARK]")
+@click.option(
+    "--out",
+    type=FILE,
+    default=default_task,
+    show_default="$POLARIS_RXRX_TASK, else task/",
+    help="The folder to write.",
+)
+@click.option(
+    "--annotations", type=FILE, metavar="CSV", help="Build the benchmark from this affinity table instead."
+)
+@click.option(
+    "--seed", type=click.IntRange(min=0), help="Which negatives to draw with --annotations.  [default: 0]"
+)
+@click.option("--smiles", is_flag=True, help="Add standardised SMILES from the metadata.")
+@click.option("--metadata", type=FILE, help="The metadata for --smiles.  [default: the one in --data]")
+@click.option("--force", is_flag=True, help="Replace a folder that is already there.")
+@data_option
+def command(
+    benchmark: str | None,
+    out: Path,
+    annotations: Path | None,
+    seed: int | None,
+    smiles: bool,
+    metadata: Path | None,
+    force: bool,
+    data: Path,
+) -> None:
+    """Write the benchmark's pairs as plain files.
+
+    BENCHMARK is a Polaris Hub id (default: recursion/rxrx-compound-gene-activity-benchmark) or the path of a
+    saved Polaris benchmark JSON. With --annotations it is drawn from an affinity table by the paper's rules.
+    """
+    if annotations is not None and benchmark is not None:
+        raise click.UsageError("give BENCHMARK or --annotations, not both")
+    if annotations is None and seed is not None:
+        raise click.UsageError("--seed belongs to --annotations; a benchmark from the Hub is fixed")
+    if metadata is not None and not smiles:
+        raise click.UsageError("--metadata belongs to --smiles")
+    from polaris_rxrx.files import new_folder
+    from polaris_rxrx.task import ARTIFACT, MANIFEST
+
+    with new_folder(out, replace=force, marker=MANIFEST) as folder:
+        structures = _structures_path(metadata, data) if smiles else None
+        if annotations is not None:
+            artifact = benchmark_from_affinities(annotations, seed or 0)
+        else:
+            from polaris_rxrx.hub.benchmarks import DEFAULT_BENCHMARK, open_benchmark
+
+            artifact = open_benchmark(benchmark or DEFAULT_BENCHMARK)
+        manifest = artifact.task.save(folder, smiles=_smiles(artifact, structures) if structures else None)
+        from polaris_rxrx.hub.benchmarks import save_artifact
+
+        (folder / ARTIFACT).mkdir()
+        save_artifact(artifact, folder / ARTIFACT, out.resolve() / ARTIFACT)
+    _tell(out, manifest)
+
+
+def benchmark_from_affinities(path: Path, seed: int) -> Artifact:
+    """The benchmark of one seed as a Polaris artifact."""
+    import numpy as np
+
+    from polaris_rxrx.dataset import affinities as aff
+    from polaris_rxrx.hub.benchmarks import make_benchmark
+    from polaris_rxrx.task import MetricSpec, Task
+
+    table = aff.read_affinities(path)
+    drawn = aff.draw(table, seed)
+    if drawn.short:
+        names = ", ".join(drawn.short)
+        note(f"{len(drawn.short)} compounds have too few eligible negatives and got all of them: {names}")
+    task = Task(
+        inputs={"treatment": drawn.treatment, "gene_symbol": drawn.gene_symbol},
+        active=np.array(drawn.active, dtype=np.float64),
+        main_metric="pr_auc",
+        metrics=tuple(
+            MetricSpec(name=name, label=name, group_by="treatment", aggregation="mean", on_error="ignore")
+            for name in ("pr_auc", "roc_auc")
+        ),
+        source="annotations",
+        protocol={
+            "annotations_sha256": table.sha256,
+            "seed": seed,
+            "active_nM": aff.ACTIVE,
+            "inactive_nM": aff.INACTIVE,
+            "min_negatives": aff.MIN_NEGATIVES,
+            "negatives_per_active": aff.NEGATIVES_PER_ACTIVE,
+            "too_few_negatives": drawn.short,
+        },
+    )
+    artifact = make_benchmark(
+        task,
+        name=f"compound-gene-activity-seed-{seed}",
+        description="Compound-gene activity pairs drawn from an affinity table as in arXiv 2503.20158",
+    )
+    return replace(artifact, task=replace(artifact.task, source="annotations", protocol=task.protocol))
+
+
+def _structures_path(metadata: Path | None, data: Path) -> Path:
+    """Where SMILES come from; asked for before any work is done."""
+    from polaris_rxrx.dataset.registry import locate
+
+    return metadata or locate("metadata", data)
+
+
+def _smiles(artifact: Artifact, metadata: Path) -> list[str]:
+    from polaris_rxrx.dataset.smiles import read_structures
+
+    found = read_structures(metadata, artifact.task.treatment)
+    if found.absent:
+        note(f"{len(found.absent):,} compounds have no SMILES; left blank: {some(found.absent)}")
+    if found.unparsable:
+        note(f"{len(found.unparsable):,} SMILES cannot be parsed; left blank: {some(found.unparsable)}")
+    return [found.smiles[compound] for compound in artifact.task.treatment]
+
+
+def _tell(out: Path, manifest: Manifest) -> None:
+    counts = manifest.counts
+    labels = f", {counts['active']:,} active" if "active" in counts else ", labels kept on the Hub"
+    click.echo(
+        f"{out}: {counts['pairs']:,} pairs of {counts['treatments']:,} treatments and "
+        f"{counts['genes']:,} genes{labels}; {counts['train']:,} training rows"
+    )
+    there = "" if out == default_task() else f" --task {shlex.quote(str(out))}"
+    note(f"Next: fill in {out / 'sample_submission.csv'}, or polaris-rxrx baseline openphenom{there}")

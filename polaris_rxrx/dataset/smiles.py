@@ -1,0 +1,84 @@
+"""Compounds' structures from the metadata, standardised.
+
+Conventions
+    A CXSMILES suffix (` |c:1,13|`) is cut off before parsing. What datamol cannot parse stays blank.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from polaris_rxrx.errors import DataError
+
+
+@dataclass(frozen=True)
+class Structures:
+    """Standardised SMILES of each compound; which had none, and which could not be parsed."""
+
+    smiles: dict[str, str]
+    absent: list[str]
+    unparsable: list[str]
+
+
+def strip_extension(smiles: str) -> str:
+    """`CCO |c:1|` -> `CCO`."""
+    return smiles.split(" |", 1)[0].strip()
+
+
+def read_structures(metadata: Path, compounds: Iterable[str]) -> Structures:
+    """Standardise the SMILES of these compounds with datamol, each once.
+
+    Raises:
+        DataError: The metadata has no SMILES column.
+    """
+    import datamol as dm
+
+    wanted = sorted(set(compounds))
+    raw = _read_smiles(metadata)
+    smiles: dict[str, str] = {}
+    absent: list[str] = []
+    unparsable: list[str] = []
+    with dm.without_rdkit_log():
+        for compound in wanted:
+            text = strip_extension(raw.get(compound, ""))
+            smiles[compound] = _standard(text) if text else ""
+            if not text:
+                absent.append(compound)
+            elif not smiles[compound]:
+                unparsable.append(compound)
+    return Structures(smiles, absent, unparsable)
+
+
+def _standard(text: str) -> str:
+    import datamol as dm
+
+    mol = dm.to_mol(text)
+    if mol is None:
+        return ""
+    try:
+        return dm.to_smiles(dm.standardize_mol(dm.fix_mol(mol))) or ""
+    except (ValueError, RuntimeError):  # RDKit refuses some structures it has parsed
+        return ""
+
+
+def _read_smiles(path: Path) -> dict[str, str]:
+    """The first SMILES that stands beside each treatment."""
+    from polaris_rxrx.dataset.wells import open_table
+
+    table = open_table(path, text=True, only=("treatment", "SMILES"))
+    if {"treatment", "SMILES"} - set(table.names):
+        raise DataError(
+            f"{path}: SMILES need the columns treatment and SMILES; it has {', '.join(table.names)}"
+        )
+    unique = (
+        table.read(["treatment", "SMILES"]).group_by(["treatment", "SMILES"], use_threads=False).aggregate([])
+    )
+    found: dict[str, str] = {}
+    for treatment, smiles in zip(
+        *(unique.column(n).to_pylist() for n in ("treatment", "SMILES")), strict=True
+    ):
+        if smiles and treatment:
+            found.setdefault(treatment, smiles)
+    return found

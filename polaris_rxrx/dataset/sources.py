@@ -1,0 +1,218 @@
+"""Where Hugging Face and GitHub keep the registry's files, as `transfer.Job`s.
+
+Conventions: Hugging Face files go through huggingface_hub for everything but the bytes: what the repository
+holds, at which commit, sizes, hashes, credentials. The bytes are streamed by `transfer`, because
+`hf_hub_download` (1.x) writes to a name unique to the process and deletes it on failure, so an interrupted
+2 GB starts again from nothing, and with `force_download` it deletes the old file first. The plain address
+serves files in Xet storage too.
+
+Web addresses can be replaced, for mirrors: `HF_ENDPOINT` and `POLARIS_RXRX_GITHUB_RAW`, read at each fetch.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from polaris_rxrx import __version__
+from polaris_rxrx.dataset.registry import HUGGING_FACE, KNOWN, Known, Remote, looks_like
+from polaris_rxrx.dataset.transfer import (
+    AGAIN,
+    TIMEOUT,
+    Job,
+    Trouble,
+    git_sha1,
+    host_of,
+    network_trouble,
+    read,
+    status_trouble,
+    with_retries,
+)
+from polaris_rxrx.errors import UpstreamError, UsageError
+
+PAGE = KNOWN["metadata"].files[0].page  # RxRx3-core's
+# Hugging Face says 401 to a stale token even where none is needed.
+_IF_REFUSED = (
+    f"Open {PAGE} in a browser, accept its conditions if it has any, and log in with `hf auth login` or set "
+    "HF_TOKEN; remove a token that no longer holds. A proxy may be the one that refuses."
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file of the registry, and where its bytes are."""
+
+    known: Known
+    file: Remote
+    revision: str
+    job: Job
+
+    @property
+    def size(self) -> int:
+        """Bytes; roughly, where that is not known."""
+        return self.job.size or self.file.about
+
+
+def github_source(known: Known, file: Remote) -> Source:
+    base = _base("POLARIS_RXRX_GITHUB_RAW", "https://raw.githubusercontent.com")
+    url = f"{base}/{file.repository}/{file.revision}/{file.path}"
+    job = Job(file.name, url, file.size, file.sha256, columns=file.columns)
+    return Source(known, file, file.revision, job)
+
+
+class Hub:
+    """RxRx3-core's repository on Hugging Face, asked once and only when needed."""
+
+    def __init__(self, client: httpx.Client) -> None:
+        self.client = client
+        self.endpoint = _base("HF_ENDPOINT", "https://huggingface.co")
+        self.host = host_of(self.endpoint)
+
+    def source(self, known: Known, file: Remote, data: Path) -> Source:
+        """Where `file` is. One whose name is not known is found by its width."""
+        job = self._job(file.path or self._find(known, data), file.columns)
+        return Source(known, file, self._revision, job)
+
+    def read(self, path: str) -> bytes:
+        """A small file."""
+        job = self._job(path)
+        content = read(job, self.client)
+        if job.git_sha1 is not None and git_sha1(io.BytesIO(content), len(content)) != job.git_sha1:
+            raise UpstreamError(
+                f"{path}: {self.host} sent something else than the repository's file. {AGAIN}"
+            )
+        return content
+
+    @property
+    def sizes(self) -> dict[str, int | None]:
+        """The size of every file of the repository."""
+        return {name: held.size for name, held in self._files.items()}
+
+    @cached_property
+    def _asked(self) -> Any:
+        """The repository's description, or the error: offline, one wait is enough."""
+        from huggingface_hub import HfApi
+
+        api = HfApi(endpoint=self.endpoint, library_name="polaris_rxrx", library_version=__version__)
+
+        def attempt() -> Any:
+            with _hub_errors():
+                return api.dataset_info(HUGGING_FACE, revision="main", files_metadata=True, timeout=TIMEOUT)
+
+        try:
+            return with_retries(attempt, HUGGING_FACE, self.host)
+        except UpstreamError as error:
+            return error
+
+    @property
+    def _info(self) -> Any:
+        if isinstance(self._asked, UpstreamError):
+            raise self._asked
+        return self._asked
+
+    @property
+    def _revision(self) -> str:
+        return self._info.sha or "main"
+
+    @property
+    def _files(self) -> dict[str, Any]:
+        return {held.rfilename: held for held in self._info.siblings or ()}
+
+    def _job(self, path: str, columns: tuple[str, ...] = ()) -> Job:
+        from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
+
+        held = self._files.get(path)
+        if held is None or held.size is None:
+            raise UpstreamError(
+                f"{path}: the repository {HUGGING_FACE} on {self.host} holds no such file. At its top level "
+                f"it holds {', '.join(sorted(n for n in self._files if '/' not in n)) or 'nothing'}."
+            )
+        lfs, in_lfs = held.lfs, held.lfs is not None
+        return Job(
+            path,
+            f"{self.endpoint}/datasets/{HUGGING_FACE}/resolve/{self._revision}/{quote(path)}",
+            lfs.size if in_lfs else held.size,
+            sha256=lfs.sha256 if in_lfs else None,
+            git_sha1=None if in_lfs else held.blob_id,
+            columns=columns,
+            headers=build_hf_headers(library_name="polaris_rxrx", library_version=__version__),
+            if_refused=_IF_REFUSED,
+        )
+
+    def _find(self, known: Known, data: Path) -> str:
+        """The repository's file with this embedding's width, those named like it tried first."""
+        tables = [name for name in self._files if name.endswith(".parquet") and "/" not in name]
+        names = [name for name in tables if "openphenom" not in name.lower()]
+        found: dict[str, int | None] = {}
+        for name in sorted(names, key=lambda n: (not looks_like(known, n), n)):
+            found[name] = self._width(name)
+            if found[name] == known.width:
+                return name
+        told = ", ".join(f"{n} ({_width_in_words(w)})" for n, w in found.items()) or "none but OpenPhenom's"
+        raise UpstreamError(
+            f"{known.what}: no embedding file {known.width:,} columns wide is in {HUGGING_FACE} on "
+            f"{self.host}. Its other top-level parquet files: {told}. Put the file into {data} by hand if "
+            "you have it."
+        )
+
+    def _width(self, name: str) -> int | None:
+        """Embedding columns of a parquet file, by its footer alone; None if it is no parquet file.
+
+        A parquet file ends in its schema, the schema's length (4 bytes, little-endian) and `PAR1`.
+        """
+        import pyarrow
+        import pyarrow.parquet
+
+        job = self._job(name)
+        if job.size is None or job.size < 12:
+            return None
+        end = read(job, self.client, job.size - 8)
+        start = job.size - 8 - int.from_bytes(end[:4], "little")
+        if end[4:] != b"PAR1" or start < 4:
+            return None
+        try:
+            schema = pyarrow.parquet.read_schema(io.BytesIO(read(job, self.client, start)))
+        except pyarrow.ArrowInvalid:
+            return None
+        return sum(bool(pyarrow.types.is_floating(column.type)) for column in schema)
+
+
+def _width_in_words(width: int | None) -> str:
+    return "not readable as parquet" if width is None else f"{width:,} wide"
+
+
+def _base(variable: str, usual: str) -> str:
+    base = os.environ.get(variable) or usual
+    try:
+        good = httpx.URL(base).scheme in ("http", "https") and bool(httpx.URL(base).host)
+    except httpx.InvalidURL:
+        good = False
+    if not good:  # not repeated: it may hold a password
+        raise UsageError(f"{variable} is not a web address; expected something like {usual}")
+    return base.rstrip("/")
+
+
+@contextmanager
+def _hub_errors() -> Iterator[None]:
+    """huggingface_hub's errors in our words. Its own messages hold whole addresses."""
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+
+    try:
+        yield
+    except OfflineModeIsEnabled:
+        raise Trouble("was not asked, because HF_HUB_OFFLINE is set", "Unset it to fetch.") from None
+    except HfHubHTTPError as error:
+        raise status_trouble(error.response.status_code, error.response.headers, _IF_REFUSED) from None
+    except (httpx.TransportError, OSError) as error:  # requests' errors, under 0.x, are OSErrors
+        raise network_trouble(error) from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:  # a captive portal's or a proxy's page
+        raise Trouble(f"gave an answer that makes no sense ({type(error).__name__})") from None

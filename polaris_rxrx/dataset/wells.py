@@ -1,0 +1,443 @@
+"""Wells: RxRx3-core's metadata joined with one model's embeddings.
+
+Conventions
+    A well is one row of the metadata, named by `well_id`. Its perturbation is the gene (CRISPR, all guides
+    together) or the compound at a concentration in uM (COMPOUND); names are text as it stands in the file.
+    Control wells are those whose gene or treatment is `EMPTY_control`.
+    The matrix of `Wells` is C-ordered, one row a well, sorted by experiment, in it by perturbation, then by
+    `well_id`: an experiment is a contiguous block, and the order of the files' rows changes no bit of a sum.
+    Features are float32 unless the file holds something wider.
+
+Reading
+    A parquet file is read a few columns at a time into the rows where they belong, so the peak is little more
+    than the matrix itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polaris_rxrx.errors import DataError, some
+from polaris_rxrx.files import open_binary
+
+CONTROL = "EMPTY_control"
+TYPES = ("COMPOUND", "CRISPR")
+NEEDED = ("well_id", "experiment_name", "gene", "treatment", "concentration", "perturbation_type")
+# Columns that a feature table may carry along and that are not features.
+NOT_FEATURES = {*NEEDED, "plate", "address", "SMILES", "cell_type", "well_type_label", "well_type", "site"}
+_COLUMNS_AT_ONCE = 32
+
+Progress = Callable[[str, int, int], None]
+Ints = NDArray[np.int64]
+Matrix = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Perturbations:
+    """What can be done to a well, sorted by type, name, concentration; each of length n.
+
+    `concentration` is in uM, NaN for CRISPR and controls.
+    """
+
+    type: list[str]
+    name: list[str]
+    concentration: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.name)
+
+
+@dataclass(frozen=True, eq=False)
+class Metadata:
+    """The wells of an experiment table, in the file's order; codes point into the two name lists."""
+
+    path: Path
+    well_id: Any  # pyarrow string array: joined on, never turned into Python objects
+    experiment: Ints
+    experiments: list[str]
+    perturbation: Ints
+    perturbations: Perturbations
+    control: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.experiment)
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """All wells of an experiment: features (n, d), perturbation codes ascending (n,), control or not (n,)."""
+
+    experiment: str
+    x: Matrix
+    perturbation: Ints
+    control: NDArray[np.bool_]
+
+
+class WellSource(Protocol):
+    """What a map is built from: whole experiments, one after the other, as often as asked."""
+
+    @property
+    def features(self) -> Sequence[str]: ...
+    @property
+    def perturbations(self) -> Perturbations: ...
+    def blocks(self) -> Iterator[Block]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Wells:
+    """Wells in memory. `missing` counts metadata wells without an embedding, `sources` says what was read."""
+
+    x: Matrix
+    features: list[str]
+    experiment: Ints
+    experiments: list[str]
+    perturbation: Ints
+    perturbations: Perturbations
+    control: NDArray[np.bool_]
+    missing: int
+    sources: dict[str, str]
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def blocks(self) -> Iterator[Block]:
+        """Experiments in the order of their names."""
+        start = np.flatnonzero(np.r_[True, np.diff(self.experiment) != 0][: len(self)])
+        for a, b in zip(start, np.r_[start[1:], len(self)], strict=True):
+            yield Block(
+                self.experiments[self.experiment[a]], self.x[a:b], self.perturbation[a:b], self.control[a:b]
+            )
+
+
+def read_wells(
+    metadata: Path | str,
+    embeddings: Path | str,
+    *,
+    width: int | None = None,
+    allow_nan: bool = False,
+    allow_missing: bool = False,
+    progress: Progress | None = None,
+) -> Wells:
+    """Read the metadata and an embedding (or feature) table and join them on `well_id`.
+
+    Args:
+        metadata: CSV or parquet with at least the columns of `NEEDED`.
+        embeddings: Parquet or CSV: `well_id` and one numeric column a feature.
+        width: How many features are expected.
+        allow_nan: Let NaN and infinite values through (a feature table to be cleaned).
+        allow_missing: Let wells of the metadata be absent from the embeddings.
+        progress: Called with a word, how far, out of how many.
+
+    Raises:
+        DataError: Naming the file and what is wrong with it.
+    """
+    import pyarrow.compute as pc
+
+    meta = read_metadata(Path(metadata))
+    path = Path(embeddings)
+    table = open_table(path)
+    names = _feature_names(path, table, width)
+    ids = table.read(["well_id"]).column(0).combine_chunks()
+    row = _rows_in_metadata(path, ids, meta, allow_missing=allow_missing)
+    by_name = np.empty(len(row), dtype=np.int64)
+    by_name[pc.sort_indices(ids).to_numpy()] = np.arange(len(row))
+    order = np.lexsort((by_name, meta.perturbation[row], meta.experiment[row]))
+    x = np.empty((len(row), len(names)), dtype=table.dtype(names))
+    for start in range(0, len(names), _COLUMNS_AT_ONCE):
+        some_names = names[start : start + _COLUMNS_AT_ONCE]
+        columns = table.read(some_names)
+        block = np.empty((len(some_names), len(row)), dtype=x.dtype)
+        for i, name in enumerate(some_names):
+            block[i] = columns.column(name).to_numpy()[order]
+        if not (allow_nan or np.isfinite(block).all()):
+            _refuse_nan(path, some_names, block, ids.take(order))
+        x[:, start : start + len(some_names)] = block.T
+        if progress is not None:
+            progress("reading", start + len(some_names), len(names))
+    row = row[order]
+    return Wells(
+        x=x,
+        features=names,
+        experiment=meta.experiment[row],
+        experiments=meta.experiments,
+        perturbation=meta.perturbation[row],
+        perturbations=meta.perturbations,
+        control=meta.control[row],
+        missing=len(meta) - len(row),
+        sources={"metadata": str(meta.path), "embeddings": str(path)},
+    )
+
+
+def read_metadata(path: Path) -> Metadata:
+    """Read the well metadata.
+
+    Raises:
+        DataError: A needed column is absent, a `well_id` stands twice, or a row is not a well.
+    """
+    import pyarrow.compute as pc
+
+    table = open_table(path, text=True)
+    absent = [n for n in NEEDED if n not in table.names]
+    if absent:
+        raise DataError(f"{path}: no column {some(absent)}; well metadata has {', '.join(NEEDED)}")
+    columns = table.read(list(NEEDED))
+    if columns.num_rows == 0:
+        raise DataError(f"{path} holds no wells")
+    well_id = columns.column("well_id").combine_chunks()
+    _refuse_duplicates(path, well_id)
+    code, names = {}, {}
+    for name in NEEDED[1:]:
+        encoded = pc.dictionary_encode(pc.fill_null(columns.column(name), "")).combine_chunks()
+        code[name] = encoded.indices.to_numpy().astype(np.int64)
+        names[name] = encoded.dictionary.to_pylist()
+
+    def where(row: int) -> str:
+        return f"{table.at(row)} (well {well_id[row].as_py()!r})"
+
+    kind = _kinds(where, code["perturbation_type"], names["perturbation_type"])
+    crispr = kind == TYPES.index("CRISPR")
+    concentration = _concentrations(where, code["concentration"], names["concentration"])
+    if "" in names["experiment_name"]:
+        row = _first(code["experiment_name"] == names["experiment_name"].index(""))
+        raise DataError(f"{where(row)}: no experiment_name")
+
+    # One list of names for both sides; a gene and a compound of one name differ by type.
+    every = sorted({*names["gene"], *names["treatment"]})
+    at = {name: i for i, name in enumerate(every)}
+    gene = np.array([at[n] for n in names["gene"]])[code["gene"]]
+    treatment = np.array([at[n] for n in names["treatment"]])[code["treatment"]]
+    name_code = np.where(crispr, gene, treatment)
+    _check_rows(where, every, name_code, crispr, concentration)
+    control = (gene == at.get(CONTROL, -1)) | (treatment == at.get(CONTROL, -1))
+    concentration = np.where(crispr, np.nan, concentration)
+    doses, dose_code = np.unique(concentration, return_inverse=True)  # NaN comes last, once
+    key = (kind * len(every) + name_code) * len(doses) + dose_code.reshape(-1)
+    unique, perturbation = np.unique(key, return_inverse=True)
+    experiments = sorted(names["experiment_name"])
+    experiment_at = {name: i for i, name in enumerate(experiments)}
+    return Metadata(
+        path=path,
+        well_id=well_id,
+        experiment=np.array([experiment_at[n] for n in names["experiment_name"]])[code["experiment_name"]],
+        experiments=experiments,
+        perturbation=perturbation.reshape(-1).astype(np.int64),
+        perturbations=Perturbations(
+            type=[TYPES[i] for i in unique // (len(doses) * len(every))],
+            name=[every[i] for i in unique // len(doses) % len(every)],
+            concentration=doses[unique % len(doses)],
+        ),
+        control=control,
+    )
+
+
+def _kinds(where: Callable[[int], str], code: Ints, names: list[str]) -> Ints:
+    known = {name: i for i, name in enumerate(TYPES)}
+    for i, name in enumerate(names):
+        if name not in known:
+            raise DataError(
+                f"{where(_first(code == i))}: perturbation_type is {name!r}; expected {' or '.join(TYPES)}"
+            )
+    return np.array([known[n] for n in names])[code]
+
+
+def _concentrations(where: Callable[[int], str], code: Ints, names: list[str]) -> NDArray[np.float64]:
+    values = np.full(len(names), np.nan)
+    for i, text in enumerate(names):
+        try:
+            values[i] = float(text) if text else np.nan
+            if text and ("_" in text or not 0 < values[i] < np.inf):
+                raise ValueError
+        except ValueError:
+            place = where(_first(code == i))
+            raise DataError(
+                f"{place}: concentration is {text!r}; a number of uM or nothing was expected"
+            ) from None
+    return values[code]
+
+
+def _check_rows(
+    where: Callable[[int], str],
+    every: list[str],
+    name: Ints,
+    crispr: NDArray[np.bool_],
+    concentration: NDArray[np.float64],
+) -> None:
+    nameless = np.array([n == "" for n in every])[name]
+    if nameless.any():
+        row = _first(nameless)
+        what = "a CRISPR well without a gene" if crispr[row] else "a COMPOUND well without a treatment"
+        raise DataError(f"{where(row)}: {what}")
+    is_control = np.array([n.endswith("_control") for n in every])[name]
+    doseless = ~crispr & ~is_control & np.isnan(concentration)
+    if doseless.any():
+        row = _first(doseless)
+        raise DataError(f"{where(row)}: compound {every[name[row]]!r} has no concentration")
+
+
+def _first(which: NDArray[np.bool_]) -> int:
+    return int(np.flatnonzero(which)[0])
+
+
+def _rows_in_metadata(path: Path, ids: Any, meta: Metadata, *, allow_missing: bool) -> Ints:
+    """For every row of the embeddings, its row in the metadata."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not (pa.types.is_string(ids.type) or pa.types.is_large_string(ids.type)):
+        raise DataError(f"{path}: well_id holds {ids.type}; names like gene-001_1_A01 were expected")
+    if len(ids) == 0:
+        raise DataError(f"{path} holds no wells")
+    _refuse_duplicates(path, ids)
+    row = pc.index_in(ids.cast(pa.string()), value_set=meta.well_id.cast(pa.string()))
+    if row.null_count:
+        unknown = ids.filter(pc.is_null(row)).to_pylist()
+        raise DataError(
+            f"{path}: {len(unknown):,} of {len(ids):,} wells are not in {meta.path}: {some(unknown, 3)}; "
+            "do the two files belong together?"
+        )
+    absent = len(meta) - len(ids)
+    if absent and not allow_missing:
+        there = np.zeros(len(meta), dtype=bool)
+        there[row.to_numpy()] = True
+        names = meta.well_id.filter(pa.array(~there)).slice(0, 3).to_pylist()
+        raise DataError(
+            f"{path}: {absent:,} of the {len(meta):,} wells in {meta.path} have no embedding: {some(names)}"
+            f"{' ...' if absent > 3 else ''}; --allow-missing-wells builds the map without them"
+        )
+    rows: Ints = row.to_numpy().astype(np.int64)
+    return rows
+
+
+def _refuse_duplicates(path: Path, ids: Any) -> None:
+    import pyarrow.compute as pc
+
+    if nameless := pc.sum(pc.equal(pc.fill_null(ids, ""), "")).as_py():
+        raise DataError(f"{path}: {nameless:,} rows have no well_id")
+    if pc.count_distinct(ids).as_py() < len(ids):
+        twice = [c["values"] for c in pc.value_counts(ids).to_pylist() if c["counts"] > 1]
+        raise DataError(
+            f"{path}: {len(twice):,} wells stand more than once: {some(twice, 3)}; one row a well is expected"
+        )
+
+
+def _refuse_nan(path: Path, names: Sequence[str], block: Matrix, ids: Any) -> None:
+    column, row = (int(i[0]) for i in np.nonzero(~np.isfinite(block)))
+    n = int((~np.isfinite(block[column])).sum())
+    well = ids[row].as_py()
+    raise DataError(
+        f"{path}: feature {names[column]!r} is {block[column, row]} in well {well!r} (not finite in {n:,} of "
+        f'{block.shape[1]:,} wells); an embedding holds finite numbers. A card with kind = "profile" '
+        "has its features cleaned"
+    )
+
+
+def _feature_names(path: Path, table: OpenTable, width: int | None) -> list[str]:
+    if "well_id" not in table.names:
+        raise DataError(f"{path}: no column 'well_id'; it has {some(table.names)}")
+    names = [n for n in table.names if n not in NOT_FEATURES]
+    text = [n for n in names if not table.is_number(n)]
+    if text:
+        raise DataError(
+            f"{path}: column {some(text)} is not numeric; well_id and one number a feature are expected"
+        )
+    if not names:
+        raise DataError(f"{path} has no feature columns")
+    if width is not None and len(names) != width:
+        raise DataError(
+            f"{path} has {len(names):,} features; {width:,} were expected. Is it another model's file?"
+        )
+    return names
+
+
+class OpenTable:
+    """A CSV or parquet file of which columns can be read."""
+
+    def __init__(self, path: Path, schema: Any, read: Callable[[list[str]], Any], *, is_csv: bool) -> None:
+        self.path, self.schema, self._read, self._is_csv = path, schema, read, is_csv
+        self.names: list[str] = [n for n in schema.names if not n.startswith("__index_level_")]
+        if len(set(self.names)) < len(self.names):
+            twice = sorted({n for n in self.names if self.names.count(n) > 1})
+            raise DataError(f"{path}: column {some(twice)} stands more than once")
+
+    def read(self, names: list[str]) -> Any:
+        import pyarrow as pa
+
+        try:
+            return self._read(names)
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(f"{self.path}: cannot be read to its end ({_first_line(error)})") from None
+
+    def at(self, row: int) -> str:
+        """`meta.csv, line 17`: where a row stands, for a message."""
+        return f"{self.path}, line {row + 2}" if self._is_csv else f"{self.path}, row {row + 1}"
+
+    def is_number(self, name: str) -> bool:
+        import pyarrow.types as t
+
+        kind = self.schema.field(name).type
+        return bool(t.is_floating(kind) or t.is_integer(kind) or t.is_null(kind))
+
+    def dtype(self, names: list[str]) -> Any:
+        import pyarrow.types as t
+
+        kinds = {self.schema.field(n).type for n in names}
+        narrow = all(t.is_float32(k) or t.is_float16(k) for k in kinds)
+        return np.dtype(np.float32 if narrow else np.float64)
+
+
+def open_table(path: Path, *, text: bool = False, only: Sequence[str] = NEEDED) -> OpenTable:
+    """Open a parquet or CSV file (plain or gzip), told apart by their first bytes.
+
+    With `text` just the columns of `only` are read, and every cell is text.
+    """
+    import pyarrow as pa
+    import pyarrow.csv as pacsv
+    import pyarrow.parquet as pq
+
+    with open_binary(path) as handle:
+        start = handle.read(4)
+    if not start:
+        raise DataError(f"{path} is empty")
+    try:
+        if start == b"PAR1":
+            file = pq.ParquetFile(path)
+            if text:
+                whole = file.read([n for n in only if n in file.schema_arrow.names])
+                whole = pa.table({n: _as_text(whole.column(n)) for n in whole.column_names})
+                return OpenTable(path, whole.schema, whole.select, is_csv=False)
+            return OpenTable(path, file.schema_arrow, lambda names: file.read(columns=names), is_csv=False)
+        compression = "gzip" if start[:2] == b"\x1f\x8b" else None
+        with pa.input_stream(str(path), compression=compression) as stream:
+            header = pacsv.open_csv(stream).schema.names
+        types = dict.fromkeys(header if text else ["well_id"], pa.string())
+        options = pacsv.ConvertOptions(
+            column_types=types,
+            strings_can_be_null=False,
+            include_columns=[n for n in header if not text or n in only],
+        )
+        parse = pacsv.ParseOptions(newlines_in_values=True)
+        with pa.input_stream(str(path), compression=compression) as stream:
+            whole = pacsv.read_csv(stream, convert_options=options, parse_options=parse)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: neither a whole parquet nor a CSV file ({_first_line(error)})") from None
+    return OpenTable(path, whole.schema, whole.select, is_csv=True)
+
+
+def _as_text(column: Any) -> Any:
+    """Cells of a parquet column as text, null where they are null or NaN."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_floating(column.type):
+        column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
+    return column.cast(pa.string())
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0].rstrip(".")

@@ -1,0 +1,48 @@
+"""What can go wrong, in four kinds. `polaris_rxrx.cli.main` alone turns them into exit codes.
+
+A message names the file, the row, the value and what was expected, and where one exists the next step.
+Rows are counted as an editor shows them: the header is line 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class PolarisRxrxError(Exception):
+    """Base of every error this package raises on purpose (exit code 1)."""
+
+    exit_code = 1
+
+
+class DataError(PolarisRxrxError):
+    """A file or table does not hold what it should."""
+
+
+class MissingError(PolarisRxrxError):
+    """Something needed is not there yet, and one command of ours makes it.
+
+    Args:
+        message: What is missing and where it was looked for.
+        command: The words after `polaris-rxrx` that make it; offered on a terminal.
+    """
+
+    def __init__(self, message: str, command: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.command = tuple(command)
+
+
+class UpstreamError(PolarisRxrxError):
+    """A service or library we stand on (Polaris Hub, Hugging Face, polaris-lib) failed."""
+
+
+class UsageError(PolarisRxrxError):
+    """The command or function was called in a way that cannot mean anything (exit code 2)."""
+
+    exit_code = 2
+
+
+def some(names: Sequence[object], most: int = 5) -> str:
+    """The first few of many names, for a message: `'A', 'B' and 3 more`."""
+    shown = ", ".join(repr(str(n)) for n in names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most:,} more"

@@ -1,0 +1,118 @@
+"""Writing so that a reader never sees half a file, and naming what was read.
+
+Every file is written beside its place under a temporary name and moved there when it is whole, so an
+interrupted command leaves the old file or none. Temporary names start with a dot and end in `.tmp`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from polaris_rxrx.errors import DataError, UsageError
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place when the block ends without an error.
+
+    A symbolic link stays, what it points to is replaced; a device or pipe (`/dev/null`) is refused.
+    """
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; a file name was expected")
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path} is a device or a pipe; the name of a regular file was expected")
+    path = path.resolve()
+    _make_parent(path)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(path: Path, *, replace: bool = False, marker: str) -> Iterator[Path]:
+    """A temporary folder beside `path` that takes its place when the block ends without an error.
+
+    With `replace` a folder already there is moved aside first and removed last, so one of the two is whole
+    at every moment; but only one that holds the file `marker`, so a slip never costs somebody else's folder.
+    A symbolic link stays, what it points to is replaced.
+    """
+    if path.exists() and not path.is_dir():
+        raise UsageError(f"{path} is a file; a folder was expected")
+    if path.is_dir() and any(path.iterdir()):
+        if not (path / marker).is_file():
+            raise UsageError(f"{path} is not empty and holds no {marker}; choose another folder")
+        if not replace:
+            raise UsageError(f"{path} is there already; choose another folder or replace it with --force")
+    path = path.resolve()
+    if Path.cwd().is_relative_to(path):  # moving it would leave the user's shell in a deleted folder
+        raise UsageError(f"{path} is the working directory or holds it; choose a folder inside")
+    _make_parent(path)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+    old = temporary.with_suffix(".old.tmp")
+    try:
+        yield temporary
+        temporary.chmod(0o777 & ~_umask())
+        if path.exists():
+            path.rename(old)
+        temporary.rename(path)
+    finally:
+        if old.exists() and not path.exists():  # stopped between the two
+            old.rename(path)
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8, whole or not at all."""
+    with new_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="")
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hex."""
+    digest = hashlib.sha256()
+    with open_binary(path) as handle:
+        while block := handle.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+@contextmanager
+def open_binary(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for reading; what the system says against it becomes a `DataError`."""
+    try:
+        handle = path.open("rb")
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise DataError(f"{path} is a folder; a file was expected") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+    with handle:
+        yield handle
+
+
+def _make_parent(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{path.parent}: the folder cannot be made ({error.strerror})") from None
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,277 @@
+"""The files a Polaris benchmark is made of: the Hub's documents, parquet tables, Zarr columns.
+
+Conventions
+    A `Read` gives the content of a key of an archive, None where there is none. A cell becomes text as it is
+    stored: numbers by `str`, bytes decoded, null as "". Requests are GET, without a login; a message names
+    the host and what was asked for, never an address, whose query string may be a signature. Neither polaris
+    nor its classes are known here.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import io
+import json
+import logging
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polaris_rxrx.errors import DataError, UpstreamError, some
+
+TRIES = 3
+PATIENCE = 30.0  # the longest Retry-After that is waited for, in seconds
+
+logger = logging.getLogger(__name__)
+_pause = time.sleep
+
+Columns = dict[str, NDArray[Any]]
+Read = Callable[[str], "bytes | None"]
+
+
+# ---- the Hub
+
+
+class Hub:
+    """GET requests without a login, tried again where that can help; every failure is told in one way."""
+
+    def __init__(self, settings: Any, verify: Any) -> None:
+        import httpx
+
+        limits = settings.default_timeout
+        self._limits = limits if isinstance(limits, tuple) else None
+        self._api = str(settings.api_url).rstrip("/")
+        self.host = httpx.URL(self._api).host
+        self._client = httpx.Client(
+            verify=verify, timeout=httpx.Timeout(self._limits or (10, 200)), follow_redirects=True
+        )
+
+    def __enter__(self) -> Hub:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    def json(self, path: str, what: str) -> dict[str, Any] | None:
+        """A JSON document of the API; None if there is none."""
+        raw = self.get(self._api + path, what)
+        if raw is None:
+            return None
+        try:
+            data = json.loads(raw)
+        except ValueError:
+            if raw.lstrip()[:1] == b"<":
+                self._fail(
+                    what,
+                    "a web page came instead of JSON",
+                    "is a proxy or a login page in between, or is POLARIS_HUB_URL no Polaris Hub?",
+                )
+            self._fail(what, "broken JSON came", "try again later")
+        if not isinstance(data, dict):
+            self._fail(what, "JSON of another kind came", "is POLARIS_HUB_URL a Polaris Hub?")
+        return data
+
+    def needed(self, url: Any, what: str) -> bytes:
+        raw = self.get(url, what)
+        if raw is None:
+            self._fail(what, "it is not there (404)", "ask the benchmark's owner")
+        return raw
+
+    def get(self, url: Any, what: str) -> bytes | None:
+        """The content at a web address; None if there is none (404)."""
+        import httpx
+
+        address = re.match(r"https?://(?:[^/?#@]*@)?([^/?#:]+)", str(url))
+        if address is None:
+            self._fail(what, "it does not lie at a web address", "ask the benchmark's owner")
+        if address[1] != self.host:
+            what = f"{what} (stored at {address[1]})"
+        for left in reversed(range(TRIES)):
+            try:
+                response = self._client.get(url)
+            except httpx.TimeoutException as error:
+                kind = "no connection" if isinstance(error, httpx.ConnectTimeout) else "no answer"
+                limit = (self._limits or (10, 200))[kind == "no answer"]
+                self._fail(what, f"{kind} within {limit} s", "try again later")
+            except httpx.ConnectError as error:
+                self._cannot_connect(what, error)
+            except (httpx.NetworkError, httpx.RemoteProtocolError):
+                if not left:
+                    self._fail(what, f"the connection broke off {TRIES} times", "try again later")
+                _pause(2.0 ** (TRIES - left - 2))
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                self._fail(
+                    what, f"the request failed ({type(error).__name__})", "check proxy and POLARIS_HUB_URL"
+                )
+            else:
+                wait = _retry_after(response.headers.get("Retry-After"), 2.0 ** (TRIES - left - 2))
+                if response.status_code not in {429, 502, 503, 504} or not left or wait > PATIENCE:
+                    return self._content(response, what)
+                _pause(wait)
+        raise AssertionError("unreachable")
+
+    def _content(self, response: Any, what: str) -> bytes | None:
+        if response.status_code == 404:
+            return None
+        status = f"{response.status_code} {response.reason_phrase}".strip()
+        if response.status_code in {401, 403}:
+            advice = "only public benchmarks can be read; is this one private?"
+            self._fail(what, f"access was refused ({status})", advice)
+        if not response.is_success:
+            self._fail(what, f"the answer was {status}", "try again later")
+        content: bytes = response.content
+        return content
+
+    def _cannot_connect(self, what: str, error: Exception) -> NoReturn:
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            self._fail(
+                what,
+                "its certificate cannot be verified",
+                "set POLARIS_CA_BUNDLE to your network's file of certificates",
+            )
+        self._fail(
+            what,
+            f"no connection ({one_line(error)})",
+            "check the network, the proxy and POLARIS_HUB_URL",
+        )
+
+    def _fail(self, what: str, happened: str, advice: str) -> NoReturn:
+        raise UpstreamError(f"{self.host}: asked for {what}, but {happened}; {advice}")
+
+
+def _retry_after(header: str | None, default: float) -> float:
+    """Seconds to wait, from a header that holds seconds or a date."""
+    if header is None:
+        return default
+    if header.isdigit():
+        return float(header)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(header).timestamp() - time.time())
+    except ValueError:
+        return default
+
+
+# ---- tables and archives
+
+
+def read_parquet(raw: bytes, where: str) -> Any:
+    import pandas as pd
+    import pyarrow as pa
+
+    try:
+        return pd.read_parquet(io.BytesIO(raw))
+    except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
+        raise DataError(f"{where}: broken parquet file ({one_line(error)})") from None
+
+
+def folder_reader(root: Path) -> Read:
+    def read(key: str) -> bytes | None:
+        path = root / key
+        return path.read_bytes() if path.is_file() else None
+
+    return read
+
+
+def zarr_columns(read: Read, names: Sequence[str], target: str, where: str) -> Columns:
+    """One-dimensional arrays of a consolidated archive, reading each chunk once.
+
+    A chunk that is not there is its fill value to zarr: the client scores such labels, so they are taken and
+    told; names are never left out on purpose, so there it is an error.
+    """
+    raw = read(".zmetadata")
+    if raw is None:
+        raise DataError(f"{where}: no .zmetadata; a consolidated Zarr archive was expected")
+    try:
+        metadata = dict(json.loads(raw)["metadata"])
+    except (ValueError, KeyError, TypeError):
+        raise DataError(f"{where}: its .zmetadata is damaged") from None
+    columns = {}
+    for name in names:
+        about = metadata.get(f"{name}/.zarray")
+        if about is None:
+            found = sorted({k.split("/")[0] for k in metadata if "/" in k})
+            raise DataError(f"{where} has no array {name!r}; it has {some(found, 12)}")
+        columns[name] = _zarr_column(read, name, about, where, may_lack=name == target)
+    lengths = {len(values) for values in columns.values()}
+    if len(lengths) != 1:
+        raise DataError(f"{where}: its columns differ in length")
+    return columns
+
+
+def _zarr_column(read: Read, name: str, about: Any, where: str, *, may_lack: bool) -> NDArray[Any]:
+    import zarr
+
+    if '"pickle"' in json.dumps(about):
+        raise DataError(f"{where}: {name} is pickled; unpickling can run any code, so it is not read")
+    try:
+        (rows,), (size,) = about["shape"], about["chunks"]
+        keys = [str(i) for i in range(-(-rows // size))]
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        raise DataError(f"{where}: {name} is not a column (one value a row)") from None
+    with ThreadPoolExecutor(16) as pool:
+        chunks = dict(zip(keys, pool.map(lambda key: read(f"{name}/{key}"), keys), strict=True))
+    lacking = [key for key, chunk in chunks.items() if chunk is None]
+    if lacking and not may_lack:
+        raise DataError(f"{where}: {len(lacking):,} of {len(keys):,} chunks of {name} are missing")
+    if lacking:
+        fill = about.get("fill_value")
+        logger.warning("%s: %d chunks of %s are missing and count as %r", where, len(lacking), name, fill)
+    store: dict[str, bytes] = {".zarray": json.dumps(about).encode()}
+    store.update((key, chunk) for key, chunk in chunks.items() if chunk is not None)
+    try:
+        return np.asarray(zarr.open_array(store, mode="r")[:])
+    except Exception as error:  # whatever the codec raises on bytes it did not write
+        raise DataError(f"{where}: {name} is damaged ({one_line(error)})") from None
+
+
+def write_zarr(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:
+    """An archive with these columns, as polaris reads it: numbers as they are, the rest as text."""
+    import numcodecs
+    import zarr
+
+    group = zarr.open_group(str(path), mode="w")
+    for name, values in columns.items():
+        if values.dtype.kind in "iufb":
+            group.array(name, values)
+        else:
+            text = np.array([cell(v, name) for v in values.astype(object).tolist()], dtype=object)
+            group.array(name, text, dtype=object, object_codec=numcodecs.VLenUTF8())
+    zarr.consolidate_metadata(group.store)
+
+
+# ---- cells
+
+
+def cell(value: Any, column: str) -> str:
+    """A cell as text, as it is stored."""
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            raise DataError(
+                f"the column {column} holds bytes that are not UTF-8 text: {value[:20]!r}"
+            ) from None
+    if isinstance(value, (np.ndarray, list, dict)):
+        raise DataError(f"the column {column} holds {type(value).__name__}s; text or numbers were expected")
+    return "" if is_missing(value) else str(value)
+
+
+def is_missing(value: Any) -> bool:
+    """None, NaN, NaT and pandas's NA."""
+    import pandas as pd
+
+    return bool(pd.api.types.is_scalar(value) and pd.isna(value))
+
+
+def one_line(error: BaseException) -> str:
+    """An error's first line, without the colour codes polaris puts in."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
+    return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__

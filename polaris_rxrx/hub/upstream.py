@@ -1,0 +1,335 @@
+"""Every workaround for polaris-lib 0.13, in one place; only this package imports it.
+
+Conventions
+    polaris is imported inside functions (it costs seconds) and used inside `session()`. Nothing is left
+    patched when a `session` ends. Each number below has a test of the same number in
+    `tests/hub/test_upstream.py` that fails once polaris-lib mends it; then the code marked `[n]` can go.
+
+Workarounds
+    [1]  authlib, under polaris, builds on `httpx2` where that is installed; every request breaks: `session`.
+    [2]  Logs and progress go to stdout, whatever it is when they are written: `session`.
+    [3]  Every dataset object makes an empty folder in the user's cache, for good: `session`.
+    [4]  `.env` in the working directory is read as settings: `hub_settings`.
+    [5]  POLARIS_CA_BUNDLE is passed on as a client certificate, so a CA bundle stops every request:
+         `hub_settings` gives what to verify with.
+    [6]  A nullable target does not load, a text one cannot be scored: `to_labels`, `plain_table`.
+    [7]  The dtype noted in a column's annotation must be numpy's, or the saved dataset does not load; it is
+         inferred again anyway: `dataset_fields`.
+    [8]  A V2 benchmark without training rows does not load: `v2_split`.
+    [9]  A V2 benchmark decodes a chunk (from the Hub: asks for one) for every cell, unless `load_to_memory`
+         ran, which fails if it runs twice: `evaluate`.
+    [10] `evaluate` without `y_pred` stops at the first metric that needs it: `evaluate`.
+    [11] A V1 benchmark whose one test set is not called "test" can be neither dumped nor split: `dump`.
+    [12] A dump lists metrics and columns in the order of a set, another in each process: `dump`.
+    [13] `as_dataframe` grows `input_cols` at every call, and cells are read one by one: `benchmarks` reads
+         columns.
+    [14] A missing V1 dataset is told as a missing benchmark; a token cache is opened even for a public
+         benchmark; no request is tried again: `benchmarks` asks for the same addresses itself.
+    [15] A V1 benchmark's own checksum is never compared: `benchmark_checksum`.
+    [16] A saved benchmark holds absolute paths: `benchmarks` looks beside the JSON.
+    [17] A saved V2 benchmark lacks its split: `benchmarks` keeps the bitmaps beside the JSON.
+    [18] A POLARIS_HUB_URL that is no address ends in a KeyError: `hub_settings`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+import ssl
+import sys
+import tempfile
+import warnings
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polaris_rxrx.errors import DataError, UpstreamError, UsageError
+from polaris_rxrx.hub.files import is_missing, one_line
+
+logger = logging.getLogger(__name__)
+
+Floats = NDArray[np.float64]
+
+
+# ---- importing and being quiet
+
+
+@contextlib.contextmanager
+def session() -> Iterator[Any]:
+    """polaris, imported so that it works, silent on stdout, leaving nothing behind in the user's cache.
+
+    Warnings of its logger go to stderr.
+    """
+    with (
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(sys.stderr),  # [2] also whatever else prints
+        tempfile.TemporaryDirectory(prefix="polaris_rxrx.") as cache,
+    ):
+        with contextlib.suppress(ImportError):
+            import authlib.deprecate  # noqa: F401  it asks for its warnings to be shown; what is said last holds
+        # On classes polaris still serves, and on httpx, which it stands on.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        polaris = _import_polaris()
+        with _quiet_logs(), _quiet_progress(), _cache_folder(cache):
+            yield polaris
+
+
+def _import_polaris() -> Any:
+    try:
+        with _without_httpx2():
+            import polaris
+            import polaris.hub.client
+    except Exception as error:
+        raise UpstreamError(
+            f"polaris-lib cannot be imported ({one_line(error)}); install it again: "
+            "pip install 'polaris-lib==0.13.*'"
+        ) from error
+    return polaris
+
+
+@contextlib.contextmanager
+def _without_httpx2() -> Iterator[None]:
+    """[1] Hide `httpx2` while authlib chooses what to build on; polaris hands it objects of `httpx`."""
+    if "authlib.integrations.httpx_client" in sys.modules:
+        yield
+        return
+    absent = object()
+    before: Any = sys.modules.get("httpx2", absent)
+    sys.modules["httpx2"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        if before is absent:
+            del sys.modules["httpx2"]
+        else:
+            sys.modules["httpx2"] = before
+
+
+@contextlib.contextmanager
+def _quiet_logs() -> Iterator[None]:
+    """[2] In place of polaris's handler, one for warnings on stderr."""
+    log = logging.getLogger("polaris")
+    before = log.handlers
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setLevel(logging.WARNING)
+    handler.setFormatter(logging.Formatter("polaris: %(message)s"))
+    log.handlers = [handler]
+    try:
+        yield
+    finally:
+        log.handlers = before
+
+
+@contextlib.contextmanager
+def _quiet_progress() -> Iterator[None]:
+    """[2] In place of polaris's progress bar, one that shows nothing."""
+    from polaris.utils.context import progress_instance
+    from rich.console import Console
+    from rich.progress import Progress
+
+    token = progress_instance.set(Progress(console=Console(quiet=True), disable=True))
+    try:
+        yield
+    finally:
+        progress_instance.reset(token)
+
+
+@contextlib.contextmanager
+def _cache_folder(folder: str) -> Iterator[None]:
+    """[3] Datasets made meanwhile put their folder here."""
+    from polaris.dataset import _base
+
+    before = _base.DEFAULT_CACHE_DIR
+    _base.DEFAULT_CACHE_DIR = folder
+    try:
+        yield
+    finally:
+        _base.DEFAULT_CACHE_DIR = before
+
+
+# ---- settings
+
+
+def hub_settings() -> tuple[Any, ssl.SSLContext | bool]:
+    """polaris's settings, from the environment alone [4], and what to verify certificates with [5]."""
+    from polaris.hub.settings import PolarisHubSettings
+    from pydantic import ValidationError
+    from pydantic_settings import SettingsError
+
+    try:
+        settings = PolarisHubSettings(_env_file=None)
+    except ValidationError as error:
+        raise _bad_settings(str(e["loc"][0]) for e in error.errors()) from None
+    except KeyError:  # [18] addresses are built on the Hub's even if it is none
+        raise _bad_settings(["hub_url"]) from None
+    except SettingsError as error:  # not JSON, where JSON is expected; it quotes the field
+        raise _bad_settings(re.findall(r'"(\w+)"', str(error))[:1]) from None
+    bundle = settings.ca_bundle
+    settings = settings.model_copy(update={"ca_bundle": None})
+    if bundle is None or bundle is True:
+        return settings, True
+    if bundle is False or str(bundle).lower() in {"false", "0"}:
+        return settings, False
+    try:
+        return settings, ssl.create_default_context(cafile=str(bundle))
+    except OSError as error:
+        raise UsageError(
+            f"POLARIS_CA_BUNDLE ({bundle}) is no file of certificates ({one_line(error)})"
+        ) from None
+
+
+def _bad_settings(fields: Iterable[str]) -> UsageError:
+    """Names only: a value may hold a password."""
+    names = ", ".join(sorted({f"POLARIS_{field}".upper() for field in fields}))
+    return UsageError(f"the environment variable {names} is not what polaris-lib expects")
+
+
+# ---- data
+
+
+def to_labels(values: NDArray[Any], used: Collection[int], where: str) -> Floats:
+    """1, 0 or NaN for every value [6]; rows not in `used` may hold anything and become NaN.
+
+    Raises:
+        DataError: A row of `used` holds something else.
+    """
+    labels = np.full(len(values), np.nan)
+    needed = set(used)
+    for row, value in enumerate(values.astype(object).tolist()):
+        label = _label(value)
+        if label is not None:
+            labels[row] = label
+        elif row in needed:
+            raise DataError(f"{where}, row {row + 1}: the label is {value!r}; 1, 0 or nothing was expected")
+    return labels
+
+
+def _label(value: Any) -> float | None:
+    if is_missing(value) or value == "":
+        return np.nan
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if number in (0.0, 1.0) else None
+
+
+def plain_table(table: Any, target: str, labels: Floats) -> Any:
+    """The table as a V1 dataset can hold, save, load and score it: a numeric target, an index 0..n-1 [6]."""
+    table = table.reset_index(drop=True)
+    dtype = table[target].dtype
+    if not (isinstance(dtype, np.dtype) and np.issubdtype(dtype, np.number)):
+        table[target] = labels
+    for name in table.columns:
+        if not isinstance(table[name].dtype, np.dtype) and str(table[name].dtype) != "str":
+            values = table[name].astype(object)
+            table[name] = values.where(values.notna(), None)
+    return table
+
+
+def dataset_fields(data: Mapping[str, Any], columns: Collection[str]) -> dict[str, Any]:
+    """What a dataset's JSON says, for these columns, less where its data lie and the noted dtypes [7]."""
+    gone = {
+        "root",
+        "extension",
+        "table",
+        "zarrRootPath",
+        "zarr_root_path",
+        "defaultAdapters",
+        "default_adapters",
+    }
+    fields = {k: v for k, v in data.items() if k not in gone}
+    adapters = data.get("default_adapters") or data.get("defaultAdapters") or {}
+    fields["default_adapters"] = {c: a for c, a in adapters.items() if c in columns}
+    fields["annotations"] = {
+        column: {k: v for k, v in said.items() if k not in {"dtype", "is_pointer", "isPointer"}}
+        for column, said in (data.get("annotations") or {}).items()
+        if column in columns
+    }
+    return fields
+
+
+def v2_split(training: bytes, test: bytes) -> Any:
+    """A V2 split from serialized bitmaps; the training set may be empty [8]."""
+    from polaris.benchmark._split_v2 import IndexSet, SplitV2
+
+    class ZeroShotSplit(SplitV2):  # type: ignore[misc]
+        @property
+        def max_index(self) -> int:
+            return max(int(s.indices.max()) for s in (self.training, self.test) if s.datapoints)
+
+    sets = [IndexSet.deserialize(raw) if raw else IndexSet() for raw in (training, test)]
+    return ZeroShotSplit(training=sets[0], test=sets[1])
+
+
+def benchmark_checksum(specification: Any, dataset_md5: str) -> str:
+    """The MD5 of a V1 benchmark, given its dataset's as stated [15].
+
+    It covers the dataset, the columns, the metrics and the split, but not the order of the test rows.
+    Measured: it is the same with pandas 2.3 and 3.1, and in every process.
+    """
+    dataset = specification.dataset
+    before = dataset._md5sum
+    dataset.md5sum = dataset_md5
+    try:
+        return str(specification._compute_checksum())
+    finally:
+        dataset._md5sum = before
+
+
+def table_checksum(table: Any) -> str:
+    """The MD5 polaris gives a V1 dataset with this table."""
+    from polaris.dataset import DatasetV1
+
+    try:
+        return str(DatasetV1(table=table)._compute_checksum())
+    except (TypeError, ValueError) as error:
+        raise DataError(f"the table is not what a Polaris dataset can hold ({one_line(error)})") from None
+
+
+# ---- using a benchmark
+
+
+def dump(specification: Any) -> dict[str, Any]:
+    """What `to_json` would write, in an order of its own [12], whatever the test set is called [11]."""
+    data: dict[str, Any] = specification.model_dump(mode="json", exclude={"n_test_datapoints"})
+    data["n_test_datapoints"] = specification.test_set_sizes
+    data["metrics"].sort(key=lambda m: m["name"])
+    for name in ("input_cols", "target_cols"):
+        data[name].sort()
+    return data
+
+
+def evaluate(specification: Any, values: Floats) -> dict[str, float | None]:
+    """The client's `evaluate(y_prob=values)`, the main metric first.
+
+    A metric is None if it is NaN or needs `y_pred`.
+    """
+    if specification.version == 2 and specification.dataset._zarr_data is None:
+        specification.dataset.load_to_memory()  # [9]
+    scored = {m for m in specification.metrics if m.y_type != "y_pred"}
+    result: dict[str, float | None] = {}
+    for metric in specification.metrics - scored:  # [10]
+        logger.warning(
+            "%s needs classes, not scores: the client's `evaluate` is not asked for it", metric.name
+        )
+        result[metric.name] = None
+    if not scored:
+        return result
+    with warnings.catch_warnings():
+        # With "error" in force a warning of scikit-learn would count as an undefined group.
+        warnings.simplefilter("ignore")
+        try:
+            table = specification.model_copy(update={"metrics": scored}).evaluate(y_prob=values).results
+        except Exception as error:
+            raise UpstreamError(
+                f"the client's `evaluate` failed ({one_line(error)}); without --official `score` does not "
+                "need it"
+            ) from error
+    for name, score in zip(table["Metric"], table["Score"], strict=True):
+        result[str(name)] = None if np.isnan(score) else float(score)
+    main = specification.main_metric.name
+    return dict(sorted(result.items(), key=lambda item: (item[0] != main, item[0])))

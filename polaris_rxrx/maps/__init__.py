@@ -1,0 +1,1 @@
+"""From wells to a map: align on controls, aggregate by perturbation, compare."""

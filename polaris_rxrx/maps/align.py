@@ -1,0 +1,163 @@
+"""Alignment on control wells: take out what differs between experiments and is not biology.
+
+Conventions
+    Rows are wells, columns features; statistics are float64 and come from control wells alone. Standard
+    deviations are the population's (ddof 0); a constant column is divided by 1, as scikit-learn does.
+    Every aligner is affine within an experiment, x -> (x - center) @ linear. A perturbation's aligned mean is
+    therefore the aligned mean of its wells, and no well need be transformed on its own.
+
+Aligners
+    pca-cs        PCA fitted on all control wells, all components kept; then centre and scale in each
+                  experiment on its control wells.
+    center-scale  Centre and scale in each experiment on its control wells.
+    tvn           Centre and scale on all control wells, PCA on them, centre and scale in each experiment,
+                  then multiply by (C + I/2)^-1/2, C the covariance (ddof 1) of its control wells.
+    none          Nothing.
+
+Source
+    PCA-CS: arXiv 2503.20158. TVN: Ando, McLean, Berndl (2017), bioRxiv 161422, in the form of EFAAR
+    (arXiv 2309.13117).
+
+Deviation from the public code
+    1. Directions in which all control wells together do not vary (a constant feature, fewer control wells
+       than features) are dropped; scikit-learn keeps them and scaling makes features of rounding errors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polaris_rxrx.errors import DataError, UsageError
+
+Floats = NDArray[np.float64]
+Aligner = Literal["pca-cs", "tvn", "center-scale", "none"]
+ALIGNERS: tuple[Aligner, ...] = get_args(Aligner)
+MIN_CONTROLS = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Count, mean (d,) and scatter (d, d) of rows: sum of (x - mean) (x - mean)^T. Exact to merge."""
+
+    n: int
+    mean: Floats
+    scatter: Floats
+
+    def merge(self, other: Moments) -> Moments:
+        """The moments of both sets of rows together (Chan, Golub, LeVeque 1979)."""
+        n = self.n + other.n
+        gap = other.mean - self.mean
+        mean = self.mean + gap * (other.n / n)
+        return Moments(n, mean, self.scatter + other.scatter + np.outer(gap, gap) * (self.n * other.n / n))
+
+
+@dataclass(frozen=True, eq=False)
+class Affine:
+    """x -> (x - center) @ linear, or (x - center) * scale where no feature is mixed with another."""
+
+    center: Floats
+    linear: Floats | None
+    scale: Floats | None
+
+    def sums(self, sums: Floats, counts: NDArray[np.int64]) -> Floats:
+        """Sums of aligned rows, from sums (k, d) and counts (k,) of rows as they are."""
+        moved = sums - counts[:, None] * self.center
+        if self.linear is not None:
+            moved = moved @ self.linear
+        return moved if self.scale is None else moved * self.scale
+
+
+@dataclass(frozen=True, eq=False)
+class Basis:
+    """What an aligner takes from all control wells: x -> (x - center) @ rotation."""
+
+    aligner: Aligner
+    center: Floats
+    rotation: Floats | None
+
+    @property
+    def width(self) -> int:
+        """How many columns an aligned row has."""
+        return len(self.center) if self.rotation is None else self.rotation.shape[1]
+
+
+def moments(rows: NDArray[Any]) -> Moments:
+    """Moments of rows (n, d), n >= 1, in float64."""
+    x = rows.astype(np.float64)
+    mean = x.mean(axis=0)
+    x -= mean
+    return Moments(len(x), mean, x.T @ x)
+
+
+def needs_moments(aligner: Aligner) -> bool:
+    """Whether `basis` looks at all control wells together."""
+    return aligner in ("pca-cs", "tvn")
+
+
+def basis(aligner: Aligner, controls: Moments | None, n_features: int) -> Basis:
+    """Fit the part of an aligner that all experiments share.
+
+    Raises:
+        UsageError: The aligner's name is unknown.
+        DataError: There are no control wells to fit on.
+    """
+    if aligner not in ALIGNERS:
+        raise UsageError(f"aligner {aligner!r} is not known; expected one of {', '.join(ALIGNERS)}")
+    if not needs_moments(aligner):
+        return Basis(aligner, np.zeros(n_features), None)
+    if controls is None or controls.n < MIN_CONTROLS:
+        raise DataError(f"{aligner} needs control wells, and there are none")
+    covariance = controls.scatter / controls.n
+    if aligner == "tvn":
+        scale = 1 / _deviation(np.diag(covariance), controls.mean, controls.n)
+        rotation = scale[:, None] * _directions(covariance * np.outer(scale, scale))
+    else:
+        rotation = _directions(covariance)
+    return Basis(aligner, controls.mean, rotation)
+
+
+def fit(shared: Basis, controls: NDArray[Any]) -> Affine:
+    """Fit the part that is an experiment's own on its control wells (n, d), n >= `MIN_CONTROLS`."""
+    if shared.aligner == "none":
+        return Affine(shared.center, None, None)
+    z = controls.astype(np.float64) - shared.center
+    if shared.rotation is not None:
+        z = z @ shared.rotation
+    mean = z.mean(axis=0)
+    z -= mean
+    scale = 1 / _deviation(np.mean(z * z, axis=0), mean, len(z))
+    if shared.rotation is None:
+        return Affine(mean, None, scale)
+    # The experiment's mean in rotated space is that of its controls: centre on them before rotating.
+    center = controls.mean(axis=0, dtype=np.float64)
+    if shared.aligner == "pca-cs":
+        return Affine(center, shared.rotation, scale)
+    z *= scale
+    whitening = _inverse_root(z.T @ z / (len(z) - 1) + 0.5 * np.eye(len(scale)))
+    return Affine(center, (shared.rotation * scale) @ whitening, None)
+
+
+def _deviation(variance: Floats, mean: Floats, n: int) -> Floats:
+    """Standard deviations, 1 where a column is constant up to rounding (scikit-learn's bound)."""
+    eps = np.finfo(np.float64).eps
+    constant = variance <= n * eps * variance + (n * mean * eps) ** 2
+    return np.where(constant, 1.0, np.sqrt(np.maximum(variance, 0)))
+
+
+def _directions(covariance: Floats) -> Floats:
+    """Eigenvectors (d, k) of a covariance, largest first, without those of no variance."""
+    values, vectors = np.linalg.eigh(covariance)
+    keep = values > values[-1] * len(values) * np.finfo(np.float64).eps * 10
+    if not keep.any():
+        raise DataError("the control wells do not vary: every feature is constant")
+    return np.ascontiguousarray(vectors[:, keep][:, ::-1])
+
+
+def _inverse_root(matrix: Floats) -> Floats:
+    values, vectors = np.linalg.eigh(matrix)
+    root: Floats = (vectors / np.sqrt(values)) @ vectors.T
+    return root

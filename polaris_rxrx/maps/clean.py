@@ -1,0 +1,138 @@
+"""Feature tables of CellProfiler's kind, made fit for alignment.
+
+In this order, every decision resting on control wells except the first two, which count what is absent:
+    1. a feature that is not finite in more than `MAX_ABSENT` of the wells is dropped;
+    2. a well in which more than `MAX_ABSENT_IN_WELL` of the features left are not finite is dropped;
+    3. a feature that is constant over the control wells is dropped;
+    4. what is still not finite becomes the feature's median over the control wells;
+    5. values beyond `TAIL` robust standard deviations (1.4826 MAD; where that is 0, the standard deviation)
+       from that median are set to the bound: heavy tails would own the principal components.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polaris_rxrx.dataset.wells import Wells
+from polaris_rxrx.errors import DataError, some
+
+MAX_ABSENT = 0.05
+MAX_ABSENT_IN_WELL = 0.5
+TAIL = 10.0
+_COLUMNS_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class Cleaning:
+    """What `clean` did."""
+
+    n_features: int
+    mostly_missing: tuple[str, ...]
+    constant: tuple[str, ...]
+    n_wells_dropped: int
+    n_wells_absent: int
+    n_imputed: int
+    n_clipped: int
+
+    def to_dict(self) -> dict[str, Any]:
+        rule = {"max_absent": MAX_ABSENT, "max_absent_in_well": MAX_ABSENT_IN_WELL, "tail": TAIL}
+        return {**asdict(self), "rule": rule}
+
+    def __str__(self) -> str:
+        parts = [
+            f"{self.n_features:,} features in",
+            f"{len(self.mostly_missing):,} dropped as mostly missing"
+            + (f" ({some(self.mostly_missing, 3)})" if self.mostly_missing else ""),
+            f"{len(self.constant):,} dropped as constant"
+            + (f" ({some(self.constant, 3)})" if self.constant else ""),
+            f"{self.n_wells_dropped:,} wells dropped as mostly missing",
+            f"{self.n_wells_absent:,} wells not in the table",
+            f"{self.n_imputed:,} values imputed",
+            f"{self.n_clipped:,} values clipped",
+        ]
+        return "; ".join(parts)
+
+
+def clean(wells: Wells) -> tuple[Wells, Cleaning]:
+    """Apply the steps above; the matrix of `wells` is left as it was.
+
+    Raises:
+        DataError: Nothing is left.
+    """
+    absent = np.zeros(wells.x.shape, dtype=bool)
+    for a in range(0, wells.x.shape[1], _COLUMNS_AT_ONCE):
+        absent[:, a : a + _COLUMNS_AT_ONCE] = ~np.isfinite(wells.x[:, a : a + _COLUMNS_AT_ONCE])
+    full = absent.mean(axis=0) <= MAX_ABSENT
+    mostly_missing = _names(wells, ~full)
+    if not full.any():
+        raise DataError(f"{wells.sources.get('embeddings', 'the table')}: every feature is mostly missing")
+    whole = absent[:, full].mean(axis=1) <= MAX_ABSENT_IN_WELL
+    kept = np.flatnonzero(full)
+    control = wells.control[whole]
+    if not control.any():
+        raise DataError(
+            f"{wells.sources.get('embeddings', 'the table')}: no control well is left after cleaning"
+        )
+
+    # Features as they stand, a few columns at a time, so the peak is one matrix in and one out.
+    x = np.empty((int(whole.sum()), len(kept)), dtype=wells.x.dtype)
+    varies = np.empty(len(kept), dtype=bool)
+    n_imputed = n_clipped = 0
+    for a in range(0, len(kept), _COLUMNS_AT_ONCE):
+        columns = kept[a : a + _COLUMNS_AT_ONCE]
+        part = wells.x[np.ix_(np.flatnonzero(whole), columns)].astype(np.float64)
+        part[~np.isfinite(part)] = np.nan
+        out, varying, imputed, clipped = _clean_columns(part, control)
+        x[:, a : a + len(columns)], varies[a : a + len(columns)] = out, varying
+        n_imputed, n_clipped = n_imputed + imputed, n_clipped + clipped
+    if not varies.any():
+        raise DataError(
+            f"{wells.sources.get('embeddings', 'the table')}: every feature is constant in control wells"
+        )
+    constant = tuple(wells.features[i] for i in kept[~varies])
+    cleaned = replace(
+        wells,
+        x=x if varies.all() else np.ascontiguousarray(x[:, varies]),
+        features=[wells.features[i] for i in kept[varies]],
+        experiment=wells.experiment[whole],
+        perturbation=wells.perturbation[whole],
+        control=control,
+    )
+    report = Cleaning(
+        n_features=wells.x.shape[1],
+        mostly_missing=mostly_missing,
+        constant=constant,
+        n_wells_dropped=int((~whole).sum()),
+        n_wells_absent=wells.missing,
+        n_imputed=n_imputed,
+        n_clipped=n_clipped,
+    )
+    return cleaned, report
+
+
+def _clean_columns(
+    x: NDArray[np.float64], control: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], int, int]:
+    """Steps 3 to 5 on some columns: values, which of them vary, how many imputed and clipped."""
+    c = x[control]
+    seen = ~np.isnan(c).all(axis=0)
+    median, deviation = np.zeros(x.shape[1]), np.zeros(x.shape[1])
+    median[seen] = np.nanmedian(c[:, seen], axis=0)
+    spread = np.zeros(x.shape[1])
+    spread[seen] = np.nanstd(c[:, seen], axis=0)
+    deviation[seen] = 1.4826 * np.nanmedian(np.abs(c[:, seen] - median[seen]), axis=0)
+    # A spread this small beside the values is the rounding of float32, not variation.
+    varies = seen & (spread > 1e-7 * np.abs(median))
+    bound = TAIL * np.where(deviation > 0, deviation, spread)
+    holes = np.isnan(x)
+    x = np.where(holes, median, x)
+    out = np.clip(x, median - bound, median + bound)
+    return out, varies, int(holes[:, varies].sum()), int((out != x)[:, varies].sum())
+
+
+def _names(wells: Wells, which: NDArray[np.bool_]) -> tuple[str, ...]:
+    return tuple(wells.features[i] for i in np.flatnonzero(which))

@@ -1,0 +1,229 @@
+"""Predictions: read a table, check it against a Task, put it in official order.
+
+Conventions
+    Higher means more likely active. Rows are matched by `id`, by (`treatment`, `gene_symbol`), or by both,
+    which must then agree; never by their order. Every test pair stands exactly once, with a finite number.
+    The one leniency, `fill`, gives absent pairs a stated score and is recorded.
+"""
+
+from __future__ import annotations
+
+import datetime
+import difflib
+import math
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polaris_rxrx.errors import DataError, UsageError, some
+from polaris_rxrx.files import new_file
+from polaris_rxrx.tables import Table, read_table, refuse_repeated, to_csv
+from polaris_rxrx.task import KEYS, Task
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCORE = "active"
+# SEPT2 or MARCH1 opened in a spreadsheet: 2-Sep, 02-Sep-24, Mar-01, 2024-09-02, 9/2/2024.
+_DATE = re.compile(
+    r"\d{1,2}-[A-Za-z]{3}(-\d{2,4})?|[A-Za-z]{3}-\d{1,2}|\d{4}-\d\d-\d\d( .*)?|\d{1,2}/\d{1,2}/\d{2,4}"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Predictions:
+    """One finite score a test pair, shape (n,), in the task's official order."""
+
+    values: NDArray[np.float64]
+    source: str
+    sha256: str | None = None
+    filled: int = 0
+    fill: float | None = None
+
+
+def read_predictions(
+    source: Path | str | pd.DataFrame, task: Task, *, fill: float | None = None
+) -> Predictions:
+    """Read predictions and align them to `task`.
+
+    Args:
+        source: A CSV (also gzip) or parquet file, or a pandas DataFrame.
+        task: The task they are for.
+        fill: The score of pairs that are absent; None makes them an error.
+
+    Raises:
+        DataError: Naming file, line, key and value, and what was expected.
+    """
+    if fill is not None and not np.isfinite(fill):
+        raise UsageError(f"fill is {fill}; a finite number was expected")
+    table = read_table(Path(source)) if isinstance(source, (str, Path)) else _from_frame(source)
+    values = np.full(len(task), np.nan)
+    ids = _match(table, task)
+    values[ids] = _numbers(table)
+    absent = np.flatnonzero(np.isnan(values))
+    if absent.size and fill is None:
+        shown = some([_pair(task, i) for i in absent.tolist()], 3)
+        raise DataError(
+            f"{table.path}: {absent.size:,} of {len(task):,} test pairs have no prediction: {shown}. "
+            "Every pair of test_features.csv is expected once; --missing fill=0 scores the absent ones 0"
+        )
+    if absent.size:
+        values[absent] = fill
+    return Predictions(values, str(table.path), table.sha256, int(absent.size), fill if absent.size else None)
+
+
+def write_predictions(path: Path | str, task: Task, values: NDArray[np.float64]) -> None:
+    """Write `id,treatment,gene_symbol,active` in official order.
+
+    CSV, or gzip or parquet if `path` ends in .gz or .parquet.
+    """
+    path = Path(path)
+    values = np.asarray(values, dtype=np.float64)
+    if values.shape != (len(task),) or not np.isfinite(values).all():
+        raise DataError(f"{len(task):,} finite scores were expected to write {path}")
+    columns: dict[str, list[Any]] = {
+        "id": list(range(len(task))),
+        "treatment": task.treatment,
+        "gene_symbol": task.gene_symbol,
+        SCORE: values.tolist(),
+    }
+    with new_file(path) as temporary:
+        if path.suffix == ".parquet":
+            import pyarrow as pa
+            import pyarrow.parquet as pq
+
+            pq.write_table(pa.table(columns), temporary)
+        elif path.suffix == ".gz":
+            import gzip
+
+            temporary.write_bytes(gzip.compress(to_csv(columns).encode(), mtime=0))
+        else:
+            temporary.write_bytes(to_csv(columns).encode())
+
+
+def _from_frame(frame: pd.DataFrame) -> Table:
+    if not (hasattr(frame, "columns") and hasattr(frame, "iloc")):
+        raise UsageError(f"a path or a pandas DataFrame was expected, not {type(frame).__name__}")
+    path, names = Path("<DataFrame>"), [str(n) for n in frame.columns]
+    refuse_repeated(path, names)
+    cells = [frame.iloc[:, i].tolist() for i in range(len(names))]
+    return Table(path, dict(zip(names, cells, strict=True)), range(1, len(frame) + 1), unit="row")
+
+
+def _match(table: Table, task: Task) -> NDArray[np.int64]:
+    """The id of every row."""
+    by_id, by_name = "id" in table.columns, all(k in table.columns for k in KEYS)
+    expected = "id,active or treatment,gene_symbol,active or id,treatment,gene_symbol,active"
+    if SCORE not in table.columns or not (by_id or by_name):
+        raise DataError(f"{table.path}: the header is {','.join(table.columns)}; expected {expected}")
+    unknown = [n for n in table.columns if n not in {"id", SCORE, "SMILES", *task.inputs}]
+    if unknown:
+        raise DataError(
+            f"{table.path}: column {some(unknown)} is not part of a predictions file; expected {expected}"
+        )
+    ids = _by_id(table, task) if by_id else _by_name(table, task)
+    _agree(table, task, ids)
+    first: dict[int, int] = {}
+    for row, i in enumerate(ids.tolist()):
+        if i in first:
+            raise DataError(
+                f"{table.at(row)}: a second prediction for {_pair(task, i)}; "
+                f"the first is on {table.unit} {table.lines[first[i]]}. Every pair is expected once"
+            )
+        first[i] = row
+    return ids
+
+
+def _by_id(table: Table, task: Task) -> NDArray[np.int64]:
+    known = {str(i): i for i in range(len(task))}
+    ids = np.empty(len(table), dtype=np.int64)
+    for row, value in enumerate(table.columns["id"]):
+        found = known.get(str(value))
+        if found is None:
+            raise DataError(
+                f"{table.at(row)}: id is {str(value)!r}; a whole number from 0 to {len(task) - 1} was "
+                "expected, as in test_features.csv"
+            )
+        ids[row] = found
+    return ids
+
+
+def _by_name(table: Table, task: Task) -> NDArray[np.int64]:
+    known = task.by_key
+    if len(known) < len(task):
+        raise DataError(f"{table.path}: some pairs of this task stand twice, so an id column is needed")
+    ids = np.empty(len(table), dtype=np.int64)
+    for row, key in enumerate(zip(*(table.columns[k] for k in KEYS), strict=True)):
+        found = known.get(key) if all(isinstance(name, str) for name in key) else None
+        if found is None:
+            raise DataError(f"{table.at(row)}: {_unknown(key, task)}")
+        ids[row] = found
+    return ids
+
+
+def _agree(table: Table, task: Task, ids: NDArray[np.int64]) -> None:
+    """Every input that stands in the table must be that of the pair its row was matched to."""
+    for column in [c for c in task.inputs if c in table.columns]:
+        cells, expected = table.columns[column], task.inputs[column]
+        for row, i in enumerate(ids.tolist()):
+            if not isinstance(cells[row], str) or cells[row] != expected[i]:
+                raise DataError(
+                    f"{table.at(row)}: id {i} is {_pair(task, i)} with {column} {expected[i]!r}, but the row "
+                    f"names {column} {cells[row]!r}; id and names must agree{_date_hint(column, cells[row])}"
+                )
+
+
+def _unknown(key: tuple[Any, Any], task: Task) -> str:
+    """Why a (treatment, gene_symbol) is not one of the task's."""
+    for column, value, names in zip(KEYS, key, (set(task.treatment), set(task.gene_symbol)), strict=True):
+        if isinstance(value, str) and value in names:
+            continue
+        text = f"{column} {value!r} is not in this task"
+        if hint := _date_hint(column, value):
+            return text + hint
+        close = difflib.get_close_matches(str(value), names, n=1, cutoff=0.75)
+        return f"{text}; did you mean {close[0]!r}?" if close else text
+    return f"the pair {key[0]!r}, {key[1]!r} is not one of the {len(task):,} test pairs"
+
+
+def _date_hint(column: str, value: object) -> str:
+    """What to add where a gene's name has become a date; nothing elsewhere."""
+    dated = isinstance(value, datetime.date) or (isinstance(value, str) and _DATE.fullmatch(value.strip()))
+    if column != "gene_symbol" or not dated:
+        return ""
+    return "; it looks like a gene name that a spreadsheet turned into a date"
+
+
+def _numbers(table: Table) -> NDArray[np.float64]:
+    text = table.unit == "line"
+    values = np.empty(len(table))
+    for row, cell in enumerate(table.columns[SCORE]):
+        number = _number(cell, text=text)
+        if number is None:
+            shown = "empty" if cell is None or (isinstance(cell, str) and not cell) else repr(cell)
+            raise DataError(f"{table.at(row)}: {SCORE} is {shown}; a finite number was expected")
+        values[row] = number
+    return values
+
+
+def _number(cell: Any, *, text: bool) -> float | None:
+    """A finite number, or None. `float` alone would take `1_0`, Arabic digits, bytes and booleans."""
+    if text:
+        if "_" in cell or not cell.isascii():
+            return None
+    elif isinstance(cell, bool) or not isinstance(cell, (int, float, Decimal, np.integer, np.floating)):
+        return None
+    try:
+        number = float(cell)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _pair(task: Task, i: int) -> str:
+    return f"{task.treatment[i]} / {task.gene_symbol[i]}"

@@ -1,0 +1,171 @@
+"""Tables of names: read as text, with no guessing.
+
+Conventions
+    A cell is the text that stands in the file: `NA`, `nan` and `None` are names, blanks at the ends are kept,
+    an empty cell is the empty string. CSV is comma-separated UTF-8 (a byte-order mark, CRLF and gzip are
+    understood, gzip by its first bytes and not by the name). Lines are counted as an editor does, the header
+    being line 1; rows of a parquet file are counted from 1.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from polaris_rxrx.errors import DataError, some
+from polaris_rxrx.files import open_binary
+
+
+@dataclass(frozen=True)
+class Table:
+    """Columns of equal length, read from `path`; `sha256` is that of the bytes they were read from.
+
+    A column holds `str` if it came from CSV; from parquet, what the file holds (`None` where it is null).
+    """
+
+    path: Path
+    columns: dict[str, list[Any]]
+    lines: Sequence[int]
+    unit: str = "line"
+    sha256: str | None = None
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def at(self, row: int) -> str:
+        """`preds.csv, line 17`: where a row stands, for a message."""
+        return f"{self.path}, {self.unit} {self.lines[row]}"
+
+    def need(self, *names: str) -> None:
+        """Raise `DataError` unless these columns are there."""
+        missing = [n for n in names if n not in self.columns]
+        if missing:
+            raise DataError(
+                f"{self.path}: no column {some(missing)}; it has {some(list(self.columns), 12)} "
+                f"and {', '.join(names)} {'is' if len(names) == 1 else 'are'} expected"
+            )
+
+
+def read_table(path: Path) -> Table:
+    """Read a CSV (plain or gzip) or parquet file.
+
+    Raises:
+        DataError: Not there, a folder, empty, not text, not a table, a row of another width than the header.
+    """
+    with open_binary(path) as handle:
+        raw = handle.read()  # once, so that a pipe will do and the hash is that of what was read
+    digest = hashlib.sha256(raw).hexdigest()
+    if raw.startswith(b"PAR1"):
+        return _read_parquet(path, raw, digest)
+    return _read_csv(path, raw, digest)
+
+
+def _read_csv(path: Path, raw: bytes, digest: str) -> Table:
+    if raw.startswith(b"\x1f\x8b"):
+        try:
+            raw = gzip.decompress(raw)
+        except (OSError, EOFError, zlib.error) as error:
+            raise DataError(f"{path}: broken gzip file ({error})") from None
+    try:
+        if b"\x00" in raw:
+            raise UnicodeDecodeError("utf-8", raw, raw.index(b"\x00"), 0, "a zero byte")
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        raise DataError(
+            f"{path}, line {line}: not UTF-8 text ({error.reason}); a CSV or parquet file was expected"
+        ) from None
+    if not text.strip():
+        raise DataError(f"{path} is empty; a table with a header line was expected")
+
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    rows: list[list[str]] = []
+    lines: list[int] = []
+    next_line = 1
+    try:
+        header = next(reader)
+        _check_header(path, header)
+        width = len(header)
+        next_line = reader.line_num + 1
+        for row in reader:
+            if len(row) == width:
+                rows.append(row)
+                lines.append(next_line)
+            elif row:  # a blank line is no row
+                raise DataError(
+                    f"{path}, line {next_line}: {len(row)} fields where the header has {width} "
+                    f"({', '.join(header)}); is a comma in a name unquoted?"
+                )
+            next_line = reader.line_num + 1
+    except csv.Error as error:
+        # Where the row begins: a quote that is never closed runs on to the end of the file.
+        raise DataError(f"{path}, line {next_line}: not a CSV row ({error})") from None
+    cells = [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in header]
+    return Table(path, dict(zip(header, cells, strict=True)), lines, sha256=digest)
+
+
+def _check_header(path: Path, header: list[str]) -> None:
+    if not header:
+        raise DataError(f"{path}, line 1: blank; the header was expected there")
+    if len(header) == 1:
+        for mark, name in ((";", "semicolons"), ("\t", "tabs")):
+            if mark in header[0]:
+                raise DataError(f"{path}: the header is separated by {name}; commas were expected")
+    if "" in header:
+        raise DataError(
+            f"{path}: column {header.index('') + 1} has no name; from pandas, write with index=False"
+        )
+    refuse_repeated(path, header)
+
+
+def refuse_repeated(path: Path, header: list[str]) -> None:
+    """Raise `DataError` if a column's name stands twice."""
+    repeated = sorted({n for n in header if header.count(n) > 1})
+    if repeated:
+        raise DataError(f"{path}: column {some(repeated)} stands more than once in the header")
+
+
+def _read_parquet(path: Path, raw: bytes, digest: str) -> Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        # From the bytes: given a path, pyarrow takes a folder named `a=b` above it for a column.
+        table = pq.read_table(pa.BufferReader(raw))
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path}: broken parquet file ({_first_line(error)})") from None
+    names = [n for n in table.column_names if not n.startswith("__index_level_")]
+    columns = {n: table.column(n).to_pylist() for n in names}
+    return Table(path, columns, range(1, table.num_rows + 1), unit="row", sha256=digest)
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip().split("\n")[0].rstrip(".")
+    return text.removeprefix("Could not open Parquet input source '<Buffer>': ")
+
+
+def to_csv(columns: Mapping[str, Sequence[object]]) -> str:
+    """CSV text of columns of equal length, `\\n` line ends; what is not a `str` is written by `repr`.
+
+    `repr` of a float is the shortest text that reads back as the same number.
+    """
+    out = _Rows()
+    writer = csv.writer(out)
+    writer.writerow(columns)
+    cells = ([v if isinstance(v, str) else repr(v) for v in column] for column in columns.values())
+    writer.writerows(zip(*cells, strict=True))
+    return "".join(out)
+
+
+class _Rows(list[str]):
+    """Rows of a `csv.writer`, ended by `\\n`; asked for that end, it would leave a `\\r` in a cell bare."""
+
+    def write(self, row: str) -> None:
+        self.append(row[:-2] + "\n")

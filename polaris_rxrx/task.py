@@ -1,0 +1,265 @@
+"""A Task: the benchmark's test pairs in official order, and the folder it is kept in.
+
+Conventions
+    A pair is a compound (`treatment`) and a gene (`gene_symbol`); `id` is its place in the official order,
+    0..n-1. `active` is 1, 0 or NaN (no label). A competition has no local labels: `active` is None.
+
+A prepared folder
+    train.csv              the inputs and `active`; the header alone if the benchmark is zero-shot
+    test_features.csv      id and every input
+    sample_submission.csv  id, active: the shape of a predictions file, all zeros
+    private/answers.csv    id, active: for scoring, apart so that nobody trains on it by accident
+    task.json              what it is, its metrics, versions, row counts and the SHA-256 of the files above
+    polaris/               the saved Polaris artifact, for `score --official`
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from polaris_rxrx import __version__
+from polaris_rxrx.errors import DataError, MissingError, UsageError, some
+from polaris_rxrx.files import sha256, write_text
+from polaris_rxrx.tables import Table, read_table, to_csv
+
+Floats = NDArray[np.float64]
+
+MANIFEST = "task.json"
+TRAIN = "train.csv"
+FEATURES = "test_features.csv"
+SAMPLE = "sample_submission.csv"
+ANSWERS = "private/answers.csv"
+ARTIFACT = "polaris"
+KEYS = ("treatment", "gene_symbol")
+
+
+class MetricSpec(BaseModel):
+    """One metric of a benchmark, as Polaris specifies it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    label: str
+    group_by: str | None = None
+    aggregation: Literal["mean", "median"] = "mean"
+    on_error: Literal["ignore", "raise", "default"] = "raise"
+    default: float | None = None
+
+
+class Manifest(BaseModel):
+    """`task.json`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    schema_version: Literal[1] = 1
+    artifact_id: str | None
+    artifact_type: Literal["benchmark", "competition"] = "benchmark"
+    artifact_version: int
+    source: str
+    inputs: tuple[str, ...]
+    target: str = "active"
+    main_metric: str
+    metrics: tuple[MetricSpec, ...]
+    counts: dict[str, int]
+    protocol: dict[str, Any] = {}
+    versions: dict[str, str]
+    files: dict[str, str] = {}
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """The test pairs in official order, their labels, and what is computed on them.
+
+    `inputs` holds every input column as text, each of length n, `treatment` and `gene_symbol` among them.
+    """
+
+    inputs: dict[str, list[str]]
+    active: Floats | None
+    main_metric: str
+    metrics: tuple[MetricSpec, ...]
+    artifact_id: str | None = None
+    artifact_version: int = 1
+    source: str = ""
+    train: dict[str, list[str]] = field(default_factory=dict)
+    protocol: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    folder: Path | None = None
+
+    def __post_init__(self) -> None:
+        lengths = {len(v) for v in self.inputs.values()}
+        if not {*KEYS} <= set(self.inputs):
+            raise DataError(f"a task needs the inputs treatment and gene_symbol; got {list(self.inputs)}")
+        if len(lengths) != 1 or (self.active is not None and {len(self.active)} != lengths):
+            raise DataError("the columns of a task differ in length")
+        if self.main_metric not in [m.name for m in self.metrics]:
+            raise DataError(f"the main metric {self.main_metric!r} is not one of the task's metrics")
+        if taken := {"id", "active"} & set(self.inputs):
+            raise DataError(f"an input may not be called {some(sorted(taken))}; predictions use that name")
+        if self.active is not None and not np.isin(self.active[~np.isnan(self.active)], (0, 1)).all():
+            raise DataError("the labels of a task must be 1, 0 or NaN")
+
+    def __len__(self) -> int:
+        return len(self.inputs["treatment"])
+
+    @property
+    def treatment(self) -> list[str]:
+        return self.inputs["treatment"]
+
+    @property
+    def gene_symbol(self) -> list[str]:
+        return self.inputs["gene_symbol"]
+
+    @property
+    def name(self) -> str:
+        """What to call it in a report."""
+        return self.artifact_id or self.source
+
+    @cached_property
+    def by_key(self) -> dict[tuple[str, str], int]:
+        """The id of each (treatment, gene_symbol); of the first, should a pair stand twice."""
+        return {
+            key: i for i, key in reversed(list(enumerate(zip(self.treatment, self.gene_symbol, strict=True))))
+        }
+
+    def groups(self, column: str) -> tuple[NDArray[np.int64], list[str]]:
+        """Codes (n,) and sorted names of a column's values."""
+        names = sorted(set(self.inputs[column]))
+        code = {name: i for i, name in enumerate(names)}
+        return np.array([code[v] for v in self.inputs[column]], dtype=np.int64), names
+
+    def counts(self) -> dict[str, int]:
+        counts = {
+            "pairs": len(self),
+            "treatments": len(set(self.treatment)),
+            "genes": len(set(self.gene_symbol)),
+            "train": len(next(iter(self.train.values()), [])),
+        }
+        if self.active is not None:
+            counts["active"] = int(np.sum(self.active == 1))
+            counts["unlabelled"] = int(np.sum(np.isnan(self.active)))
+        return counts
+
+    def save(self, folder: Path, *, smiles: Sequence[str] | None = None) -> Manifest:
+        """Write the prepared folder's own files into `folder` (made by the caller, empty)."""
+        ids: list[object] = list(range(len(self)))
+        features: dict[str, Sequence[object]] = {"id": ids, **self.inputs}
+        if smiles is not None:
+            if "SMILES" in self.inputs:
+                raise UsageError("SMILES are an input of this benchmark already; do without --smiles")
+            features["SMILES"] = smiles
+        texts = {
+            TRAIN: to_csv(self.train or {**{name: [] for name in self.inputs}, "active": []}),
+            FEATURES: to_csv(features),
+            SAMPLE: to_csv({"id": ids, "active": [0.0] * len(self)}),
+        }
+        if self.active is not None:
+            texts[ANSWERS] = to_csv({"id": ids, "active": _labels_as_text(self.active)})
+        for name, text in texts.items():
+            write_text(folder / name, text)
+        manifest = Manifest(
+            artifact_id=self.artifact_id,
+            artifact_type="benchmark" if self.active is not None else "competition",
+            artifact_version=self.artifact_version,
+            source=self.source,
+            inputs=tuple(self.inputs),
+            main_metric=self.main_metric,
+            metrics=self.metrics,
+            counts=self.counts(),
+            protocol=self.protocol,
+            versions={"polaris_rxrx": __version__, **self.versions},
+            files={name: sha256(folder / name) for name in texts},
+        )
+        write_text(folder / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
+        return manifest
+
+
+def _labels_as_text(active: Floats) -> list[str]:
+    return ["" if np.isnan(a) else str(int(a)) for a in active]
+
+
+def load_task(folder: Path | str = "task") -> Task:
+    """Read a prepared folder, checking every file against the hash written when it was prepared.
+
+    Raises:
+        MissingError: There is no prepared folder.
+        DataError: A file is missing, was edited since, or is not what `prepare` writes.
+    """
+    folder = Path(folder)
+    manifest = _read_manifest(folder)
+    for name in (TRAIN, FEATURES, SAMPLE, *([ANSWERS] if manifest.artifact_type == "benchmark" else [])):
+        if name not in manifest.files:
+            raise DataError(
+                f"{folder / MANIFEST} has no SHA-256 of {name}; prepare the folder again with --force"
+            )
+    for name, expected in manifest.files.items():
+        if not (folder / name).is_file():
+            raise DataError(
+                f"{folder / name} is missing from the prepared folder; prepare it again with --force"
+            )
+        if sha256(folder / name) != expected:
+            raise DataError(
+                f"{folder / name} was changed after `prepare` (its SHA-256 is not the one in {MANIFEST}); "
+                "scores on it would not be official. Prepare it again with --force"
+            )
+    features = read_table(folder / FEATURES)
+    features.need("id", *manifest.inputs)
+    _check_ids(features)
+    active = None
+    if ANSWERS in manifest.files:
+        answers = read_table(folder / ANSWERS)
+        answers.need("id", manifest.target)
+        _check_ids(answers)
+        active = _labels(answers, manifest.target)
+    train = read_table(folder / TRAIN)
+    return Task(
+        inputs={name: features.columns[name] for name in manifest.inputs},
+        active=active,
+        main_metric=manifest.main_metric,
+        metrics=manifest.metrics,
+        artifact_id=manifest.artifact_id,
+        artifact_version=manifest.artifact_version,
+        source=manifest.source,
+        train=train.columns,
+        protocol=manifest.protocol,
+        versions=manifest.versions,
+        folder=folder,
+    )
+
+
+def _read_manifest(folder: Path) -> Manifest:
+    path = folder / MANIFEST
+    if not path.is_file():
+        command = ["prepare"] + ([] if str(folder) == "task" else ["--out", str(folder)])
+        raise MissingError(f"no prepared task in {folder} (there is no {path})", command)
+    try:
+        return Manifest.model_validate(json.loads(path.read_text("utf-8")))
+    except ValueError as error:
+        reason = str(error)
+        if isinstance(error, ValidationError):
+            first = error.errors()[0]
+            reason = ": ".join([".".join(map(str, first["loc"])), first["msg"]])
+        raise DataError(
+            f"{path} is not what `prepare` writes ({reason}); prepare it again with --force"
+        ) from None
+
+
+def _check_ids(table: Table) -> None:
+    if table.columns["id"] != [str(i) for i in range(len(table))]:
+        raise DataError(f"{table.path}: the ids are not 0..{len(table) - 1} in order")
+
+
+def _labels(table: Table, column: str) -> Floats:
+    known = {"1": 1.0, "0": 0.0, "": np.nan}
+    for row, text in enumerate(table.columns[column]):
+        if text not in known:
+            raise DataError(f"{table.at(row)}: {column} is {text!r}; 1, 0 or nothing was expected")
+    return np.array([known[text] for text in table.columns[column]], dtype=np.float64)

@@ -1,0 +1,269 @@
+"""`polaris-rxrx baseline`: files in, predictions and maps out, and nothing half-written."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from polaris_rxrx import cli
+from polaris_rxrx.baselines import Recipe, predict
+from polaris_rxrx.dataset.wells import read_wells
+from polaris_rxrx.maps.build import build_map
+from polaris_rxrx.maps.store import load_map
+from polaris_rxrx.predictions import read_predictions
+from polaris_rxrx.task import MetricSpec, Task, load_task
+from tests.wells_factory import make_embeddings, make_metadata, small
+
+pytestmark = pytest.mark.filterwarnings("ignore:anndata will no longer support zarr v2")
+
+COMPOUNDS = ["aspirin", "TWIN", "Eugenol (no structure)", "Dactolisib (BEZ235", 'odd, "name" ä ']
+GENES = ["TP53", "BRCA1", "NA", "ONCE", "TWIN"]
+CARD = 'name = "mine"\ntitle = "My model"\n[source]\nfile = "embeddings.parquet"\nwidth = 6\n'
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+def save_task(folder: Path, compounds: list[str] = COMPOUNDS, genes: list[str] = GENES) -> Task:
+    folder.mkdir()
+    task = Task(
+        inputs={
+            "treatment": [c for c in compounds for _ in genes],
+            "gene_symbol": [g for _ in compounds for g in genes],
+        },
+        active=np.arange(len(compounds) * len(genes)) % 3 % 2.0,
+        main_metric="pr_auc",
+        metrics=(MetricSpec(name="pr_auc", label="pr_auc", group_by="treatment", on_error="ignore"),),
+        source="test",
+    )
+    task.save(folder)
+    return task
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    """Run a command line in a folder that holds a task, a card, the metadata and an embedding table."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("POLARIS_RXRX_TASK", raising=False)
+    monkeypatch.setenv("POLARIS_RXRX_DATA", str(tmp_path))
+    save_task(tmp_path / "task")
+    small(tmp_path)
+    (tmp_path / "metadata.csv").rename(tmp_path / "metadata_rxrx3_core.csv")
+    (tmp_path / "mine.toml").write_text(CARD)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        code = cli.run(["baseline", *arguments])
+        return code, *capfd.readouterr()
+
+    return call
+
+
+def made(folder: Path) -> set[str]:
+    """What stands in the folder beyond what the fixture put there."""
+    given = {"task", "mine.toml", "metadata_rxrx3_core.csv", "embeddings.parquet"}
+    return {p.name for p in folder.iterdir()} - given
+
+
+def expected(folder: Path, **recipe: object) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    wells = read_wells(folder / "metadata_rxrx3_core.csv", folder / "embeddings.parquet")
+    whole = Recipe.model_validate(recipe)
+    return predict(load_task(folder / "task"), build_map(wells, whole.align), whole).values
+
+
+def test_random_by_its_defaults(run: Run, tmp_path: Path) -> None:
+    code, out, err = run("random")
+    assert (code, out) == (0, "random.csv: 25 predictions of Random scores\n")
+    assert err == "Next: polaris-rxrx score random.csv\n"
+    values = read_predictions(tmp_path / "random.csv", load_task(tmp_path / "task")).values
+    assert np.array_equal(values, np.random.default_rng(0).random(25))
+    assert made(tmp_path) == {"random.csv"}
+    assert run("random", "--seed", "7", "--out", "seven.csv.gz")[0] == 0
+    values = read_predictions(tmp_path / "seven.csv.gz", load_task(tmp_path / "task")).values
+    assert np.array_equal(values, np.random.default_rng(7).random(25))
+
+
+@pytest.mark.parametrize(
+    ("options", "recipe"),
+    [
+        ([], {}),
+        (["--align", "tvn"], {"align": "tvn"}),
+        (["--align", "none", "--dose", "mean"], {"align": "none", "dose": "mean"}),
+    ],
+)
+def test_a_card_of_one_s_own(run: Run, tmp_path: Path, options: list[str], recipe: dict[str, object]) -> None:
+    code, out, err = run("mine.toml", *options)
+    assert (code, out) == (0, "mine.csv: 25 predictions of My model\n"), err
+    table = pd.read_csv(tmp_path / "mine.csv", keep_default_na=False, float_precision="round_trip")
+    assert table.columns.tolist() == ["id", "treatment", "gene_symbol", "active"]
+    assert table.treatment.tolist() == [c for c in COMPOUNDS for _ in GENES]
+    assert table.gene_symbol.tolist() == GENES * len(COMPOUNDS)
+    assert np.array_equal(table.active, expected(tmp_path, **recipe))
+    assert cli.run(["score", "mine.csv"]) == 0
+
+
+def test_other_places(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    for name in ("metadata_rxrx3_core.csv", "embeddings.parquet", "task"):
+        (tmp_path / name).rename(tmp_path / "elsewhere" / name)
+    code, out, err = run(
+        "mine.toml", "--task", "elsewhere/task", "--metadata", "elsewhere/metadata_rxrx3_core.csv",
+        "--embeddings", "elsewhere/embeddings.parquet", "--out", "new/folder/p.csv",
+    )  # fmt: skip
+    assert code == 0 and out.startswith("new/folder/p.csv: 25 predictions")
+    assert err == "Next: polaris-rxrx score new/folder/p.csv --task elsewhere/task\n"
+
+
+@pytest.mark.parametrize("name", ["map.parquet", "map.h5ad"])
+def test_the_map_is_kept(run: Run, tmp_path: Path, name: str) -> None:
+    code, _, err = run("mine.toml", "--save-map", name, "--align", "center-scale")
+    assert code == 0 and f"Wrote {name}: 13 perturbations x 6" in err
+    map_ = load_map(tmp_path / name)
+    wells = read_wells(tmp_path / "metadata_rxrx3_core.csv", tmp_path / "embeddings.parquet")
+    assert np.array_equal(map_.x, build_map(wells, "center-scale").x)
+    assert set(COMPOUNDS + GENES) <= set(map_.perturbations.name)
+    assert map_.protocol["align"] == "center-scale" and map_.protocol["card"] == "mine"
+    assert map_.protocol["sources"]["embeddings"] == str(tmp_path / "embeddings.parquet")
+    assert map_.protocol["n_wells_missing"] == 0
+    assert made(tmp_path) == {"mine.csv", name}
+
+
+def test_absent_pairs_stop_it_or_are_filled(run: Run, tmp_path: Path) -> None:
+    save_task(tmp_path / "more", [*COMPOUNDS, "nowhere"], [*GENES, "GONE"])
+    code, out, err = run("mine.toml", "--task", "more")
+    assert (code, out) == (1, "")
+    assert "11 of 36 test pairs have no embedding (compounds 'nowhere'; genes 'GONE')" in err
+    assert "--missing fill=0" in err and made(tmp_path) == {"more"}
+    code, out, err = run("mine.toml", "--task", "more", "--missing", "fill=-0.5")
+    assert code == 0 and "11 pairs without an embedding were scored -0.5" in err
+    table = pd.read_csv(tmp_path / "mine.csv", keep_default_na=False, float_precision="round_trip")
+    absent = (table.treatment == "nowhere") | (table.gene_symbol == "GONE")
+    assert (table.active[absent] == -0.5).all() and (table.active[~absent] >= 0).all()
+
+
+def test_a_dose_that_few_were_tested_at(run: Run) -> None:
+    code, _, err = run("mine.toml", "--dose", "0.25")
+    assert code == 1 and "20 of 25 test pairs have no embedding (compounds 'Dactolisib (BEZ235'" in err
+
+
+def test_missing_wells(run: Run, tmp_path: Path) -> None:
+    table = pd.read_parquet(tmp_path / "embeddings.parquet")
+    table.iloc[1:].to_parquet(tmp_path / "embeddings.parquet")
+    code, _, err = run("mine.toml")
+    assert code == 1 and "1 of the" in err and "--allow-missing-wells" in err
+    code, _, err = run("mine.toml", "--allow-missing-wells", "--missing", "fill=0")
+    assert code == 0 and "1 wells of the metadata have no embedding and were left out" in err
+
+
+def test_a_profile_says_how_it_was_cleaned(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(CARD.replace("[source]", 'kind = "profile"\n[source]', 1))
+    table = make_embeddings(make_metadata())
+    table.loc[3, "feature_1"] = np.nan
+    table.to_parquet(tmp_path / "embeddings.parquet")
+    code, _, err = run("mine.toml", "--save-map", "map.parquet", "--missing", "fill=0")
+    assert code == 0 and "Cleaned: 6 features in; 0 dropped as mostly missing" in err
+    assert "1 values imputed" in err
+    assert load_map(tmp_path / "map.parquet").protocol["cleaning"]["n_imputed"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["openphenum"], 2, "no baseline 'openphenum'; there are cellprofiler"),
+        (["gone.toml"], 2, "gone.toml: no such card"),
+        (["mine.toml", "--align", "sphering"], 2, "'sphering' is not one of"),
+        *(
+            (["mine.toml", "--dose", d], 2, f"--dose {d}: expected max, mean or")
+            for d in ("median", "0", "nan")
+        ),
+        (["mine.toml", "--missing", "0"], 2, "expected fill= and a finite number"),
+        (["mine.toml", "--save-map", "map.csv"], 2, "a map is saved as .parquet or .h5ad"),
+        (["random", "--save-map", "map.parquet"], 2, "random looks at no wells"),
+        (["random", "--seed", "-1"], 2, "Invalid value for '--seed'"),
+        (["random", "--task", "gone"], 1, "no prepared task in gone"),
+        (["random", "--out", "task"], 2, "task is a folder; a file name was expected"),
+        (["mine.toml", "--embeddings", "gone.parquet"], 1, "gone.parquet: no such file"),
+        (["mine.toml", "--embeddings", "task"], 1, "task is a folder; a file was expected"),
+        (["mine.toml", "--metadata", "mine.toml"], 1, "mine.toml: "),
+        (["openphenom", "--embeddings", "embeddings.parquet"], 1, "has 6 features; 384 were expected"),
+        (
+            ["cellprofiler"],
+            1,
+            "CellProfiler features has no table (CellProfiler_rxrx3_core_embeddings.parquet)",
+        ),
+    ],
+)
+def test_what_goes_wrong_is_told(
+    run: Run, tmp_path: Path, arguments: list[str], code: int, message: str
+) -> None:
+    found, out, err = run(*arguments)
+    assert (found, out) == (code, ""), err
+    assert message in err and "Traceback" not in err
+    assert made(tmp_path) == set()
+
+
+# The signal comes from within, so that it always comes at the same place.
+HOOKED = """
+import os, sys
+from pathlib import Path
+from polaris_rxrx import baselines, cli
+number, place = int(sys.argv.pop(1)), sys.argv.pop(1)
+def signalled(function):
+    def hooked(*args, **kwargs):
+        os.kill(os.getpid(), number)
+        return function(*args, **kwargs)
+    return hooked
+if place == "building":
+    baselines.map_of = signalled(baselines.map_of)
+elif place == "reading":
+    baselines.read_wells = signalled(baselines.read_wells)
+else:
+    Path.replace = signalled(Path.replace)
+cli.main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("place", "number", "before"),
+    [
+        ("reading", signal.SIGTERM, None),
+        ("building", signal.SIGINT, "an older file"),
+        ("writing", signal.SIGINT, None),
+        ("writing", signal.SIGTERM, "an older file"),
+    ],
+)
+def test_an_interrupted_run_leaves_nothing_half_written(
+    run: Run, tmp_path: Path, place: str, number: signal.Signals, before: str | None
+) -> None:
+    if before is not None:
+        (tmp_path / "mine.csv").write_text(before)
+    done = subprocess.run(
+        [sys.executable, "-c", HOOKED, str(int(number)), place, "baseline", "mine.toml"],
+        cwd=tmp_path,
+        env={**os.environ, "POLARIS_RXRX_DATA": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 130 and done.stdout == "", done.stderr
+    assert done.stderr.strip() == "Interrupted; no output was left half-written."
+    if before is None:
+        assert made(tmp_path) == set()
+    else:
+        assert made(tmp_path) == {"mine.csv"}
+        assert (tmp_path / "mine.csv").read_text() == before
+
+
+def test_labels_are_not_looked_at(run: Run, tmp_path: Path) -> None:
+    task = load_task(tmp_path / "task")
+    assert task.active is not None
+    (tmp_path / "turned").mkdir()
+    replace(task, active=1 - task.active).save(tmp_path / "turned")
+    assert run("mine.toml")[0] == run("mine.toml", "--task", "turned", "--out", "turned.csv")[0] == 0
+    assert (tmp_path / "mine.csv").read_bytes() == (tmp_path / "turned.csv").read_bytes()

@@ -1,0 +1,131 @@
+"""What all tests stand on: a clean environment, quick property tests, the data at hand, small tasks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+from polaris_rxrx.task import MetricSpec, Task
+
+ROOT = Path(__file__).resolve().parent.parent
+
+settings.register_profile("default", deadline=None, max_examples=50)
+settings.register_profile("ci", deadline=None, max_examples=50, derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "default")
+
+MakeTask = Callable[..., Task]
+
+
+@pytest.fixture(scope="session")
+def _plots(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("matplotlib")  # its font cache takes seconds to build: once is enough
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory, _plots: Path
+) -> None:
+    """No token, cache, task or setting of the person who runs the tests, and none left behind."""
+    for name in list(os.environ):
+        foreign = name.startswith(("POLARIS_", "HF_", "HUGGINGFACE_", "HUGGING_FACE_"))
+        if foreign and name != "POLARIS_RXRX_SHARED":
+            monkeypatch.delenv(name)
+    home = tmp_path_factory.mktemp("home")
+    for name, folder in {
+        "HOME": "",
+        "USERPROFILE": "",
+        "XDG_DATA_HOME": "data",
+        "XDG_CACHE_HOME": "cache",
+        "XDG_CONFIG_HOME": "config",
+        "XDG_STATE_HOME": "state",
+        "HF_HOME": "huggingface",
+        "POLARIS_CACHE_DIR": "polaris",
+    }.items():
+        monkeypatch.setenv(name, str(home / folder))
+    monkeypatch.setenv("MPLCONFIGDIR", str(_plots))
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data that is not part of the repository; skips where it is not at hand."""
+    path = Path(os.environ.get("POLARIS_RXRX_SHARED") or ROOT.parent / "shared" / "data")
+    if not path.is_dir():
+        pytest.skip(f"shared data not found: {path}")
+    return path
+
+
+def _make_task(
+    pairs: Sequence[tuple[str, str, float | None]],
+    *,
+    metrics: Sequence[MetricSpec] | None = None,
+    labels: bool = True,
+    more: dict[str, list[str]] | None = None,
+    **fields: Any,
+) -> Task:
+    if metrics is None:
+        metrics = [MetricSpec(name=n, label=n, group_by="treatment", on_error="ignore") for n in PAIR_METRICS]
+    active = np.array([np.nan if a is None else a for *_, a in pairs], dtype=np.float64)
+    return Task(
+        inputs={"treatment": [t for t, *_ in pairs], "gene_symbol": [g for _, g, _ in pairs], **(more or {})},
+        active=active if labels else None,
+        main_metric=metrics[0].name,
+        metrics=tuple(metrics),
+        **{"artifact_id": "someone/small", "source": "made up", **fields},
+    )
+
+
+PAIR_METRICS = ("pr_auc", "roc_auc")
+PAIRS = (
+    ("ABT-199", "BCL2", 1),
+    ("ABT-199", "SEPT2", 0),
+    ("ABT-199", "MARCH1", 0),
+    ("Dactolisib (BEZ235", "BCL2", 0),
+    ("Dactolisib (BEZ235", "MTOR", 1),
+    ("Eugenol (no structure)", "MTOR", 0),
+)
+
+
+@pytest.fixture(scope="session")
+def make_task() -> MakeTask:
+    """Build a Task of (treatment, gene_symbol, active or None for no label)."""
+    return _make_task
+
+
+@pytest.fixture(scope="session")
+def task() -> Task:
+    """Six pairs of three treatments; the last treatment has no active."""
+    return _make_task(PAIRS)
+
+
+@pytest.fixture(scope="session")
+def odd_task() -> Task:
+    """Names as they come, and worse."""
+    names = (
+        "NA",
+        "nan",
+        "None",
+        "a,b",
+        'say "hi"',
+        "two\nlines",
+        "one\rtwo",
+        "ends ",
+        " starts",
+        "β-乙",
+        "1e5",
+    )
+    return _make_task([(t, g, float(t <= g)) for t in names for g in (*names, "", "True")])
+
+
+@pytest.fixture
+def prepared(task: Task, tmp_path: Path) -> Path:
+    """`task` as a prepared folder."""
+    folder = tmp_path / "task"
+    folder.mkdir()
+    task.save(folder)
+    return folder

@@ -1,0 +1,205 @@
+"""The affinity table and the benchmark drawn from it: the paper's rules, and the same draw everywhere."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from polaris_rxrx.baselines import predict_random
+from polaris_rxrx.dataset.affinities import Affinities, draw, read_affinities
+from polaris_rxrx.errors import DataError
+from polaris_rxrx.metrics import group_scores
+from polaris_rxrx.task import MetricSpec, Task
+
+HEADER = "gene_symbol,nM_value,treatment\n"
+
+
+def made_up(seed: int, path: Path, genes: int = 60) -> list[tuple[str, float, str]]:
+    """A random table with repeats, grey affinities, bounds hit exactly, a compound without actives."""
+    rng = random.Random(seed)
+    rows = [
+        (
+            f"G{rng.randrange(genes):02d}",
+            rng.choice([0.0, 1.5, 1000.0, 1000.1, 10_000.0, 10_000.1, 5e5]),
+            f"C{c}",
+        )
+        for c in range(12)
+        for _ in range(rng.randrange(1, 30))
+    ]
+    rows += [(f"G{g:02d}", 20_000.0, "never active") for g in range(genes)]
+    path.write_text(HEADER + "".join(f"{g},{v!r},{c}\n" for g, v, c in rows))
+    return rows
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_rules_on_a_random_table(tmp_path: Path, seed: int) -> None:
+    rows = made_up(seed, tmp_path / "a.csv")
+    table = read_affinities(tmp_path / "a.csv")
+    drawn = draw(table, seed)
+    strongest: dict[tuple[str, str], float] = {}
+    for gene, value, compound in rows:
+        strongest[compound, gene] = min(value, strongest.get((compound, gene), value))
+    every_gene = {g for g, _, _ in rows}
+    by_compound: dict[str, list[tuple[str, int]]] = {}
+    for compound, gene, label in zip(drawn.treatment, drawn.gene_symbol, drawn.active, strict=True):
+        by_compound.setdefault(compound, []).append((gene, label))
+    for compound in {c for _, _, c in rows}:
+        actives = {g for g in every_gene if strongest.get((compound, g), 1e9) <= 1000}
+        grey = {g for g in every_gene if 1000 < strongest.get((compound, g), 1e9) <= 10_000}
+        if not actives:
+            assert compound not in by_compound
+            continue
+        pairs = by_compound[compound]
+        negatives = {g for g, label in pairs if label == 0}
+        wanted = max(2 * len(actives), 20)
+        eligible = every_gene - actives - grey
+        assert {g for g, label in pairs if label == 1} == actives
+        assert negatives <= eligible
+        assert len(negatives) == min(wanted, len(eligible))
+        assert len(pairs) == len(actives) + len(negatives)  # none twice
+        assert (compound in drawn.short) == (len(eligible) < wanted)
+    keys = list(zip(drawn.treatment, drawn.gene_symbol, strict=True))
+    assert keys == sorted(set(keys))
+
+
+def test_a_compound_with_too_few_negatives_gets_all_and_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(
+        HEADER + "".join(f"G{i},{10 if i < 3 else 50_000},C\n" for i in range(10)) + "G3,5000,C\n"
+    )
+    drawn = draw(read_affinities(path), 0)
+    assert drawn.short == {"C": 6}
+    assert sorted(drawn.active) == [0] * 6 + [1] * 3 and "G3" not in drawn.gene_symbol
+
+
+def test_every_eligible_gene_is_drawn_equally_often(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(HEADER + "G00,1,C\n" + "".join(f"G{i:02d},99999,other\n" for i in range(1, 41)))
+    table = read_affinities(path)
+    counts: dict[str, int] = {}
+    for seed in range(400):
+        drawn = draw(table, seed)
+        for gene, label in zip(drawn.gene_symbol, drawn.active, strict=True):
+            counts[gene] = counts.get(gene, 0) + (label == 0)
+    del counts["G00"]
+    # 20 of 40, 400 times: 200 each, standard deviation 10.
+    assert len(counts) == 40 and all(150 < n < 250 for n in counts.values())
+
+
+def test_the_table_s_row_order_does_not_matter(tmp_path: Path) -> None:
+    made_up(3, tmp_path / "a.csv")
+    head, *lines = (tmp_path / "a.csv").read_text().splitlines()
+    random.Random(0).shuffle(lines)
+    (tmp_path / "b.csv").write_text("\n".join([head, *lines]) + "\n")
+    for seed in (0, 1):
+        a, b = (draw(read_affinities(tmp_path / name), seed) for name in ("a.csv", "b.csv"))
+        assert a == b
+
+
+def test_another_process_and_another_hash_seed_draw_the_same(tmp_path: Path) -> None:
+    made_up(1, tmp_path / "a.csv")
+    code = (
+        "import sys; from polaris_rxrx.dataset.affinities import *\n"
+        "d = draw(read_affinities(sys.argv[1]), 5); print(d.treatment, d.gene_symbol, d.active)"
+    )
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", code, str(tmp_path / "a.csv")],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for seed in ("0", "1", "77")
+    }
+    here = draw(read_affinities(tmp_path / "a.csv"), 5)
+    assert said == {f"{here.treatment} {here.gene_symbol} {here.active}\n"}
+    assert draw(read_affinities(tmp_path / "a.csv"), 6) != here
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (",5,C", "line 3: gene_symbol and treatment must not be empty"),
+        ("G,5,", "line 3: gene_symbol and treatment must not be empty"),
+        *(
+            (f"G,{v},C", f"line 3: nM_value is {v!r}; an affinity in nM")
+            for v in ("", "-1", "nan", "inf", ">10", "1_0")
+        ),
+        ("G,5", "line 3: 2 fields where the header has 3"),
+    ],
+)
+def test_bad_rows_are_named(tmp_path: Path, row: str, message: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(f"{HEADER}G,1,C\n{row}\n")
+    with pytest.raises(DataError) as caught:
+        read_affinities(path)
+    assert str(caught.value).startswith(f"{path}, {message}")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("gene,nM_value,treatment\nG,1,C\n", "no column 'gene_symbol'"),
+        (HEADER, "holds no affinities"),
+        ("", "is empty"),
+    ],
+)
+def test_bad_tables_are_named(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(text)
+    with pytest.raises(DataError, match=message) as caught:
+        read_affinities(path)
+    assert str(caught.value).startswith(str(path))
+
+
+def test_no_actives_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(HEADER + "G,1000.5,C\n")
+    with pytest.raises(DataError, match="no affinity is 1,000 nM or less"):
+        draw(read_affinities(path), 0)
+
+
+# --- the real table ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def real(shared_data: Path) -> Affinities:
+    return read_affinities(shared_data / "compound_gene_interactions.csv")
+
+
+def test_the_real_table(real: Affinities) -> None:
+    assert (real.n_rows, len(real.by_compound), len(real.genes)) == (2921, 779, 351)
+    pairs = [v for genes in real.by_compound.values() for v in genes.values()]
+    assert sum(v <= 1000 for v in pairs) == 1380
+    drawn = draw(real, 0)
+    assert len(drawn) == 11_300 and len(set(drawn.treatment)) == 487
+    assert sum(drawn.active) == 1380 and drawn.short == {}
+    assert len({g for g, a in zip(drawn.gene_symbol, drawn.active, strict=True) if a}) == 294
+
+
+def test_random_scores_on_the_real_table(real: Affinities) -> None:
+    """What knowing nothing gives, over 100 draws: the published .2226 and .501."""
+    precision, auroc = [], []
+    for seed in range(100):
+        drawn = draw(real, seed)
+        names, group = np.unique(drawn.treatment, return_inverse=True)
+        task = Task(
+            inputs={"treatment": drawn.treatment, "gene_symbol": drawn.gene_symbol},
+            active=None,
+            main_metric="pr_auc",
+            metrics=(MetricSpec(name="pr_auc", label="pr_auc"),),
+        )
+        scores = predict_random(task, seed).values
+        result = group_scores(drawn.active, scores, group, len(names))
+        precision.append(np.nanmean(result.average_precision))
+        auroc.append(np.nanmean(result.auroc))
+    assert np.mean(precision) == pytest.approx(0.2226, abs=0.003)
+    assert np.mean(auroc) == pytest.approx(0.501, abs=0.003)
+    assert 0.004 < np.std(precision) < 0.012

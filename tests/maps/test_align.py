@@ -1,0 +1,251 @@
+"""Maps against a slow float64 twin: pandas groupby, scikit-learn's PCA and StandardScaler."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.decomposition import PCA
+from sklearn.preprocessing import StandardScaler
+
+from polaris_rxrx.dataset.wells import CONTROL, Wells, read_wells
+from polaris_rxrx.errors import DataError, UsageError
+from polaris_rxrx.maps import align
+from polaris_rxrx.maps.align import ALIGNERS, Aligner
+from polaris_rxrx.maps.build import build_map
+from polaris_rxrx.maps.similarity import cosine
+from tests.wells_factory import PLAN, Group, small
+
+Floats = np.ndarray[Any, np.dtype[np.float64]]
+
+
+class Twin:
+    """The wells as one data frame, and every aligner written the way a notebook would."""
+
+    def __init__(self, metadata: Path, embeddings: Path, solver: str = "full") -> None:
+        self.solver = solver
+        left = pd.read_csv(metadata, keep_default_na=False, dtype=str)
+        self.wells = left.merge(pd.read_parquet(embeddings), on="well_id")
+        features = [c for c in self.wells if c.startswith("feature_")]
+        self.x = self.wells[features].to_numpy(np.float64)
+        self.control = ((self.wells.gene == CONTROL) | (self.wells.treatment == CONTROL)).to_numpy()
+
+    def map(self, aligner: str) -> pd.DataFrame:
+        """One row a perturbation: the mean of its aligned wells."""
+        w = self.wells
+        crispr = w.perturbation_type == "CRISPR"
+        keys = [
+            w.perturbation_type.rename("type"),
+            w.gene.where(crispr, w.treatment).rename("name"),
+            pd.to_numeric(w.concentration).fillna(-1).where(~crispr, -1).rename("dose"),
+        ]
+        means = pd.DataFrame(getattr(self, aligner.replace("-", "_"))()).groupby(keys).mean()
+        return means[~means.index.get_level_values("name").str.endswith("_control")]
+
+    def none(self) -> Floats:
+        return self.x
+
+    def center_scale(self) -> Floats:
+        return self._by_experiment(self.x, self._scaled)
+
+    def pca_cs(self) -> Floats:
+        return self._by_experiment(self._pca(self.x), self._scaled)
+
+    def tvn(self) -> Floats:
+        z = self._scaled(self.x, self.x[self.control])
+        z = self._by_experiment(self._pca(z), self._scaled)
+        return self._by_experiment(z, self._whitened)
+
+    def _pca(self, x: Floats) -> Floats:
+        # "full" is exact; "auto", which for many wells is quicker, loses digits where the mean is large.
+        rotated: Floats = PCA(svd_solver=self.solver).fit(x[self.control]).transform(x)
+        return rotated
+
+    def _by_experiment(self, x: Floats, function: Callable[[Floats, Floats], Floats]) -> Floats:
+        out = np.empty_like(x)
+        for name in self.wells.experiment_name.unique():
+            here = (self.wells.experiment_name == name).to_numpy()
+            out[here] = function(x[here], x[here & self.control])
+        return out
+
+    @staticmethod
+    def _scaled(x: Floats, control: Floats) -> Floats:
+        scaled: Floats = StandardScaler().fit(control).transform(x)
+        return scaled
+
+    @staticmethod
+    def _whitened(x: Floats, control: Floats) -> Floats:
+        values, vectors = np.linalg.eigh(np.cov(control, rowvar=False, ddof=1) + 0.5 * np.eye(x.shape[1]))
+        whitened: Floats = x @ vectors @ np.diag(values**-0.5) @ vectors.T
+        return whitened
+
+
+def check_against_twin(twin: Twin, wells: Wells, aligner: Aligner, *, exact_values: float) -> None:
+    """Same perturbations, cosines to 1e-8, and values to a bound where axes have no free sign."""
+    ours, theirs = build_map(wells, aligner), twin.map(aligner)
+    p = ours.perturbations
+    keys = list(zip(p.type, p.name, np.nan_to_num(p.concentration, nan=-1.0).tolist(), strict=True))
+    assert sorted(keys) == sorted(theirs.index.tolist())
+    x = theirs.loc[keys].to_numpy()
+    assert np.abs(cosine(ours.x, ours.x) - cosine(x, x)).max() < 1e-8
+    if aligner in ("pca-cs", "tvn"):  # a component's sign is anybody's choice
+        np.testing.assert_allclose(
+            np.linalg.norm(ours.x, axis=1), np.linalg.norm(x, axis=1), rtol=exact_values
+        )
+    else:
+        np.testing.assert_allclose(ours.x, x, rtol=exact_values, atol=exact_values)
+
+
+@pytest.fixture(scope="session")
+def standin(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A tenth of RxRx3-core: real wells, made-up embeddings."""
+    maker = shared_data.parent / "tools" / "make_standin.py"
+    if not maker.is_file():
+        pytest.skip(f"{maker} is not there")
+    folder = tmp_path_factory.mktemp("standin")
+    subprocess.run(
+        [sys.executable, str(maker), str(folder), "--scale", "0.1"], check=True, capture_output=True
+    )
+    return folder / "metadata_rxrx3_core.csv", folder / "OpenPhenom_rxrx3_core_embeddings.parquet"
+
+
+@pytest.fixture(scope="session")
+def tenth(standin: tuple[Path, Path]) -> tuple[Twin, Wells]:
+    return Twin(*standin, solver="auto"), read_wells(*standin, width=384)
+
+
+@pytest.mark.parametrize("aligner", ALIGNERS)
+def test_equals_the_twin_on_a_tenth_of_rxrx3_core(tenth: tuple[Twin, Wells], aligner: Aligner) -> None:
+    twin, wells = tenth
+    assert len(wells) > 20_000 and len(wells.experiments) > 50
+    check_against_twin(twin, wells, aligner, exact_values=1e-8)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("aligner", ALIGNERS)
+def test_equals_the_twin_on_small_wells(tmp_path: Path, aligner: Aligner, dtype: type) -> None:
+    files = small(tmp_path, dtype=dtype)
+    wells = read_wells(*files)
+    assert wells.x.dtype == dtype
+    check_against_twin(Twin(*files), wells, aligner, exact_values=1e-9)
+
+
+@pytest.mark.parametrize("aligner", ALIGNERS)
+def test_a_large_offset_costs_no_digits_that_matter(tmp_path: Path, aligner: Aligner) -> None:
+    # Sums first, alignment later: the offset must not eat the signal (float64 features of 1e4 and more).
+    def far(frame: pd.DataFrame) -> pd.DataFrame:
+        return frame.assign(feature_0=frame.feature_0 + 1e5, feature_1=frame.feature_1 * 1e3)
+
+    files = small(tmp_path, dtype=np.float64, change_embeddings=far)
+    check_against_twin(Twin(*files), read_wells(*files), aligner, exact_values=1e-8)
+
+
+# --- the parts ---------------------------------------------------------------------------------------------
+
+
+def test_moments_merge_in_any_order() -> None:
+    rng = np.random.default_rng(0)
+    parts = [rng.normal(rng.normal(0, 50), 2, size=(n, 5)) for n in (1, 2, 30, 7, 400)]
+    whole = np.concatenate(parts)
+    expected_scatter = np.cov(whole, rowvar=False, ddof=0) * len(whole)
+    for seed in range(10):
+        order = np.random.default_rng(seed).permutation(len(parts))
+        found = reduce(lambda a, b: a.merge(b), [align.moments(parts[i]) for i in order])
+        assert found.n == len(whole)
+        np.testing.assert_allclose(found.mean, whole.mean(axis=0), rtol=1e-10)
+        np.testing.assert_allclose(found.scatter, expected_scatter, rtol=1e-10)
+
+
+def test_merging_as_a_tree_equals_merging_in_a_row() -> None:
+    parts = [align.moments(np.random.default_rng(i).normal(i, 1, size=(9, 4))) for i in range(8)]
+    row = reduce(lambda a, b: a.merge(b), parts)
+    tree = parts
+    while len(tree) > 1:
+        tree = [a.merge(b) for a, b in zip(tree[::2], tree[1::2], strict=True)]
+    np.testing.assert_allclose(row.scatter, tree[0].scatter, rtol=1e-12)
+    np.testing.assert_allclose(row.mean, tree[0].mean, rtol=1e-12)
+
+
+def test_controls_are_centred_and_scaled_in_every_experiment(tmp_path: Path) -> None:
+    wells = read_wells(*small(tmp_path, dtype=np.float64))
+    for aligner in ("pca-cs", "center-scale"):
+        controls = [b.x[b.control] for b in wells.blocks()]
+        pooled = reduce(lambda a, b: a.merge(b), map(align.moments, controls))
+        basis = align.basis(aligner, pooled, wells.x.shape[1])
+        for c in controls:
+            z = align.fit(basis, c).sums(c, np.ones(len(c), dtype=np.int64))
+            np.testing.assert_allclose(z.mean(axis=0), 0, atol=1e-12)
+            np.testing.assert_allclose(z.std(axis=0), 1, rtol=1e-12)
+
+
+# --- degenerate features -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, 0.1, 1e6])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_constant_feature_adds_nothing(tmp_path: Path, value: float, dtype: type) -> None:
+    files = small(tmp_path, dtype=dtype)
+    wells = read_wells(*files)
+    column = np.full((len(wells), 1), value, dtype=dtype)
+    more = replace(wells, x=np.concatenate([wells.x, column], axis=1), features=[*wells.features, "constant"])
+    for aligner in ("pca-cs", "tvn", "center-scale"):
+        plain, padded = build_map(wells, aligner), build_map(more, aligner)
+        assert np.isfinite(padded.x).all()
+        assert np.abs(cosine(plain.x, plain.x) - cosine(padded.x, padded.x)).max() < 1e-8
+        assert padded.protocol["n_components"] == padded.x.shape[1]
+    assert build_map(more, "pca-cs").x.shape == build_map(wells, "pca-cs").x.shape
+
+
+def test_fewer_controls_than_features_leave_fewer_components(tmp_path: Path) -> None:
+    plan = (Group("gene-001", CONTROL, 5), Group("gene-002", CONTROL, 4), Group("gene-001", "TP53", 3))
+    wells = read_wells(*small(tmp_path, plan=plan, width=20))
+    for aligner in ("pca-cs", "tvn"):
+        map_ = build_map(wells, aligner)
+        assert map_.x.shape == (1, 8) and np.isfinite(map_.x).all()
+
+
+def test_constant_controls_are_an_error(tmp_path: Path) -> None:
+    wells = read_wells(*small(tmp_path))
+    flat = replace(wells, x=np.ones_like(wells.x))
+    with pytest.raises(DataError, match="do not vary: every feature is constant"):
+        build_map(flat, "pca-cs")
+
+
+# --- controls that are not there ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("left", [0, 1])
+def test_an_experiment_without_controls_is_named(tmp_path: Path, left: int) -> None:
+    plan = tuple(replace(g, n=left) if (g.experiment, g.name) == ("gene-002", CONTROL) else g for g in PLAN)
+    wells = read_wells(*small(tmp_path, plan=plan))
+    for aligner in ("pca-cs", "tvn", "center-scale"):
+        with pytest.raises(DataError) as caught:
+            build_map(wells, aligner)
+        parts = (
+            "1 of 5 experiments have fewer than 2 EMPTY_control wells: 'gene-002'",
+            f"{aligner} fits on them in every experiment",
+        )
+        assert [p for p in parts if p not in str(caught.value)] == []
+    assert len(build_map(wells, "none")) == len(build_map(read_wells(*small(tmp_path)), "none"))
+
+
+def test_no_controls_at_all(tmp_path: Path) -> None:
+    wells = read_wells(*small(tmp_path, plan=(Group("gene-001", "TP53", 3), Group("gene-001", "BRCA1", 3))))
+    for aligner in ("pca-cs", "tvn", "center-scale"):
+        with pytest.raises(DataError, match="fewer than 2 EMPTY_control"):
+            build_map(wells, aligner)
+    assert build_map(wells, "none").perturbations.name == ["BRCA1", "TP53"]
+
+
+def test_an_unknown_aligner_is_misuse(tmp_path: Path) -> None:
+    wells = read_wells(*small(tmp_path))
+    with pytest.raises(UsageError, match=r"'sphering' is not known; expected one of pca-cs, "):
+        build_map(wells, "sphering")  # type: ignore[arg-type]

@@ -1,0 +1,75 @@
+"""The README is true: its commands run and its output is what they print."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from polaris_rxrx.cli import COMMANDS, cli, run
+
+README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.M | re.S)
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("readme") / "demo"
+    assert run(["demo", str(folder)]) == 0
+    return folder
+
+
+def test_demo_prints_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["demo", str(tmp_path / "demo")]) == 0
+    assert blocks("text")[0] in capsys.readouterr().out
+
+
+def test_score_prints_the_report(
+    demo: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(demo)
+    assert run(["score", "openphenom.csv"]) == 0
+    assert capsys.readouterr().out == blocks("text")[1]
+
+
+def test_the_notebook_example_runs(demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(demo)
+    (code,) = blocks("python")
+    names: dict[str, object] = {}
+    exec(compile(code, "README.md", "exec"), names)
+    assert (demo / "mine.csv").read_bytes() == (demo / "openphenom.csv").read_bytes()
+
+
+def test_every_command_line_is_one_the_program_takes() -> None:
+    """Each is parsed by the program itself; what they do is tested where they are."""
+    context = cli.make_context("polaris-rxrx", ["--version"], resilient_parsing=True)
+    lines = [
+        line for block in blocks("sh") for line in block.splitlines() if line.startswith("polaris-rxrx ")
+    ]
+    assert len(lines) >= 5
+    for line in lines:
+        _, name, *words = shlex.split(line, comments=True)
+        assert name in COMMANDS
+        command = cli.get_command(context, name)
+        assert command is not None
+        command.make_context(name, list(words), parent=context)
+
+
+def test_every_option_it_names_exists() -> None:
+    context = cli.make_context("polaris-rxrx", ["--version"], resilient_parsing=True)
+    known = {"--all-files", "--quick"}  # of pre-commit and of the benchmarks
+    for name in COMMANDS:
+        command = cli.get_command(context, name)
+        assert command is not None
+        known |= {option for parameter in command.params for option in parameter.opts}
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) <= known
+
+
+def test_the_files_it_links_to_are_there() -> None:
+    for target in re.findall(r"\]\(([^)#:]+)\)", README):
+        assert (Path(__file__).parent.parent / target).is_file(), target
