@@ -201,6 +201,8 @@ def load_task(folder: Path | str = "task") -> Task:
                 f"{folder / MANIFEST} has no SHA-256 of {name}; prepare the folder again with --force"
             )
     for name, expected in manifest.files.items():
+        if name not in (TRAIN, FEATURES, SAMPLE, ANSWERS):
+            raise DataError(f"{folder / MANIFEST} names a file that `prepare` does not write: {name!r}")
         if not (folder / name).is_file():
             raise DataError(
                 f"{folder / name} is missing from the prepared folder; prepare it again with --force"

@@ -12,7 +12,7 @@ from polaris_rxrx.errors import DataError
 
 ROWS = [
     ("ethanol", "OCC"),
-    ("ethanol", "CCO"),  # the first one counts
+    ("ethanol", "CCCO"),  # the first one counts
     ("suffixed", "C/C=C/C |c:1,13,t:16|"),
     ("salt", "CC(=O)[O-].[Na+]"),
     ("broken", "C1CC("),
