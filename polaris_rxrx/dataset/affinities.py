@@ -15,12 +15,15 @@ Source
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from polaris_rxrx.errors import DataError
+from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.files import sha256
 from polaris_rxrx.tables import read_table
 
@@ -29,6 +32,8 @@ INACTIVE = 10_000.0
 MIN_NEGATIVES = 20
 NEGATIVES_PER_ACTIVE = 2
 COLUMNS = ("gene_symbol", "nM_value", "treatment")
+
+Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,32 @@ class Affinities:
     path: Path
     sha256: str
     n_rows: int
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Who is active and who may be drawn as a negative: rows are averaged over, columns drawn from.
+
+    `active` and `eligible` have shape (n_rows, n_columns), `wanted` (n_rows,); names are sorted.
+    """
+
+    rows: list[str]
+    columns: list[str]
+    active: NDArray[np.bool_]
+    eligible: NDArray[np.bool_]
+    wanted: Ints
+
+    @property
+    def n_negatives(self) -> Ints:
+        """How many negatives each row gets: as many as wanted, or all there are."""
+        n: Ints = np.minimum(self.wanted, self.eligible.sum(axis=1))
+        return n
+
+    @property
+    def short(self) -> dict[str, int]:
+        """Rows with fewer eligible negatives than wanted, and how many they have."""
+        few = np.flatnonzero(self.n_negatives < self.wanted)
+        return {self.rows[i]: int(self.n_negatives[i]) for i in few}
 
 
 @dataclass(frozen=True)
@@ -85,30 +116,86 @@ def read_affinities(path: Path | str) -> Affinities:
     return Affinities(by_compound, all_genes, path, sha256(path), len(table))
 
 
+def candidates(
+    affinities: Affinities,
+    *,
+    active: float = ACTIVE,
+    inactive: float = INACTIVE,
+    min_negatives: int = MIN_NEGATIVES,
+    by: Literal["compound", "gene"] = "compound",
+    compounds: Collection[str] | None = None,
+    genes: Collection[str] | None = None,
+) -> Candidates:
+    """What may be drawn: for each compound with an active gene, or each gene with an active compound.
+
+    Args:
+        active: Active at or below, in nM.
+        inactive: Inactive beyond, in nM.
+        min_negatives: How many negatives are drawn at least.
+        by: What the benchmark averages over.
+        compounds: Only these; by default all of the table.
+        genes: Only these; by default all of the table.
+
+    Raises:
+        UsageError: The thresholds are the wrong way round.
+        DataError: Nothing is active.
+    """
+    if not 0 < active <= inactive:
+        raise UsageError(f"active {active:g} nM, inactive {inactive:g} nM: expected 0 < active <= inactive")
+    if min_negatives < 1:
+        raise UsageError(f"min_negatives is {min_negatives}; 1 or more was expected")
+    rows = sorted(c for c in affinities.by_compound if compounds is None or c in compounds)
+    columns = [g for g in affinities.genes if genes is None or g in genes]
+    at = {g: i for i, g in enumerate(columns)}
+    affinity = np.full((len(rows), len(columns)), np.inf)
+    for i, compound in enumerate(rows):
+        for gene, value in affinities.by_compound[compound].items():
+            if gene in at:
+                affinity[i, at[gene]] = value
+    if by == "gene":
+        affinity, rows, columns = affinity.T, columns, rows
+    is_active = affinity <= active
+    keep = np.flatnonzero(is_active.any(axis=1))
+    if not keep.size:
+        raise DataError(
+            f"{affinities.path}: no affinity is {active:,.0f} nM or less, so there is no active pair"
+        )
+    is_active, eligible = is_active[keep], affinity[keep] > inactive
+    wanted = np.maximum(NEGATIVES_PER_ACTIVE * is_active.sum(axis=1), min_negatives)
+    return Candidates([rows[i] for i in keep], columns, is_active, eligible, wanted)
+
+
+def draw_negatives(candidates: Candidates, seed: int) -> Ints:
+    """The negatives of one seed: columns (n_rows, most), of which a row's first `n_negatives` are its own.
+
+    Every column gets a uniform number, and a row's negatives are its eligible columns with the smallest.
+    """
+    key = np.random.default_rng(seed).random(candidates.eligible.shape)
+    key[~candidates.eligible] = np.inf
+    most = int(candidates.n_negatives.max(initial=0))
+    if most < key.shape[1]:
+        first = np.argpartition(key, most, axis=1)[:, :most]
+    else:
+        first = np.broadcast_to(np.arange(key.shape[1]), key.shape)
+    order = np.argsort(np.take_along_axis(key, first, axis=1), axis=1)
+    return np.take_along_axis(first, order, axis=1)[:, :most]
+
+
 def draw(affinities: Affinities, seed: int) -> Draw:
     """Draw the benchmark of one seed.
 
     Raises:
         DataError: No compound has an active gene.
     """
-    rng = np.random.default_rng(seed)
-    rows: list[tuple[str, str, int]] = []
-    short: dict[str, int] = {}
-    for compound in sorted(affinities.by_compound):
-        known = affinities.by_compound[compound]
-        actives = sorted(g for g, affinity in known.items() if affinity <= ACTIVE)
-        if not actives:
-            continue
-        eligible = [g for g in affinities.genes if known.get(g, np.inf) > INACTIVE]
-        wanted = max(NEGATIVES_PER_ACTIVE * len(actives), MIN_NEGATIVES)
-        if len(eligible) < wanted:
-            short[compound] = len(eligible)
-        chosen = rng.choice(len(eligible), size=min(wanted, len(eligible)), replace=False)
-        pairs = [(g, 1) for g in actives] + [(eligible[i], 0) for i in chosen]
-        rows += [(compound, gene, label) for gene, label in sorted(pairs)]
-    if not rows:
-        raise DataError(
-            f"{affinities.path}: no affinity is {ACTIVE:,.0f} nM or less, so there is no active pair"
-        )
-    treatment, gene_symbol, active = (list(column) for column in zip(*rows, strict=True))
-    return Draw(treatment, gene_symbol, active, seed, short)
+    can = candidates(affinities)
+    chosen = can.active.copy()
+    for i, (negatives, n) in enumerate(zip(draw_negatives(can, seed), can.n_negatives, strict=True)):
+        chosen[i, negatives[:n]] = True
+    row, column = np.nonzero(chosen)  # by compound, then gene
+    return Draw(
+        treatment=[can.rows[i] for i in row],
+        gene_symbol=[can.columns[j] for j in column],
+        active=can.active[row, column].astype(int).tolist(),
+        seed=seed,
+        short=can.short,
+    )
