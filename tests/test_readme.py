@@ -6,9 +6,15 @@ import re
 import shlex
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from polaris_rxrx.cli import COMMANDS, cli, run
+from polaris_rxrx.hub import upstream
+from polaris_rxrx.hub.benchmarks import DEFAULT_BENCHMARK
+from polaris_rxrx.task import load_task
+from tests.servers.hub import HubServer, v1
+from tests.servers.uploads import Uploads
 
 README = (Path(__file__).parent.parent / "README.md").read_text("utf-8")
 
@@ -35,6 +41,48 @@ def test_score_prints_the_report(
     monkeypatch.chdir(demo)
     assert run(["score", "openphenom.csv"]) == 0
     assert capsys.readouterr().out == blocks("text")[1]
+
+
+CARD = """
+name = "my-model"
+owner = "my-lab"
+description = "OpenPhenom, zero-shot"
+supervision = "zero-shot"
+code_url = "https://example.org/code"
+paper_url = "https://example.org/paper"
+"""
+
+
+def test_the_submission_is_a_transcript(
+    demo: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = load_task(demo / "task")
+    table = pd.DataFrame({**task.inputs, "active": task.active})
+    monkeypatch.chdir(tmp_path)
+    with HubServer() as hub:
+        Uploads(hub, hub.accounts.who)
+        for name, value in {**hub.accounts.environment(hub.url), **hub.accounts.credentials()}.items():
+            monkeypatch.setenv(name, value)
+        with upstream.session():
+            name = hub.publish_v1(v1(table, list(range(len(table))), name=DEFAULT_BENCHMARK.split("/")[1]))
+        assert name == DEFAULT_BENCHMARK
+        assert run(["prepare"]) == 0
+        assert run(["submit", "--init", "my-model"]) == 0
+        folder = tmp_path / "submissions" / "my-model"
+        (folder / "submission.toml").write_text(CARD)
+        (folder / "predictions.csv").write_bytes((demo / "openphenom.csv").read_bytes())
+        capfd.readouterr()
+        assert run(["submit", "--yes"]) == 0
+        printed = capfd.readouterr()
+        assert run(["verify", "submissions/my-model/bundle"]) == 0
+    assert printed.out == f"{hub.url}/results/my-lab/my-model\n"
+    said = printed.err.split("\n", 1)[1].replace(hub.url, "https://polarishub.io")
+    assert timeless(said) == timeless(blocks("text")[2])
+
+
+def timeless(text: str) -> str:
+    """Without the time of sending and the hash, whose last digits differ between processors."""
+    return re.sub(r"\d{8}T[\d.]+Z-[0-9a-f]{8}", "WHEN-HASH", re.sub(r"SHA-256 [0-9a-f]{12}", "HASH", text))
 
 
 def test_the_notebook_example_runs(demo: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,11 @@ COMMANDS = {
     "prepare": "Write the benchmark's pairs as plain files.",
     "baseline": "Predict with a baseline or your own model's card.",
     "score": "Score predictions as the Polaris client would.",
+    "login": "Log in to the Polaris Hub.",
+    "logout": "Forget the login.",
+    "whoami": "Say who is logged in.",
+    "submit": "Validate, score and upload predictions.",
+    "verify": "Re-score a bundle and check its hashes.",
     "completion": "Print the shell completion script.",
 }
 

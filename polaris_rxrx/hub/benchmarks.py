@@ -1,5 +1,7 @@
 """Polaris benchmarks: from the Hub or a saved JSON to a Task, and from a Task to a saved artifact.
 
+Competitions come and go the same way; what is theirs alone is in `competitions`.
+
 Conventions
     The official order of the test pairs is the one `evaluate` aligns predictions with: a V1 split's indices
     as they stand, a V2 bitmap's in ascending order. Inputs are `treatment`, `gene_symbol`, then the others by
@@ -31,7 +33,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import md5
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 import numpy as np
@@ -46,13 +48,14 @@ from polaris_rxrx.task import ARTIFACT, KEYS, MetricSpec, Task
 DEFAULT_BENCHMARK = "recursion/rxrx-compound-gene-activity-benchmark"
 BENCHMARK, DATASET, TABLE, ZARR = "benchmark.json", "dataset.json", "table.parquet", "data.zarr"
 TRAINING, TEST = "training.roaring", "test.roaring"
+HUB_ID = re.compile(r"[A-Za-z0-9_-]+/[A-Za-z0-9_-]+")
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
 class Artifact:
-    """A Polaris benchmark and the Task read from it.
+    """A Polaris benchmark or competition and the Task read from it.
 
     `specification` is polaris's own object; of its dataset a V2 one holds only the columns that are used.
     """
@@ -60,20 +63,38 @@ class Artifact:
     task: Task
     specification: Any
 
+    @property
+    def kind(self) -> Literal["v1", "v2", "competition"]:
+        if self.task.active is None:
+            return "competition"
+        return "v1" if self.specification.version == 1 else "v2"
+
 
 def open_benchmark(reference: str) -> Artifact:
-    """Open a benchmark of the Hub (`owner/slug`) or a saved benchmark JSON (a path).
+    """Open a benchmark of the Hub (`owner/slug`), a competition of that id, or a saved JSON (a path).
 
     Raises:
         UpstreamError: The Hub cannot be reached, refuses, or has no such benchmark.
         DataError: No such file, or not a benchmark this package can work with.
     """
     path = Path(reference)
-    if not path.is_file() and re.fullmatch(r"[A-Za-z0-9_-]+/[A-Za-z0-9_-]+", reference):
+    if not path.is_file() and HUB_ID.fullmatch(reference):
         return _from_hub(reference)
     if not path.is_file() and not path.is_dir() and not path.suffix and "/" not in reference:
         raise DataError(f"{reference!r} is neither a Hub id (owner/slug) nor a file")
     return _from_file(path)
+
+
+def open_competition(reference: str) -> Artifact:
+    """Open a competition of the Hub (`owner/slug`); its Task has no labels.
+
+    Raises:
+        UpstreamError: The Hub cannot be reached, refuses, or has no such competition.
+        DataError: It is not one this package can work with.
+    """
+    from polaris_rxrx.hub import competitions
+
+    return competitions.open_competition(reference)
 
 
 def make_benchmark(task: Task, *, name: str, description: str) -> Artifact:
@@ -122,9 +143,13 @@ def save_artifact(artifact: Artifact, folder: Path, final: Path) -> Path:
     """Write the artifact's files into `folder`, with the paths they have once it is moved to `final`.
 
     Returns:
-        The name of the benchmark's JSON within the folder.
+        The name of the artifact's JSON within the folder.
     """
     specification, final = artifact.specification, final.absolute()
+    if artifact.kind == "competition":
+        from polaris_rxrx.hub import competitions
+
+        return competitions.save(specification, folder, final)
     dataset = specification.dataset
     with upstream.session():
         data = upstream.dump(specification)
@@ -143,18 +168,28 @@ def save_artifact(artifact: Artifact, folder: Path, final: Path) -> Path:
     return Path(BENCHMARK)
 
 
+def open_saved(task_folder: Path) -> Artifact:
+    """The artifact a prepared folder keeps."""
+    from polaris_rxrx.hub import competitions
+
+    places = [Path(task_folder) / ARTIFACT / name for name in (BENCHMARK, competitions.COMPETITION)]
+    for path in places:
+        if path.is_file():
+            return _from_file(path)
+    raise DataError(f"{places[0]} is missing from the prepared folder; prepare it again with --force")
+
+
 def evaluate_saved(task_folder: Path, values: NDArray[np.float64]) -> dict[str, float | None]:
     """What the client's own `evaluate(y_prob=values)` says of a prepared folder's benchmark.
 
     Returns:
         The value of each metric; None where the client gives NaN.
     """
-    path = Path(task_folder) / ARTIFACT / BENCHMARK
-    if not path.is_file():
-        raise DataError(f"{path} is missing from the prepared folder; prepare it again with --force")
-    artifact = _from_file(path)
+    artifact = open_saved(task_folder)
     if len(values) != len(artifact.task):
-        raise DataError(f"{len(values):,} predictions for the {len(artifact.task):,} test pairs of {path}")
+        raise DataError(
+            f"{len(values):,} predictions for the {len(artifact.task):,} test pairs of {task_folder}"
+        )
     with upstream.session():
         return upstream.evaluate(artifact.specification, np.asarray(values, dtype=np.float64))
 
@@ -215,6 +250,10 @@ class _Said:
 
 def _from_file(path: Path) -> Artifact:
     said = _read_json(path)
+    if said.get("start_time") is not None and said.get("dataset") is None:
+        from polaris_rxrx.hub import competitions
+
+        return competitions.from_file(path, said)
     if not said.get("target_cols") or said.get("dataset") is None:
         raise DataError(f"{path} is not a saved Polaris benchmark: it names no dataset or no target")
     dataset = said.get("dataset")
@@ -291,10 +330,18 @@ def _from_hub(reference: str) -> Artifact:
         data = hub.json(f"/v2/benchmark/{reference}", f"the benchmark {reference}")
         if data is not None:
             return _from_hub_v2(hub, reference, _Said(data, f"{reference} on {hub.host}"))
-        raise UpstreamError(
-            f"{hub.host}: there is no benchmark {reference} (404), or it is private; look for its id on the "
-            "Hub's page, or set POLARIS_HUB_URL if it is on another Hub"
-        )
+        from polaris_rxrx.hub import competitions
+
+        if (found := competitions.from_hub(hub, reference)) is not None:
+            return found
+        raise _absent(hub, "benchmark", reference)
+
+
+def _absent(hub: files.Hub, what: str, reference: str) -> UpstreamError:
+    return UpstreamError(
+        f"{hub.host}: there is no {what} {reference} (404), or it is private; look for its id on the "
+        "Hub's page, or set POLARIS_HUB_URL if it is on another Hub"
+    )
 
 
 def _from_hub_v1(hub: files.Hub, reference: str, said: _Said) -> Artifact:
@@ -470,6 +517,8 @@ def _to_task(
     test: Sequence[int],
     source: str,
     version: str,
+    *,
+    labels: bool = True,
 ) -> Task:
     metrics = sorted(specification.metrics, key=lambda m: (m.name != specification.main_metric.name, m.name))
     train: dict[str, list[str]] = {}
@@ -478,7 +527,7 @@ def _to_task(
         train["active"] = ["" if np.isnan(a) else str(int(a)) for a in columns[target][list(training)]]
     task = Task(
         inputs={name: _text(columns[name], test, name) for name in inputs},
-        active=np.asarray(columns[target][list(test)], dtype=np.float64),
+        active=np.asarray(columns[target][list(test)], dtype=np.float64) if labels else None,
         main_metric=specification.main_metric.name,
         metrics=tuple(_metric_spec(m) for m in metrics),
         artifact_id=specification.artifact_id,

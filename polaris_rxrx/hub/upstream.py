@@ -29,6 +29,20 @@ Workarounds
     [16] A saved benchmark holds absolute paths: `benchmarks` looks beside the JSON.
     [17] A saved V2 benchmark lacks its split: `benchmarks` keeps the bitmaps beside the JSON.
     [18] A POLARIS_HUB_URL that is no address ends in a KeyError: `hub_settings`.
+    [19] The token cache is readable by all, is sent to whatever Hub is set, outlives changed credentials, and
+         is a JSONDecodeError once damaged: `account` keeps the logins in `tokens`.
+    [20] Without that cache every request with a token breaks: `tokens_in_memory`, where a token also goes to
+         the Hub alone, whatever address is asked for.
+    [21] Where authlib was imported on `httpx2` before, [1] comes too late: `session` says so.
+    [22] A refusal without an `error` in its JSON is kept as the token: `account` looks at each answer.
+    [23] `interactive_login` logs the address to visit, and asks on stdout: `account` does both its own way.
+    [24] The settings' repr shows the password: `hub_settings`.
+    [25] A path in POLARIS_HUB_URL is dropped without a word: `hub_settings`.
+    [26] Closing the client leaves its external client open: `account` closes both.
+    [27] A user name or password that is not ASCII cannot be sent, and is in the error: `encode_form`.
+    [28] An upload returns nothing, names the result's page only in a header, and breaks off with httpx's own
+         errors; a status is only in the cause of polaris's: `failures.Watch` looks on.
+    [29] A competition's dump computes the checksum of its archive, into the cache: `dump` can do without.
 """
 
 from __future__ import annotations
@@ -41,6 +55,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -87,7 +102,19 @@ def _import_polaris() -> Any:
             f"polaris-lib cannot be imported ({one_line(error)}); install it again: "
             "pip install 'polaris-lib==0.13.*'"
         ) from error
+    _refuse_httpx2()
     return polaris
+
+
+def _refuse_httpx2() -> None:
+    """[21] Nothing helps once authlib stands on httpx2: its classes are not those polaris hands it."""
+    from authlib.integrations.httpx_client import _compat
+
+    if _compat.httpx2.__name__ != "httpx":
+        raise UpstreamError(
+            "authlib was imported before, on httpx2, with which polaris-lib does not work; import "
+            "polaris_rxrx.hub first, or remove it: pip uninstall httpx2"
+        )
 
 
 @contextlib.contextmanager
@@ -153,20 +180,33 @@ def _cache_folder(folder: str) -> Iterator[None]:
 # ---- settings
 
 
-def hub_settings() -> tuple[Any, ssl.SSLContext | bool]:
-    """polaris's settings, from the environment alone [4], and what to verify certificates with [5]."""
+def hub_settings(env_file: Path | None = None) -> tuple[Any, ssl.SSLContext | bool]:
+    """polaris's settings, from the environment alone [4], and what to verify certificates with [5].
+
+    Args:
+        env_file: Where to look for what the environment lacks.
+    """
     from polaris.hub.settings import PolarisHubSettings
-    from pydantic import ValidationError
+    from pydantic import Field, ValidationError
     from pydantic_settings import SettingsError
 
+    class Settings(PolarisHubSettings):  # type: ignore[misc]
+        password: str | None = Field(default=None, repr=False)  # [24]
+
+    if env_file is not None and not env_file.is_file():
+        raise UsageError(f"{env_file}: no such file")
     try:
-        settings = PolarisHubSettings(_env_file=None)
+        settings = Settings(_env_file=env_file)
+    except (UnicodeDecodeError, OSError) as error:
+        reason = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else error.strerror
+        raise UsageError(f"{env_file}: cannot be read ({reason})") from None
     except ValidationError as error:
         raise _bad_settings(str(e["loc"][0]) for e in error.errors()) from None
     except KeyError:  # [18] addresses are built on the Hub's even if it is none
         raise _bad_settings(["hub_url"]) from None
     except SettingsError as error:  # not JSON, where JSON is expected; it quotes the field
         raise _bad_settings(re.findall(r'"(\w+)"', str(error))[:1]) from None
+    _refuse_path(settings)
     bundle = settings.ca_bundle
     settings = settings.model_copy(update={"ca_bundle": None})
     if bundle is None or bundle is True:
@@ -179,6 +219,61 @@ def hub_settings() -> tuple[Any, ssl.SSLContext | bool]:
         raise UsageError(
             f"POLARIS_CA_BUNDLE ({bundle}) is no file of certificates ({one_line(error)})"
         ) from None
+
+
+def _refuse_path(settings: Any) -> None:
+    """[25] Unless it is said where the API and its tokens are, they are looked for without the path."""
+    import httpx
+
+    address = httpx.URL(str(settings.hub_url))
+    if {"api_url", "hub_token_url"} <= settings.model_fields_set:
+        return
+    if address.path.strip("/") or address.query:
+        raise UsageError(
+            "POLARIS_HUB_URL has a path, which polaris-lib drops, so it would ask another address; nothing "
+            f"was sent. Set it to {origin(address)}, or set POLARIS_API_URL and POLARIS_HUB_TOKEN_URL too"
+        )
+
+
+def origin(address: Any) -> str:
+    """Scheme, host and port of an address; a port that goes without saying is left out."""
+    import httpx
+
+    url = httpx.URL(str(address))
+    return f"{url.scheme}://{url.netloc.decode()}"
+
+
+@contextlib.contextmanager
+def tokens_in_memory() -> Iterator[None]:
+    """[20] Clients made meanwhile with `cache_auth_token=False` hold their tokens, and write none."""
+    from authlib.integrations.httpx_client import OAuth2Auth
+    from polaris.hub import client, external_client
+
+    class HubAuth(OAuth2Auth):  # type: ignore[misc]
+        def auth_flow(self, request: Any) -> Any:
+            if origin(request.url) == origin(self.client.base_url):
+                yield from super().auth_flow(request)
+            else:
+                yield request
+
+    modules = (client, external_client)
+    before = [module.TokenAuth for module in modules]
+    for module in modules:
+        module.TokenAuth = HubAuth
+    try:
+        yield
+    finally:
+        for module, auth in zip(modules, before, strict=True):
+            module.TokenAuth = auth
+
+
+def encode_form(client: Any, method: str, uri: str, headers: Any, body: Any) -> tuple[str, Any, Any]:
+    """[27] authlib's way to authenticate by nothing but the form, given text: it cannot read UTF-8 bytes."""
+    from authlib.oauth2.auth import encode_none
+
+    text = body.decode() if isinstance(body, bytes) else body
+    encoded: tuple[str, Any, Any] = encode_none(client, method, uri, headers, text)
+    return encoded
 
 
 def _bad_settings(fields: Iterable[str]) -> UsageError:
@@ -293,9 +388,13 @@ def table_checksum(table: Any) -> str:
 # ---- using a benchmark
 
 
-def dump(specification: Any) -> dict[str, Any]:
-    """What `to_json` would write, in an order of its own [12], whatever the test set is called [11]."""
-    data: dict[str, Any] = specification.model_dump(mode="json", exclude={"n_test_datapoints"})
+def dump(specification: Any, without: Collection[str] = ()) -> dict[str, Any]:
+    """What `to_json` would write, in an order of its own [12], whatever the test set is called [11].
+
+    Args:
+        without: Fields to leave out [29].
+    """
+    data: dict[str, Any] = specification.model_dump(mode="json", exclude={"n_test_datapoints", *without})
     data["n_test_datapoints"] = specification.test_set_sizes
     data["metrics"].sort(key=lambda m: m["name"])
     for name in ("input_cols", "target_cols"):

@@ -23,6 +23,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from tests.servers.accounts import Accounts
+
 SIGNATURE = "signed-by-the-storage"  # must never appear in a message
 
 
@@ -31,6 +33,8 @@ class Fault:
     """What goes wrong with the next `times` requests whose path ends with `path`.
 
     Attributes:
+        method: Only requests with this method.
+        late: Do what is asked first; then reset, wait or answer otherwise.
         status: Answer with this status, and `headers`.
         body: Answer with this content instead of the right one.
         cut: Answer with only so many bytes, saying that this is all.
@@ -48,6 +52,8 @@ class Fault:
     short: int | None = None
     reset: bool = False
     delay: float = 0.0
+    method: str | None = None
+    late: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,7 @@ class Request:
     path: str
     headers: dict[str, str]
     body: bytes
+    query: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,13 +79,15 @@ class Answer:
 class HubServer:
     """What is served, what goes wrong, and what was asked for.
 
-    `routes` maps `(method, path)` to a function from a `Request` to an `Answer`, for what is not a file.
+    `routes` maps `(method, path)` to a function from a `Request` to an `Answer`, for what is not a file; a
+    path that ends in `/*` stands for all with two more parts.
     """
 
     def __init__(self) -> None:
         self.documents: dict[str, Any] = {}  # by path below /api
         self.files: dict[str, bytes] = {}  # by path below /storage
         self.routes: dict[tuple[str, str], Callable[[Request], Answer]] = {}
+        self.accounts = Accounts(self.routes)
         self.faults: list[Fault] = []
         self.log: list[Request] = []
 
@@ -109,9 +118,10 @@ class HubServer:
         """How often each path was asked for."""
         return Counter(request.path for request in self.log)
 
-    def fault(self, path: str) -> Fault | None:
+    def fault(self, request: Request) -> Fault | None:
         for fault in self.faults:
-            if fault.times > 0 and path.endswith(fault.path):
+            met = request.path.endswith(fault.path) and fault.method in (None, request.method)
+            if fault.times > 0 and met:
                 fault.times -= 1
                 return fault
         return None
@@ -183,6 +193,7 @@ class HubServer:
 
     def answer(self, request: Request) -> Answer:
         route = self.routes.get((request.method, request.path))
+        route = route or self.routes.get((request.method, f"{request.path.rsplit('/', 2)[0]}/*"))
         if route is not None:
             return route(request)
         if request.method == "GET" and request.path.startswith("/api/"):
@@ -206,12 +217,14 @@ class _Handler(BaseHTTPRequestHandler):
     def _handle(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        request = Request(self.command, unquote(urlsplit(self.path).path), headers, body)
+        parts = urlsplit(self.path)
+        request = Request(self.command, unquote(parts.path), headers, body, parts.query)
         self.served.log.append(request)
-        fault = self.served.fault(request.path)
+        fault = self.served.fault(request)
         if fault is None:
             self._send(self.served.answer(request))
             return
+        done = self.served.answer(request) if fault.late else None
         time.sleep(fault.delay)
         if fault.reset:
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -220,9 +233,11 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault.status is not None:
             self._send(Answer(fault.status, fault.body or b"", fault.headers))
         else:
-            answer = self.served.answer(request)
+            answer = done or self.served.answer(request)
             body = answer.body if fault.body is None else fault.body
-            self._send(Answer(answer.status, body[: fault.cut], answer.headers), fault.short)
+            self._send(
+                Answer(answer.status, body[: fault.cut], {**answer.headers, **fault.headers}), fault.short
+            )
 
     do_GET = do_POST = do_PUT = do_HEAD = _handle
 

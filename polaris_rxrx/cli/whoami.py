@@ -1,0 +1,40 @@
+"""`polaris-rxrx whoami`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from polaris_rxrx.cli.login import described, env_file_option
+
+
+@click.command()
+@env_file_option
+@click.option("--offline", is_flag=True, help="Only look at what is kept here; do not ask the Hub.")
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON and nothing else.")
+def command(env_file: Path | None, offline: bool, as_json: bool) -> None:
+    """Say who is logged in.
+
+    The exit code is 1 if nobody is.
+    """
+    from polaris_rxrx.errors import MissingError
+    from polaris_rxrx.hub.account import hub_address, whoami
+
+    account = whoami(env_file=env_file, check=not offline)
+    hub = hub_address(env_file) if account is None else account.hub
+    if as_json:
+        said = {
+            "hub": hub,
+            "logged_in": account is not None,
+            "name": account and account.name,
+            "how": account and account.how,
+            "expires": account.expires.isoformat() if account and account.expires else None,
+        }
+        click.echo(json.dumps(said, indent=2))
+    elif account is not None:
+        click.echo(described(account))
+    if account is None:
+        again = ["--env-file", str(env_file)] if env_file else []
+        raise MissingError(f"{hub}: not logged in", command=["login", *again])

@@ -1,0 +1,208 @@
+"""What went wrong with a request to the Hub, in words: what happened, whether it was stored, what to do.
+
+Conventions: see `upload`. polaris-lib tells a status only in the cause of its error, resets and timeouts as
+httpx's own errors; a `Watch` on the client's hooks knows whether the request itself went out at all.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from polaris_rxrx.errors import UpstreamError
+from polaris_rxrx.hub import files
+from polaris_rxrx.submission.receipt import without_secrets
+
+Outcome = Literal["refused", "unknown"]
+
+_LOOK = "Look for it on the Hub before you send it again"
+_ADVICE = {
+    401: "Log in again: polaris-rxrx login",
+    403: "Is the owner in the card your user name or your organisation's? If you joined it lately, log in "
+    "again: polaris-rxrx login",
+    404: "Does the Hub still have this benchmark, and may your account see it?",
+    409: "Something of this name is there already: look at it on the Hub, or choose another name in the card",
+    413: "It is too large for this Hub; shorten the card's texts, or ask the Hub's people",
+    422: "Correct the card, then submit again",
+    429: "Submit again later",
+}
+
+
+class UploadError(UpstreamError):
+    """An upload that did not end well.
+
+    `outcome`: nothing was stored ("refused"), or nobody knows ("unknown"). `happened`: in a few words.
+    `status`: the Hub's, if it answered.
+    """
+
+    def __init__(
+        self, message: str, outcome: Outcome, *, happened: str = "", status: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.outcome: Outcome = outcome
+        self.happened = happened or message
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One failed attempt. `wait`: it may be tried again after so many seconds (0: as the caller likes)."""
+
+    happened: str
+    outcome: Outcome
+    advice: str
+    wait: float | None = None
+    login: bool = False
+    status: int | None = None
+
+    def told(self, host: str, what: str) -> str:
+        if self.outcome == "refused":
+            return f"{host}: {what}: nothing was stored: {self.happened}. {self.advice}"
+        return f"{host}: {what}: it may or may not be stored: {self.happened}. {self.advice}"
+
+
+class Watch:
+    """Hooks on a client that note what became of one expected request.
+
+    `out`: it has gone out. `accepted`: a status of success came back, and `location` with it.
+    """
+
+    def __init__(self) -> None:
+        self.expect("", "", b"")
+
+    def expect(self, method: str, path: str, body: bytes) -> None:
+        self._expected, self._body = (method, path), body
+        self.out, self.location = False, None
+        self.answer: Any = None
+
+    @property
+    def accepted(self) -> bool:
+        return self.answer is not None and bool(self.answer.is_success)
+
+    def request(self, request: Any) -> None:
+        if (request.method, request.url.path) != self._expected:
+            return  # for a token
+        if request.read() != self._body:
+            raise UploadError(
+                "what polaris-lib was about to send is not what was shown, so it was stopped; nothing was "
+                "stored. "
+                "Please report it",
+                "refused",
+            )
+        self.out = True
+
+    def response(self, response: Any) -> None:
+        if (response.request.method, response.request.url.path) == self._expected:
+            self.answer = response
+            self.location = response.headers.get("Content-Location")
+
+
+def classify(error: Exception, watch: Watch, client: Any) -> Failure:
+    """What an error of the client's means."""
+    import httpx
+
+    if watch.answer is not None:
+        return replace(_status(watch.answer, client), status=int(watch.answer.status_code))
+    found = error if isinstance(error, httpx.HTTPError) else error.__cause__
+    if isinstance(found, httpx.ConnectTimeout):
+        return Failure("no connection in time", "refused", "Check the network and the proxy", wait=0)
+    if isinstance(found, httpx.ConnectError):
+        if "CERTIFICATE_VERIFY_FAILED" in str(found):
+            advice = "Set POLARIS_CA_BUNDLE to your network's file of certificates"
+            return Failure("its certificate cannot be verified", "refused", advice)
+        said = f"no connection ({_clean(files.one_line(found), client)})"
+        return Failure(said, "refused", "Check the network, the proxy and POLARIS_HUB_URL", wait=0)
+    never = (httpx.ProxyError, httpx.UnsupportedProtocol, httpx.LocalProtocolError)
+    if isinstance(found, never):
+        said = f"the request could not be made ({_clean(files.one_line(found), client)})"
+        return Failure(said, "refused", "Check the proxy and POLARIS_HUB_URL")
+    if not watch.out:
+        return _before(error, found, client)
+    if isinstance(found, httpx.TimeoutException):
+        return Failure(f"no answer in time ({type(found).__name__})", "unknown", _LOOK)
+    if isinstance(found, httpx.TransportError):
+        return Failure(f"the connection broke off ({type(found).__name__})", "unknown", _LOOK)
+    return Failure(_clean(files.one_line(error), client), "unknown", _LOOK)
+
+
+def _before(error: Exception, found: Any, client: Any) -> Failure:
+    """It failed on the way to a token."""
+    from polaris.utils.errors import PolarisUnauthorizedError
+
+    login = isinstance(error, PolarisUnauthorizedError)
+    if login:
+        return Failure("you are not logged in", "refused", _ADVICE[401], login=True)
+    said = _clean(files.one_line(found if found is not None else error), client)
+    return Failure(f"the login failed ({said})", "refused", _ADVICE[401])
+
+
+def _status(response: Any, client: Any) -> Failure:
+    code = int(response.status_code)
+    said = f"the answer was {code} {response.reason_phrase}".strip()
+    if 300 <= code < 400:
+        target = re.match(r"https?://(?:[^/?#@]*@)?([^/?#]+)", response.headers.get("Location", ""))
+        where = f", which leads to {_clean(target[1], client)}" if target else ""
+        if code == 303:
+            return Failure(f"{said}{where}", "unknown", _LOOK)
+        return Failure(
+            f"{said}{where}", "refused", "Is POLARIS_HUB_URL the Hub's own address, with https://?"
+        )
+    if text := _text(response, client):
+        said = f"{said}: {text}"
+    if not 400 <= code < 500 or code == 408:
+        return Failure(said, "unknown", _LOOK)
+    advice = _ADVICE.get(code, "Correct what it names, then submit again")
+    wait = None
+    if code == 429:
+        wait = files._retry_after(response.headers.get("Retry-After"), 0.0)
+        if wait > files.PATIENCE:
+            advice, wait = f"Submit again in {wait:,.0f} s", None
+    return Failure(said, "refused", advice, wait=wait, login=code == 401)
+
+
+def _text(response: Any, client: Any) -> str:
+    """What an answer says, in a line."""
+    import httpx
+
+    try:
+        text = response.text
+    except httpx.ResponseNotRead:
+        return ""
+    if text.lstrip()[:1] == "<":
+        return "a web page"
+    try:
+        data = json.loads(text)
+    except ValueError:
+        return _clean(text, client)
+    if isinstance(data, dict) and len(data) == 1:
+        (data,) = data.values()
+    return _clean(data if isinstance(data, str) else json.dumps(_plain(data), ensure_ascii=False), client)
+
+
+def _plain(data: Any) -> Any:
+    """JSON with its texts made printable; dumped, a control character would become a word."""
+    if isinstance(data, dict):
+        return {_printable(key): _plain(value) for key, value in data.items()}
+    if isinstance(data, list):
+        return [_plain(value) for value in data]
+    return _printable(data) if isinstance(data, str) else data
+
+
+def _printable(text: str) -> str:
+    """One line, without colours and control characters."""
+    text = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text)
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def _clean(text: str, client: Any, most: int = 400) -> str:
+    """One line without colours, control characters and whatever is secret, not too long."""
+    token = getattr(client, "token", None) or {}
+    settings = client.settings
+    secrets = [settings.password, *(token.get(k) for k in ("access_token", "refresh_token"))]
+    for secret in secrets:
+        if secret:
+            text = text.replace(str(secret), "***")
+    text = without_secrets(_printable(text))
+    return text if len(text) <= most else f"{text[:most]}..."

@@ -1,0 +1,239 @@
+"""The bundle: everything of a submission in one folder or archive, for anybody to check and score again.
+
+A bundle is flat and holds
+    the predictions    the file as it was, under its own name
+    submission.toml    the card
+    report.json        the score report; its `predictions` names the file above
+    task.json          the manifest of the task: the pairs, labels and metrics by their SHA-256, no labels
+    environment.json   Python, system and package versions; nothing about the person or the machine's name
+    receipt.json       what was sent and how it ended (if it was)
+    SHA256SUMS         of all of these, as `sha256sum -c` reads it
+
+An archive (.tar.gz or .zip) holds one folder, `bundle/`; the same bundle gives the same bytes. `verify`
+checks a bundle and scores it again, `unpack` reads archives that somebody else made.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import platform
+import re
+import stat
+import tarfile
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from polaris_rxrx import __version__
+from polaris_rxrx.errors import DataError, UsageError, some
+from polaris_rxrx.files import new_file, new_folder, open_binary, sha256
+from polaris_rxrx.submission.card import (
+    CARD,
+    ENVIRONMENT,
+    RECEIPT,
+    REPORT,
+    SUMS,
+    TASK,
+    parse_card,
+    plain_name,
+)
+from polaris_rxrx.submission.receipt import read_receipt
+from polaris_rxrx.task import MANIFEST
+
+BUNDLE = "bundle"
+PACKAGES = (
+    "polaris-lib",
+    "numpy",
+    "pandas",
+    "scikit-learn",
+    "scipy",
+    "pyarrow",
+    "pydantic",
+    "zarr",
+    "httpx",
+    "authlib",
+)
+MOST_BYTES = 256 << 20
+MOST_FILES = 32
+_NEEDED = (CARD, REPORT, TASK, ENVIRONMENT)
+_SUM = re.compile(r"([0-9a-f]{64})  ([^/\\]+)")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at. `ok` is None where it could not be; `detail` says what or why."""
+
+    name: str
+    ok: bool | None
+    detail: str = ""
+
+
+def environment() -> dict[str, Any]:
+    """What the scores were computed with."""
+    versions = {"polaris-rxrx": __version__}
+    for package in PACKAGES:
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return {
+        "schema_version": 1,
+        "python": platform.python_version(),
+        "implementation": platform.python_implementation(),
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "versions": versions,
+    }
+
+
+def write_bundle(
+    folder: Path,
+    *,
+    predictions: Path,
+    card: Path,
+    report: Mapping[str, Any],
+    task_folder: Path,
+    receipt: Path | None,
+) -> Path:
+    """Write `folder/bundle/`, replacing one that is there; whole or not at all.
+
+    Args:
+        folder: The submission's folder.
+        predictions: The file that was scored.
+        card: The submission card.
+        report: `Score.to_dict()`, perhaps with more (`client`); of a competition, whatever is known.
+        task_folder: The prepared folder it was scored on.
+        receipt: The receipt of sending it, if it was sent.
+
+    Raises:
+        DataError: A file is missing or broken, or the predictions are not those of the report.
+        UsageError: The predictions file has a name that cannot stand in a bundle.
+    """
+    try:
+        plain_name(predictions.name)
+    except ValueError as error:
+        raise UsageError(f"{predictions}: to be bundled, the file needs {error}") from None
+    read = {CARD: card, TASK: task_folder / MANIFEST, predictions.name: predictions}
+    files = {name: read_bytes(path) for name, path in read.items()}
+    parse_card(card, files[CARD])
+    if receipt is not None:
+        read_receipt(receipt)
+        files[RECEIPT] = read_bytes(receipt)
+    digest = hashlib.sha256(files[predictions.name]).hexdigest()
+    if report.get("predictions_sha256") not in {None, digest}:
+        raise DataError(
+            f"{predictions} was changed after it was scored (its SHA-256 is not the one in the report); "
+            "score it again"
+        )
+    told = {**report, "predictions": predictions.name, "predictions_sha256": digest}
+    files[REPORT] = _json(told)
+    files[ENVIRONMENT] = _json(environment())
+    files[SUMS] = "".join(
+        f"{hashlib.sha256(raw).hexdigest()}  {name}\n" for name, raw in sorted(files.items())
+    ).encode()
+    target = folder / BUNDLE
+    with new_folder(target, replace=True, marker=SUMS) as temporary:
+        for name, raw in files.items():
+            (temporary / name).write_bytes(raw)
+    return target
+
+
+def read_bytes(path: Path) -> bytes:
+    with open_binary(path) as handle:
+        return handle.read()
+
+
+def _json(data: Mapping[str, Any]) -> bytes:
+    try:
+        return (json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    except ValueError:
+        raise DataError("the score report holds a number that is not finite; JSON has none") from None
+
+
+def check_files(folder: Path) -> list[Check]:
+    """Every file is what SHA256SUMS says; nothing is missing, nothing is there besides."""
+    if not (folder / SUMS).is_file():
+        return [Check("files", False, f"there is no {SUMS}")]
+    sums: dict[str, str] = {}
+    for number, line in enumerate(
+        read_bytes(folder / SUMS).decode("utf-8", "replace").rstrip("\n").split("\n"), 1
+    ):
+        found = _SUM.fullmatch(line)
+        if found is None or found[2] in sums or found[2] in {".", "..", SUMS}:
+            return [Check("files", False, f"{SUMS}, line {number}: {line[:90]!r} is no line of it")]
+        sums[found[2]] = found[1]
+    there = {p.name for p in folder.iterdir()} - {SUMS}
+    odd = sorted(n for n in there if (folder / n).is_symlink() or not (folder / n).is_file())
+    missing = sorted({*sums, *_NEEDED} - there)
+    extra = sorted(there - set(sums))
+    parts = [
+        f"{what}: {some(names)}"
+        for what, names in (("missing", missing), ("not listed", extra), ("not a plain file", odd))
+        if names
+    ]
+    checks = [Check("files", not parts, "; ".join(parts) or f"{len(there)} and {SUMS}")]
+    for name, expected in sums.items():
+        if name in missing or name in odd:
+            continue
+        got = sha256(folder / name)
+        detail = "" if got == expected else f"its SHA-256 is {got}, {SUMS} says {expected}"
+        checks.append(Check(f"sha256 {name}", got == expected, detail))
+    return checks
+
+
+def archive(bundle: Path, out: Path) -> Path:
+    """Pack a bundle's folder as .tar.gz, .tgz or .zip; the same bundle gives the same bytes.
+
+    Raises:
+        UsageError: `out` has another ending, or lies in the bundle.
+        DataError: The bundle does not hold (see `verify`), or is larger than what `verify` reads.
+    """
+    pack = next((p for end, p in _PACKERS.items() if out.name.lower().endswith(end)), None)
+    if pack is None:
+        raise UsageError(f"{out}: a name ending in {', '.join(_PACKERS)} was expected")
+    if out.resolve().is_relative_to(bundle.resolve()):
+        raise UsageError(f"{out} lies in the bundle it is to hold; choose another place")
+    if failed := [c for c in check_files(bundle) if not c.ok]:
+        raise DataError(f"{bundle} is not whole: {failed[0].name}: {failed[0].detail}")
+    files = {p.name: read_bytes(p) for p in sorted(bundle.iterdir())}
+    if sum(map(len, files.values())) > MOST_BYTES:
+        raise DataError(
+            f"{bundle} is larger than {MOST_BYTES >> 20} MiB, which is the most an archive may hold"
+        )
+    with new_file(out) as temporary, temporary.open("wb") as handle:
+        pack(handle, files)
+    return out
+
+
+def _pack_tar(handle: BinaryIO, files: Mapping[str, bytes]) -> None:
+    # No name and no time in the gzip header, and no owner in the tar's: nothing that differs between runs.
+    with (
+        gzip.GzipFile(filename="", fileobj=handle, mode="wb", mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar,
+    ):
+        for name, raw in files.items():
+            entry = tarfile.TarInfo(f"{BUNDLE}/{name}")
+            entry.size, entry.mode = len(raw), 0o644
+            tar.addfile(entry, io.BytesIO(raw))
+
+
+def _pack_zip(handle: BinaryIO, files: Mapping[str, bytes]) -> None:
+    with zipfile.ZipFile(handle, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, raw in files.items():
+            entry = zipfile.ZipInfo(f"{BUNDLE}/{name}", date_time=(1980, 1, 1, 0, 0, 0))
+            entry.compress_type, entry.create_system = zipfile.ZIP_DEFLATED, 3
+            entry.external_attr = (stat.S_IFREG | 0o644) << 16
+            packed.writestr(entry, raw)
+
+
+_PACKERS: dict[str, Callable[[BinaryIO, Mapping[str, bytes]], None]] = {
+    ".tar.gz": _pack_tar,
+    ".tgz": _pack_tar,
+    ".zip": _pack_zip,
+}

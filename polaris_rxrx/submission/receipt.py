@@ -1,0 +1,353 @@
+"""Receipts: what was sent, when, and how it ended; so that nothing is sent twice by accident.
+
+Conventions
+    One JSON file an attempt, `receipts/<UTC time>-<start of the predictions' SHA-256>.json` in the
+    submission's folder. It is written as `pending`, and is on the disk, before the first byte is sent;
+    afterwards it becomes
+
+        sent      the Hub said yes; `url` is the result's page, if the Hub named it
+        refused   nothing can have been stored: the Hub said no, or was never reached
+        unknown   the connection broke after something was sent: it may or may not be stored
+
+    and never changes again. A receipt still `pending` belongs to a process that died in between: as unknown.
+    What is the same is told by `values_sha256`, the hash of the scores in official order, so a reordered or
+    reformatted file is recognised. Names are compared by their slug, as the Hub does.
+    Times are UTC, ISO 8601. No receipt holds a password, a token or the query of a URL.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import os
+import re
+import sys
+import unicodedata
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO, Literal
+from urllib.parse import urlsplit, urlunsplit
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from polaris_rxrx.errors import DataError, PolarisRxrxError, UsageError
+from polaris_rxrx.files import new_file, open_binary
+from polaris_rxrx.submission.card import Kind, slug
+
+State = Literal["pending", "sent", "refused", "unknown"]
+
+RECEIPTS = "receipts"
+LOCK = ".submit.lock"
+_SECRET = r"\w*token|password|client_secret|code_verifier"
+_MOST_TEXT = 2_000
+_PAGES = {"v1": "benchmarks", "v2": "benchmarks", "competition": "competitions"}
+
+
+def hash_values(values: NDArray[np.float64]) -> str:
+    """The SHA-256 of scores in official order: little-endian float64, -0.0 as 0.0 (they rank alike)."""
+    aligned = np.asarray(values, dtype="<f8") + 0.0
+    return hashlib.sha256(aligned.tobytes()).hexdigest()
+
+
+def without_secrets(text: str) -> str:
+    """`text` without what looks like a token, a password, or the user and query of a URL.
+
+    A net below the callers, who know their secrets and should not pass them on at all.
+    """
+    text = re.sub(r"(https?://)[^/\s@]*@", r"\1", text)
+    text = re.sub(r"(https?://[^\s?#'\"<>]*)[?#][^\s'\"<>]*", r"\1", text)
+    text = re.sub(r"\bBearer\s+[\w.~+/-]{8,}=*", "Bearer ***", text, flags=re.I)
+    text = re.sub(r"(Authorization[\"']?\s*[:=]\s*[\"']?)\w+\s+[^\s\"']+", r"\1***", text, flags=re.I)
+    text = re.sub(r"\beyJ[\w-]{8,}(\.[\w-]+)*", "***", text)  # a JSON web token
+    text = re.sub(rf"\b({_SECRET})=[^\s&\"']+", r"\1=***", text, flags=re.I)
+    return re.sub(rf"([\"'](?:{_SECRET})[\"']\s*:\s*)([\"']).*?\2", r"\1\2***\2", text, flags=re.I)
+
+
+def _bare_url(value: str) -> str:
+    """A URL's scheme, host and path; of what is no URL, the text: a receipt must be written in any case."""
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        return without_secrets(value)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path, "", ""))
+
+
+def _utc(value: str) -> str:
+    offset = datetime.datetime.fromisoformat(value).utcoffset()
+    if offset != datetime.timedelta(0):
+        raise ValueError("a time in UTC was expected")
+    return value
+
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Url = Annotated[str, AfterValidator(_bare_url)]
+Utc = Annotated[str, AfterValidator(_utc)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class Receipt(BaseModel):
+    """One attempt to submit.
+
+    `scores` holds what we and the client computed, by metric ({"ours": {...}, "client": {...}}); a
+    competition has none. `payload_sha256` is of the JSON that was sent.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: Literal[1] = 1
+    state: State = "pending"
+    created: Utc
+    updated: Utc
+    name: str
+    owner: str
+    hub: Url
+    kind: Kind
+    task: str
+    task_sha256: Sha256
+    predictions_sha256: Sha256
+    values_sha256: Sha256
+    payload_sha256: Sha256
+    scores: dict[str, dict[str, Number | None] | Number | None] = {}
+    versions: dict[str, str] = {}
+    url: Url | None = None
+    message: Annotated[str, AfterValidator(without_secrets)] = ""
+    forced: bool = False
+
+
+def start(folder: Path, **fields: Any) -> tuple[Path, Receipt]:
+    """Write the pending receipt of an attempt; it is on the disk when this returns.
+
+    Args:
+        folder: The submission's folder.
+        fields: Those of `Receipt`, without `state`, `created`, `updated` and `url`.
+
+    Raises:
+        UsageError: A field is missing or cannot be right.
+    """
+    if early := {"state", "created", "updated", "url", "schema_version"} & set(fields):
+        raise UsageError(f"a new receipt is pending; {', '.join(sorted(early))} cannot be given")
+    now = _now()
+    try:
+        receipt = Receipt(created=now, updated=now, **fields)
+    except ValidationError as error:
+        raise UsageError(f"not a receipt: {_first(error)}") from None
+    path = folder / RECEIPTS / f"{_for_name(now)}-{receipt.predictions_sha256[:8]}.json"
+    if path.exists():  # a clock without microseconds
+        path = path.with_stem(f"{path.stem}-{os.getpid()}")
+    _write(path, receipt)
+    _sync(folder)  # the entry of receipts/, which may be new
+    return path, receipt
+
+
+def finish(path: Path, state: State, *, url: str | None = None, message: str = "") -> Receipt:
+    """Settle a pending receipt.
+
+    Raises:
+        UsageError: `state` is no end, or the receipt is settled already.
+        DataError: The file is gone or broken.
+    """
+    if state not in {"sent", "refused", "unknown"}:
+        raise UsageError(f"a receipt ends as sent, refused or unknown, not as {state!r}")
+    receipt = read_receipt(path)
+    if receipt.state != "pending":
+        raise UsageError(f"{path} is {receipt.state} already; only a pending receipt can become {state}")
+    said = {"state": state, "url": url and _printable(url), "message": _printable(message)}
+    done = Receipt.model_validate({**receipt.model_dump(), **said, "updated": _now()})
+    _write(path, done)
+    return done
+
+
+def read_receipt(path: Path) -> Receipt:
+    """Read one receipt.
+
+    Raises:
+        DataError: Not there, or not what `start` and `finish` write.
+    """
+    with open_binary(path) as handle:
+        raw = handle.read()
+    try:
+        return Receipt.model_validate(json.loads(raw.decode("utf-8")))
+    except ValueError as error:
+        reason = _first(error) if isinstance(error, ValidationError) else str(error)
+        raise DataError(
+            f"{path} is not a receipt ({reason}), so it cannot be told whether these predictions were sent. "
+            "Look at your results on the Hub; then mend it, or move it out of receipts/"
+        ) from None
+
+
+def read_receipts(folder: Path) -> list[tuple[Path, Receipt]]:
+    """A submission's receipts, the newest last.
+
+    Raises:
+        DataError: Naming a file that is broken.
+    """
+    found = [(path, read_receipt(path)) for path in sorted((folder / RECEIPTS).glob("*.json"))]
+    return sorted(found, key=lambda item: (item[1].created, item[0].name))
+
+
+def blocking(
+    receipts: Sequence[tuple[Path, Receipt]],
+    *,
+    values_sha256: str,
+    task: str,
+    name: str,
+    hub: str | None = None,
+) -> tuple[Path, Receipt] | None:
+    """The newest receipt that forbids sending these predictions again without `--force`.
+
+    It is of the same predictions on the same task (and Hub, if given), and either sent under the same name,
+    or unknown or pending under whatever name, because nobody can tell; unless a later attempt of that name
+    was sent, which settles what became of the name.
+    """
+    settled: set[str] = set()
+    for path, receipt in reversed(receipts):
+        if (receipt.values_sha256, receipt.task) != (values_sha256, task):
+            continue
+        if hub is not None and receipt.hub.rstrip("/") != _bare_url(hub).rstrip("/"):
+            continue
+        theirs = slug(receipt.name)
+        if receipt.state == "sent" and theirs == slug(name):
+            return path, receipt
+        if receipt.state in {"unknown", "pending"} and theirs not in settled:
+            return path, receipt
+        if receipt.state == "sent":
+            settled.add(theirs)
+    return None
+
+
+def explain(path: Path, receipt: Receipt) -> str:
+    """What is known of an attempt, how to find out the rest, and what `--force` would do."""
+    when = receipt.created[:19].replace("T", " ") + " UTC"
+    what = f"{receipt.name!r} for {receipt.task}"
+    results = f"{receipt.hub.rstrip('/')}/{_PAGES[receipt.kind]}/{receipt.task}"
+    look = (
+        f"To find out, open {results}, or your own results there, and look for {receipt.name!r} "
+        f"by {receipt.owner}"
+    )
+    said = f" ({receipt.message.rstrip('.')})" if receipt.message else ""
+    if receipt.state == "sent":
+        lines = [
+            f"These predictions were sent as {what} on {when}"
+            + (f": {receipt.url}" if receipt.url else "; the Hub did not name the page of the result"),
+            "Sending them again would store them twice. --force does it all the same",
+        ]
+    elif receipt.state == "refused":
+        lines = [f"These predictions were not stored as {what} on {when}{said}", "They can be sent again"]
+    else:
+        how = (
+            f"the attempt on {when} was cut off before it was known how it ended{said}"
+            if receipt.state == "pending"
+            else f"the connection broke on {when} after something was sent{said}"
+        )
+        lines = [
+            f"It is not known whether these predictions are stored as {what}: {how}",
+            look,
+            "If it is there, nothing is left to do. If it is not, --force sends it; were it there, it would "
+            "then be there twice",
+        ]
+    return ".\n".join([*lines, f"The receipt is {path}"])
+
+
+@contextmanager
+def lock(folder: Path) -> Iterator[None]:
+    """Keep every other process from submitting this folder while the block runs.
+
+    The operating system holds the lock, not the file: it ends with its process, however that ends, so the
+    file a dead process left means nothing.
+
+    Raises:
+        PolarisRxrxError: Another process holds it; its number is named. Or the file system knows no locks.
+        UsageError: There is no such folder, or nothing may be written there.
+    """
+    path = folder / LOCK
+    try:
+        handle = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
+    except OSError as error:
+        raise UsageError(f"{path}: the lock cannot be made ({error.strerror})") from None
+    with handle:
+        try:
+            _take(handle)
+        except BlockingIOError:
+            raise PolarisRxrxError(
+                f"{folder} is being submitted by another process{_holder(handle)}; wait for it to end"
+            ) from None
+        except OSError as error:
+            raise PolarisRxrxError(f"{path}: the file system cannot lock it ({error.strerror})") from None
+        handle.truncate(0)
+        handle.write(str(os.getpid()).encode())
+        handle.flush()
+        try:
+            yield
+        finally:
+            # Emptied, not removed: one process could hold the removed file and another a new one.
+            with suppress(OSError):
+                handle.truncate(0)
+
+
+def _holder(handle: BinaryIO) -> str:
+    handle.seek(0)
+    text = handle.read(20).decode("ascii", "replace")
+    return f" (pid {text})" if text.isdigit() else ""
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _take(handle: BinaryIO) -> None:
+        handle.seek(1 << 20)  # a byte beyond the number, which others may then read
+        try:
+            msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)
+        except OSError as error:
+            raise BlockingIOError(*error.args) from None
+        finally:
+            handle.seek(0)
+
+else:
+    import fcntl
+
+    def _take(handle: BinaryIO) -> None:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="microseconds")
+
+
+def _printable(text: str) -> str:
+    """Text from elsewhere, without what a terminal or a file could stumble over, and not without end."""
+    text = text.encode("utf-8", "replace").decode()
+    text = "".join(" " if unicodedata.category(c) == "Cc" else c for c in text)
+    return text if len(text) <= _MOST_TEXT else f"{text[:_MOST_TEXT]}..."
+
+
+def _for_name(now: str) -> str:
+    return re.sub(r"[-:]", "", now.removesuffix("+00:00")) + "Z"
+
+
+def _first(error: ValidationError) -> str:
+    found = error.errors()[0]
+    return f"{'.'.join(map(str, found['loc']))}: {found['msg']}"
+
+
+def _write(path: Path, receipt: Receipt) -> None:
+    """Whole and on the disk, or not at all."""
+    with new_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as handle:
+        handle.write(json.dumps(receipt.model_dump(), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        handle.flush()
+        os.fsync(handle.fileno())
+    _sync(path.parent)
+
+
+def _sync(folder: Path) -> None:
+    """Put a folder's entries on the disk, where a folder can be opened for that."""
+    if sys.platform != "win32":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,322 @@
+"""The way of a submission: find it, check it, score it twice, show it, send it once, keep the receipt.
+
+Conventions
+    Nothing is asked of the Hub before everything that can be checked here has been. Then, under the folder's
+    lock: earlier receipts are looked at, the person is asked, the login is seen to, a model is created if the
+    card names a new one, the pending receipt is written, the predictions are sent, the receipt is settled.
+    A model is looked up before it is created, so a second run never makes a second one. A receipt is about
+    the predictions: if creating the model fails, it is `refused` (none were sent), and its message says how
+    the model fared.
+    `ask` gets a question and answers yes or no; `say` gets lines for people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from polaris_rxrx import __version__
+from polaris_rxrx.errors import DataError, PolarisRxrxError, UpstreamError, UsageError
+from polaris_rxrx.files import sha256
+from polaris_rxrx.predictions import Predictions, read_predictions
+from polaris_rxrx.scoring import score
+from polaris_rxrx.submission import receipt as receipts
+from polaris_rxrx.submission.card import SubmissionCard, read_card, slug
+from polaris_rxrx.submission.choose import Place
+from polaris_rxrx.submission.receipt import Receipt
+from polaris_rxrx.task import MANIFEST, Task, load_task
+
+if TYPE_CHECKING:
+    from polaris_rxrx.hub.payloads import Upload
+    from polaris_rxrx.hub.upload import Sender
+
+Ask = Callable[[str], bool]
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Ready:
+    """A submission that has passed every check, and what would be sent.
+
+    `report` is the score report; `scores` holds ours and the client's by metric, nothing for a competition.
+    """
+
+    place: Place
+    card: SubmissionCard
+    task: Task
+    predictions: Predictions
+    report: dict[str, Any]
+    scores: dict[str, dict[str, float | None]]
+    upload: Upload
+
+    @property
+    def file(self) -> Path:
+        return self.place.predictions or self.place.folder / self.card.predictions
+
+
+# ---- checks
+
+
+def make_ready(
+    place: Place, task_folder: Path, *, owner: str | None = None, env_file: Path | None = None, say: Say
+) -> Ready:
+    """Check and score a submission; nothing is asked of the Hub.
+
+    Raises:
+        DataError: The card, the predictions or the scores are not fit to be sent.
+        UsageError: The task is one that the Hub does not have.
+    """
+    card = _owned(read_card(place.card), owner)
+    task = load_task(task_folder)
+    _refuse_local(task)
+    file = place.predictions or place.folder / card.predictions
+    predictions = read_predictions(file, task)
+    from polaris_rxrx.hub import payloads
+    from polaris_rxrx.hub.benchmarks import open_saved
+
+    report = _report(task, predictions)
+    artifact = open_saved(task_folder)
+    _refuse_other(artifact.task, task, task_folder)
+    payloads.check_card(artifact, card)
+    scores: dict[str, dict[str, float | None]] = {}
+    official: dict[str, float] = {}
+    if task.active is not None:
+        say("Scoring with polaris-lib's own evaluate ...")
+        client = payloads.evaluate(artifact, predictions.values)
+        report["client"] = client
+        scores = {"ours": dict(report["official"]), "client": client}
+        official = payloads.official_scores(task.name, scores["ours"], client)
+    made = payloads.build(artifact, card, predictions.values, official, env_file=env_file)
+    return Ready(place, card, task, predictions, report, scores, made)
+
+
+def _owned(card: SubmissionCard, owner: str | None) -> SubmissionCard:
+    if owner is None:
+        return card
+    try:
+        return SubmissionCard.model_validate({**card.model_dump(exclude_unset=True), "owner": owner})
+    except ValidationError as error:
+        rule = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise UsageError(f"--owner {owner}: expected {rule}") from None
+
+
+def _refuse_local(task: Task) -> None:
+    if task.artifact_id is None or task.artifact_id.startswith("local/"):
+        raise UsageError(
+            f"{task.name} was made here and the Hub does not have it (its owner is `local`), so there is "
+            "nothing to "
+            "submit to. Prepare the Hub's benchmark: polaris-rxrx prepare --out ANOTHER, then --task ANOTHER"
+        )
+
+
+def _refuse_other(saved: Task, task: Task, folder: Path) -> None:
+    """The artifact that is sent for must be the one that was predicted, row by row."""
+    if (saved.artifact_id, saved.inputs) != (task.artifact_id, task.inputs) or (saved.active is None) != (
+        task.active is None
+    ):
+        raise DataError(
+            f"{folder}: the artifact in polaris/ is not that of task.json; prepare it again with --force"
+        )
+
+
+def _report(task: Task, predictions: Predictions) -> dict[str, Any]:
+    if task.active is not None:
+        return score(task, predictions).to_dict()
+    return {
+        "schema_version": 1,
+        "task": task.name,
+        "predictions": predictions.source,
+        "predictions_sha256": predictions.sha256,
+        "n_pairs": len(task),
+        "n_treatments": len(set(task.treatment)),
+        "notes": ["a competition: its labels stay on the Hub, which scores the predictions"],
+    }
+
+
+def describe(ready: Ready) -> list[str]:
+    """What will be sent, for a person to look at."""
+    card, upload = ready.card, ready.upload
+    kind = {"v1": "a V1 benchmark", "v2": "a V2 benchmark", "competition": "a competition"}[upload.kind]
+    rows = [
+        ("To", f"{upload.hub}, {ready.task.name} ({kind})"),
+        ("Name", f"{card.name} (owner {card.owner})"),
+        (
+            "Predictions",
+            f"{ready.file}, {len(ready.task):,} pairs, SHA-256 {(ready.predictions.sha256 or '')[:12]}",
+        ),
+    ]
+    if upload.kind == "competition":
+        rows.append(("Sent", "every prediction; the Hub has the labels and scores them"))
+    for name, value in ready.scores.get("client", {}).items():
+        ours = ready.scores["ours"].get(name)
+        if ours is None or value is None:
+            agreed = "by the client"
+        else:
+            agreed = (
+                f"the client differs by {abs(ours - value):.0e}" if ours != value else "the client agrees"
+            )
+        rows.append(("Score", f"{name} = {value if ours is None else ours:.6f} ({agreed})"))
+    for label, text in (
+        ("Supervision", card.supervision),
+        ("Description", " ".join(card.description.split())),
+        ("Contributors", ", ".join(card.contributors)),
+        ("Tags", ", ".join(card.tags)),
+        ("Code", card.code_url),
+        ("Paper", card.paper_url),
+        ("Report", card.report_url),
+    ):
+        if text:
+            rows.append((label, text))
+    if card.model is not None:
+        told = (
+            f"{card.model.artifact}, which the Hub has"
+            if card.model.artifact
+            else f"{card.model.name}, created first"
+        )
+        rows.append(("Model", f"{told}"))
+    return [f"{label:13}{text}" for label, text in rows]
+
+
+def already(ready: Ready) -> str | None:
+    """Why these predictions must not be sent again, if so."""
+    found = receipts.blocking(
+        receipts.read_receipts(ready.place.folder),
+        values_sha256=receipts.hash_values(ready.predictions.values),
+        task=ready.task.name,
+        name=ready.card.name,
+        hub=ready.upload.hub,
+    )
+    return receipts.explain(*found) if found else None
+
+
+# ---- sending
+
+
+def send(
+    ready: Ready, *, force: bool, env_file: Path | None, ask: Ask, say: Say
+) -> tuple[Path, Receipt] | None:
+    """Send a submission, once; None if `ask` said no.
+
+    Raises:
+        UsageError: It was sent before, or may have been, and `force` is not given.
+        UploadError: It was refused, or nobody knows; the receipt says the same.
+    """
+    ready.place.folder.mkdir(parents=True, exist_ok=True)
+    with receipts.lock(ready.place.folder):
+        if (told := already(ready)) is not None:
+            if not force:
+                raise UsageError(f"{told}.\nNothing was sent now")
+            say(f"{told}.\nSending it again, as --force says")
+        if not ask(f"Send this to {ready.upload.host}?"):
+            return None
+        from polaris_rxrx.hub import account
+        from polaris_rxrx.hub.failures import Watch
+        from polaris_rxrx.hub.upload import Sender
+
+        watch = Watch()
+        with account.client(env_file=env_file, on_response=watch.response) as client:
+            sender = Sender(ready.upload, client, watch, account.relogin, say)
+            model = _create_model(ready, sender, force=force)
+            path, _ = receipts.start(ready.place.folder, **_fields(ready), forced=force)
+            return path, _send(sender, path, model)
+
+
+def _create_model(ready: Ready, sender: Sender, *, force: bool) -> str:
+    """Create the card's model, if it is to be; what to note of it."""
+    if ready.upload.model is None:
+        return ""
+    name = ready.upload.model.artifact_id
+    try:
+        created = sender.create_model()
+    except BaseException as error:
+        how = "may have been created" if sender.watch.out else "was not created"
+        told = f"the model {name} {how}; no predictions were sent"
+        path, _ = receipts.start(ready.place.folder, **_fields(ready), forced=force)
+        receipts.finish(path, "refused", message=f"{told} ({_reason(error)})")
+        raise _with_receipt(
+            error, f"{told}, and the next submit looks the model up first", path, "refused"
+        ) from None
+    return f"the model {name} was {'created' if created else 'there already'}"
+
+
+def _send(sender: Sender, path: Path, model: str) -> Receipt:
+    """Send the predictions and settle the receipt, whatever happens."""
+    try:
+        url = sender.send()
+    except BaseException as error:
+        watch = sender.watch
+        if watch.accepted:  # interrupted after the Hub's yes
+            receipts.finish(path, "sent", url=sender.address(), message=model)
+            raise
+        state: receipts.State = "unknown" if watch.out else "refused"
+        receipts.finish(path, state, message="; ".join(filter(None, [_reason(error), model])))
+        raise _with_receipt(error, model, path, state) from None
+    note = "" if url else "the Hub did not name the page of the result"
+    return receipts.finish(path, "sent", url=url, message="; ".join(filter(None, [note, model])))
+
+
+def _reason(error: BaseException) -> str:
+    """What happened, in a few words."""
+    from polaris_rxrx.hub.failures import UploadError
+
+    if isinstance(error, UploadError):
+        return error.happened
+    return str(error) if isinstance(error, PolarisRxrxError) else "interrupted"
+
+
+def _with_receipt(error: BaseException, more: str, path: Path, state: str) -> BaseException:
+    """The same error, naming the receipt too; an interrupt stays one."""
+    from polaris_rxrx.hub.failures import UploadError
+
+    if not isinstance(error, UpstreamError):
+        return error
+    lines = [
+        str(error),
+        *([f"As for the model: {more}"] if more else []),
+        f"The receipt says {state}: {path}",
+    ]
+    if state == "unknown":
+        lines.append(
+            "The next submit of these predictions says how to find out, and sends nothing without --force"
+        )
+    return UploadError("\n".join(lines), "unknown" if state == "unknown" else "refused")
+
+
+def _fields(ready: Ready) -> Mapping[str, Any]:
+    assert ready.task.folder is not None
+    return {
+        "name": ready.card.name,
+        "owner": ready.card.owner,
+        "hub": ready.upload.hub,
+        "kind": ready.upload.kind,
+        "task": ready.task.name,
+        "task_sha256": sha256(ready.task.folder / MANIFEST),
+        "predictions_sha256": ready.predictions.sha256,
+        "values_sha256": receipts.hash_values(ready.predictions.values),
+        "payload_sha256": ready.upload.payloads[-1].sha256,
+        "scores": ready.scores,
+        "versions": {"polaris_rxrx": __version__, "polaris_lib": ready.upload.polaris_lib},
+    }
+
+
+# ---- afterwards
+
+
+def bundle(ready: Ready, receipt: Path, *, pack: bool) -> Path:
+    """Write the bundle, and with `pack` the archive of it; the path of the last of the two."""
+    from polaris_rxrx.submission.bundle import archive, write_bundle
+
+    assert ready.task.folder is not None
+    folder = write_bundle(
+        ready.place.folder,
+        predictions=ready.file,
+        card=ready.place.card,
+        report=ready.report,
+        task_folder=ready.task.folder,
+        receipt=receipt,
+    )
+    return archive(folder, ready.place.folder / f"{slug(ready.card.name)}.tar.gz") if pack else folder
