@@ -160,9 +160,13 @@ def read_model(
     embeddings: Path | str,
     *,
     allow_missing: bool = False,
+    guides: bool = False,
     progress: Progress | None = None,
 ) -> tuple[Wells, str | None, dict[str, Any]]:
-    """Read a card's wells; a profile is cleaned. Also what cleaning did, in words and as a dict."""
+    """Read a card's wells; a profile is cleaned. Also what cleaning did, in words and as a dict.
+
+    The options are those of `read_wells`.
+    """
     profile = card.kind == "profile"
     wells = read_wells(
         metadata,
@@ -170,6 +174,7 @@ def read_model(
         width=card.source.width,
         allow_nan=profile,
         allow_missing=allow_missing or profile,
+        guides=guides,
         progress=progress,
     )
     if not profile:

@@ -31,6 +31,9 @@ COMMANDS = {
     "whoami": "Say who is logged in.",
     "submit": "Validate, score and upload predictions.",
     "verify": "Re-score a bundle and check its hashes.",
+    "evaluate": "Run the paper's benchmarks on embeddings or a map.",
+    "reproduce": "Set computed figures beside the published ones.",
+    "targets": "List annotated targets and their compounds.",
     "completion": "Print the shell completion script.",
 }
 

@@ -8,29 +8,25 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from polaris_rxrx.cli.options import FILE, Bar, data_option, default_task, fill_option, note, task_option
+from polaris_rxrx.cli._inputs import card_embeddings
+from polaris_rxrx.cli.options import (
+    FILE,
+    Bar,
+    CardName,
+    data_option,
+    default_task,
+    fill_option,
+    note,
+    task_option,
+)
 
 if TYPE_CHECKING:
     from polaris_rxrx.baselines import Card, Prediction
     from polaris_rxrx.task import Task
 
 
-class _CardName(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.4 on
-    """A card's name, completed from the cards there are."""
-
-    name = "card"
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
-        from click.shell_completion import CompletionItem
-
-        from polaris_rxrx.baselines import card_names
-
-        names = [CompletionItem(n) for n in card_names() if n.startswith(incomplete)]
-        return [*names, CompletionItem(incomplete, type="file")]
-
-
 @click.command(no_args_is_help=True)
-@click.argument("name", type=_CardName())
+@click.argument("name", type=CardName())
 @task_option
 @data_option
 @click.option("--metadata", type=FILE, help="The well metadata.  [default: the one in --data]")
@@ -125,7 +121,7 @@ def _predict(
     from polaris_rxrx.dataset.registry import locate
     from polaris_rxrx.maps.store import save_map as write_map
 
-    embeddings = embeddings or _embeddings(card, data)
+    embeddings = embeddings or card_embeddings(card, data)
     metadata = metadata or locate("metadata", data)
     with Bar(card.title) as bar:
         wells, cleaning, report = baselines.read_model(
@@ -141,19 +137,3 @@ def _predict(
         write_map(map_, save_map)
         note(f"Wrote {save_map}: {len(map_):,} perturbations x {map_.x.shape[1]:,}")
     return baselines.predict(task, map_, card.recipe)
-
-
-def _embeddings(card: Card, data: Path) -> Path:
-    """A card's table in the data folder."""
-    from polaris_rxrx.dataset.registry import KNOWN, locate
-    from polaris_rxrx.errors import MissingError
-
-    if card.name in KNOWN:
-        return locate(card.name, data)
-    if card.source.file and (data / card.source.file).is_file():
-        return data / card.source.file
-    named = f" ({card.source.file})" if card.source.file else ""
-    raise MissingError(
-        f"{card.title} has no table{named} in {data}, and none is published with RxRx3-core; "
-        "give it with --embeddings"
-    )

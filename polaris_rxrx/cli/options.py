@@ -115,3 +115,17 @@ class Bar:
         if what not in self._tasks:
             self._tasks[what] = self._progress.add_task(f"{self.title}: {what}", total=of)
         self._progress.update(self._tasks[what], completed=done)
+
+
+class CardName(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.4 on
+    """A card's name, completed from the cards there are."""
+
+    name = "card"
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        from click.shell_completion import CompletionItem
+
+        from polaris_rxrx.baselines import card_names
+
+        names = [CompletionItem(n) for n in card_names() if n.startswith(incomplete)]
+        return [*names, CompletionItem(incomplete, type="file")]

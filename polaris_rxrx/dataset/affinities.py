@@ -152,13 +152,15 @@ def candidates(
         for gene, value in affinities.by_compound[compound].items():
             if gene in at:
                 affinity[i, at[gene]] = value
+    searched = f"{len(rows):,} compounds and {len(columns):,} genes"
     if by == "gene":
         affinity, rows, columns = affinity.T, columns, rows
     is_active = affinity <= active
     keep = np.flatnonzero(is_active.any(axis=1))
     if not keep.size:
         raise DataError(
-            f"{affinities.path}: no affinity is {active:,.0f} nM or less, so there is no active pair"
+            f"{affinities.path}: no affinity is {active:,g} nM or less among the {searched}, "
+            "so there is no active pair"
         )
     is_active, eligible = is_active[keep], affinity[keep] > inactive
     wanted = np.maximum(NEGATIVES_PER_ACTIVE * is_active.sum(axis=1), min_negatives)

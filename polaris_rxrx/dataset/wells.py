@@ -2,7 +2,8 @@
 
 Conventions
     A well is one row of the metadata, named by `well_id`. Its perturbation is the gene (CRISPR, all guides
-    together) or the compound at a concentration in uM (COMPOUND); names are text as it stands in the file.
+    together, or on request the guide) or the compound at a concentration in uM (COMPOUND); names are text as
+    it stands in the file.
     Control wells are those whose gene or treatment is `EMPTY_control`.
     The matrix of `Wells` is C-ordered, one row a well, sorted by experiment, in it by perturbation, then by
     `well_id`: an experiment is a contiguous block, and the order of the files' rows changes no bit of a sum.
@@ -109,7 +110,7 @@ class Wells:
     def blocks(self) -> Iterator[Block]:
         """Experiments in the order of their names."""
         start = np.flatnonzero(np.r_[True, np.diff(self.experiment) != 0][: len(self)])
-        for a, b in zip(start, np.r_[start[1:], len(self)], strict=True):
+        for a, b in zip(start, np.r_[start[1:], len(self)][: len(start)], strict=True):
             yield Block(
                 self.experiments[self.experiment[a]], self.x[a:b], self.perturbation[a:b], self.control[a:b]
             )
@@ -122,6 +123,7 @@ def read_wells(
     width: int | None = None,
     allow_nan: bool = False,
     allow_missing: bool = False,
+    guides: bool = False,
     progress: Progress | None = None,
 ) -> Wells:
     """Read the metadata and an embedding (or feature) table and join them on `well_id`.
@@ -132,6 +134,7 @@ def read_wells(
         width: How many features are expected.
         allow_nan: Let NaN and infinite values through (a feature table to be cleaned).
         allow_missing: Let wells of the metadata be absent from the embeddings.
+        guides: A CRISPR well's perturbation is its guide (`treatment`), not its gene.
         progress: Called with a word, how far, out of how many.
 
     Raises:
@@ -139,7 +142,7 @@ def read_wells(
     """
     import pyarrow.compute as pc
 
-    meta = read_metadata(Path(metadata))
+    meta = read_metadata(Path(metadata), guides=guides)
     path = Path(embeddings)
     table = open_table(path)
     names = _feature_names(path, table, width)
@@ -174,8 +177,8 @@ def read_wells(
     )
 
 
-def read_metadata(path: Path) -> Metadata:
-    """Read the well metadata.
+def read_metadata(path: Path, *, guides: bool = False) -> Metadata:
+    """Read the well metadata; with `guides` the perturbation of a CRISPR well is its guide.
 
     Raises:
         DataError: A needed column is absent, a `well_id` stands twice, or a row is not a well.
@@ -212,9 +215,11 @@ def read_metadata(path: Path) -> Metadata:
     at = {name: i for i, name in enumerate(every)}
     gene = np.array([at[n] for n in names["gene"]])[code["gene"]]
     treatment = np.array([at[n] for n in names["treatment"]])[code["treatment"]]
-    name_code = np.where(crispr, gene, treatment)
-    _check_rows(where, every, name_code, crispr, concentration)
+    name_code = np.where(crispr, treatment if guides else gene, treatment)
     control = (gene == at.get(CONTROL, -1)) | (treatment == at.get(CONTROL, -1))
+    if guides and CONTROL in at:
+        name_code[control] = at[CONTROL]
+    _check_rows(where, every, name_code, crispr, concentration, "treatment" if guides else "gene")
     concentration = np.where(crispr, np.nan, concentration)
     doses, dose_code = np.unique(concentration, return_inverse=True)  # NaN comes last, once
     key = (kind * len(every) + name_code) * len(doses) + dose_code.reshape(-1)
@@ -267,12 +272,13 @@ def _check_rows(
     name: Ints,
     crispr: NDArray[np.bool_],
     concentration: NDArray[np.float64],
+    named_by: str,
 ) -> None:
     nameless = np.array([n == "" for n in every])[name]
     if nameless.any():
         row = _first(nameless)
-        what = "a CRISPR well without a gene" if crispr[row] else "a COMPOUND well without a treatment"
-        raise DataError(f"{where(row)}: {what}")
+        what = f"CRISPR well without a {named_by}" if crispr[row] else "COMPOUND well without a treatment"
+        raise DataError(f"{where(row)}: a {what}")
     is_control = np.array([n.endswith("_control") for n in every])[name]
     doseless = ~crispr & ~is_control & np.isnan(concentration)
     if doseless.any():

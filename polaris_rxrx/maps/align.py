@@ -63,6 +63,15 @@ class Affine:
     linear: Floats | None
     scale: Floats | None
 
+    def rows(self, rows: NDArray[Any]) -> Floats:
+        """Aligned rows (n, k), in float64, from rows (n, d) as they are."""
+        moved: Floats = rows - self.center
+        if self.linear is not None:
+            moved = moved @ self.linear
+        if self.scale is not None:
+            moved *= self.scale
+        return moved
+
     def sums(self, sums: Floats, counts: NDArray[np.int64]) -> Floats:
         """Sums of aligned rows, from sums (k, d) and counts (k,) of rows as they are."""
         moved = sums - counts[:, None] * self.center

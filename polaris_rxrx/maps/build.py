@@ -101,7 +101,7 @@ def build_map(wells: WellSource, align_by: Aligner = "pca-cs", *, progress: Prog
     Raises:
         DataError: An experiment has fewer than two control wells.
     """
-    controls, counts = _pooled_controls(wells, align_by)
+    controls, counts = pooled_controls(wells, align_by)
     basis = align.basis(align_by, controls, len(wells.features))
     n = len(wells.perturbations)
     sums, n_wells = np.zeros((n, basis.width)), np.zeros(n, dtype=np.int64)
@@ -132,7 +132,7 @@ def build_map(wells: WellSource, align_by: Aligner = "pca-cs", *, progress: Prog
     return Map(kept, sums[keep] / n_wells[keep, None], n_wells[keep], protocol)
 
 
-def _pooled_controls(wells: WellSource, aligner: Aligner) -> tuple[Moments | None, dict[str, int]]:
+def pooled_controls(wells: WellSource, aligner: Aligner) -> tuple[Moments | None, dict[str, int]]:
     """Moments of all control wells (None where the aligner needs none), and how many each experiment has."""
     pooled: Moments | None = None
     counts: dict[str, int] = {}

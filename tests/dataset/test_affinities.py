@@ -7,13 +7,21 @@ import random
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from polaris_rxrx.baselines import predict_random
-from polaris_rxrx.dataset.affinities import Affinities, draw, read_affinities
-from polaris_rxrx.errors import DataError
+from polaris_rxrx.dataset.affinities import (
+    Affinities,
+    Candidates,
+    candidates,
+    draw,
+    draw_negatives,
+    read_affinities,
+)
+from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.metrics import group_scores
 from polaris_rxrx.task import MetricSpec, Task
 
@@ -166,6 +174,162 @@ def test_no_actives_is_an_error(tmp_path: Path) -> None:
         draw(read_affinities(path), 0)
 
 
+# --- candidates and their draws ----------------------------------------------------------------------------
+
+
+def drawn_of(can: Candidates, seed: int) -> dict[str, list[str]]:
+    """Row -> its negatives, in the order drawn."""
+    negatives = draw_negatives(can, seed)
+    assert negatives.shape == (len(can.rows), int(can.n_negatives.max()))
+    return {
+        row: [can.columns[j] for j in negatives[i, : can.n_negatives[i]]] for i, row in enumerate(can.rows)
+    }
+
+
+@pytest.mark.parametrize("by", ["compound", "gene"])
+@pytest.mark.parametrize(("active", "inactive"), [(1000, 10_000), (1.5, 1.5), (10_000, 5e5 - 1), (0.5, 1e9)])
+@pytest.mark.parametrize("restricted", [False, True])
+def test_candidates_by_definition(
+    tmp_path: Path, by: Any, active: float, inactive: float, restricted: bool
+) -> None:
+    rows = made_up(7, tmp_path / "a.csv", genes=40)
+    table = read_affinities(tmp_path / "a.csv")
+    compounds, genes = sorted({c for *_, c in rows}), sorted({g for g, *_ in rows})
+    limits: dict[str, Any] = {}
+    if restricted:
+        compounds, genes = compounds[::2], genes[5:30]
+        limits = {"compounds": {*compounds, "in no table"}, "genes": [*reversed(genes), "in no table"]}
+    can = candidates(table, by=by, active=active, inactive=inactive, min_negatives=5, **limits)
+    strongest: dict[tuple[str, str], float] = {}
+    for g, v, c in rows:
+        strongest[c, g] = min(v, strongest.get((c, g), v))
+    outer, inner = (compounds, genes) if by == "compound" else (genes, compounds)
+    nm = {
+        (r, k): strongest.get((r, k) if by == "compound" else (k, r), float("inf"))
+        for r in outer
+        for k in inner
+    }
+    assert can.columns == inner
+    assert can.rows == [r for r in outer if any(nm[r, k] <= active for k in inner)]
+    short = {}
+    for i, r in enumerate(can.rows):
+        assert can.active[i].tolist() == [nm[r, k] <= active for k in inner]
+        assert can.eligible[i].tolist() == [nm[r, k] > inactive for k in inner]
+        wanted = max(2 * sum(can.active[i]), 5)
+        assert can.wanted[i] == wanted
+        assert can.n_negatives[i] == min(wanted, sum(can.eligible[i]))
+        if sum(can.eligible[i]) < wanted:
+            short[r] = sum(can.eligible[i])
+    assert can.short == short
+    for r, names in drawn_of(can, 3).items():
+        assert len(set(names)) == len(names)
+        assert all(nm[r, k] > inactive for k in names)
+
+
+def test_negatives_are_the_eligible_of_the_smallest_keys(tmp_path: Path) -> None:
+    """In the order of their keys, so that fewer negatives of a seed are the first of more."""
+    made_up(2, tmp_path / "a.csv")
+    table = read_affinities(tmp_path / "a.csv")
+    can, fewer = candidates(table), candidates(table, min_negatives=8)
+    assert can.rows == fewer.rows
+    for seed in range(5):
+        key = np.random.default_rng(seed).random(can.eligible.shape)
+        more, few = drawn_of(can, seed), drawn_of(fewer, seed)
+        for i, row in enumerate(can.rows):
+            eligible = sorted(np.flatnonzero(can.eligible[i]), key=lambda j: key[i, j])
+            assert more[row] == [can.columns[j] for j in eligible[: can.n_negatives[i]]]
+            assert few[row] == more[row][: len(few[row])]
+
+
+def test_a_seed_draws_what_draw_draws(tmp_path: Path) -> None:
+    made_up(4, tmp_path / "a.csv")
+    table = read_affinities(tmp_path / "a.csv")
+    for seed in range(3):
+        drawn, here = draw(table, seed), drawn_of(candidates(table), seed)
+        pairs = zip(drawn.treatment, drawn.gene_symbol, drawn.active, strict=True)
+        assert {(c, g) for c, g, y in pairs if not y} == {(c, g) for c in here for g in here[c]}
+
+
+def test_as_many_negatives_as_columns(tmp_path: Path) -> None:
+    """The most any row gets is every column: nothing is left to choose, all the same in an order drawn."""
+    path = tmp_path / "a.csv"
+    genes = [f"G{i}" for i in range(6)]
+    path.write_text(HEADER + "G0,1,C\n" + "".join(f"{g},1,all\n{g},50000,never\n" for g in genes))
+    can = candidates(read_affinities(path), by="gene", compounds=["C", "all", "never"])
+    assert can.columns == ["C", "all", "never"] and can.short == {"G0": 1, **dict.fromkeys(genes[1:], 2)}
+    assert drawn_of(can, 0)["G0"] == ["never"]
+    assert {tuple(sorted(drawn_of(can, s)["G3"])) for s in range(5)} == {("C", "never")}
+    whole = Candidates(
+        ["r", "q"], ["a", "b"], np.zeros((2, 2), bool), np.ones((2, 2), bool), np.array([9, 1])
+    )
+    orders = {tuple(drawn_of(whole, s)["r"]) for s in range(20)}
+    assert orders == {("a", "b"), ("b", "a")}
+    assert {tuple(drawn_of(whole, s)["q"]) for s in range(20)} == {("a",), ("b",)}
+
+
+def test_rows_without_an_eligible_column(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(HEADER + "A,1,C\nB,5000,C\n")
+    can = candidates(read_affinities(path))
+    assert can.short == {"C": 0} and drawn_of(can, 0) == {"C": []}
+
+
+@pytest.mark.parametrize("by", ["compound", "gene"])
+def test_every_eligible_column_is_drawn_equally_often(tmp_path: Path, by: Any) -> None:
+    """Single columns, and pairs of columns: 8 of 24, 600 times."""
+    path = tmp_path / "a.csv"
+    ones = [("A", f"k{i:02d}") if by == "compound" else (f"k{i:02d}", "A") for i in range(25)]
+    lines = [f"{k},{1 if '00' in r + k else 5e4},{r}\n{k},5e4,other\nother,5e4,{r}\n" for r, k in ones]
+    path.write_text(HEADER + "".join(lines))
+    can = candidates(read_affinities(path), by=by, min_negatives=8)
+    assert can.rows == ["A"] and can.eligible.sum() == 25  # 24 and `other`
+    counts = np.zeros((25, 25))
+    at = {name: i for i, name in enumerate(sorted(set(can.columns) - {can.columns[can.active[0].argmax()]}))}
+    for seed in range(600):
+        drawn = [at[name] for name in drawn_of(can, seed)["A"]]
+        counts[np.ix_(drawn, drawn)] += 1
+    single, pairs = np.diag(counts), counts[~np.eye(25, dtype=bool)]
+    # 8 of 25 is 192 times, sd 11.4; a pair 8 x 7 of 25 x 24 is 56, sd 7.1: five of them.
+    assert (abs(single - 192) < 57).all() and (abs(pairs - 56) < 36).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"active": 2e4}, "active 20000 nM, inactive 10000 nM: expected 0 < active <= inactive"),
+        ({"active": 0}, "active 0 nM, inactive 10000 nM: expected 0 < active <= inactive"),
+        ({"active": -1, "inactive": 5}, "active -1 nM, inactive 5 nM: expected 0 < active <= inactive"),
+        ({"inactive": float("nan")}, "active 1000 nM, inactive nan nM: expected 0 < active <= inactive"),
+        ({"min_negatives": 0}, "min_negatives is 0; 1 or more was expected"),
+    ],
+)
+def test_choices_that_cannot_mean_anything(tmp_path: Path, change: dict[str, float], message: str) -> None:
+    (tmp_path / "a.csv").write_text(HEADER + "G,1,C\n")
+    with pytest.raises(UsageError) as caught:
+        candidates(read_affinities(tmp_path / "a.csv"), **change)  # type: ignore[arg-type]
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"compounds": ["D"]}, "no affinity is 1,000 nM or less among the 1 compounds and 2 genes"),
+        ({"genes": ["H"], "by": "gene"}, "no affinity is 1,000 nM or less among the 2 compounds and 1 genes"),
+        ({"compounds": []}, "no affinity is 1,000 nM or less among the 0 compounds and 2 genes"),
+        ({"active": 0.5}, "no affinity is 0.5 nM or less among the 2 compounds and 2 genes"),
+    ],
+    ids=str,
+)
+def test_nothing_active_is_said_of_what_was_searched(
+    tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(HEADER + "G,1,C\nH,50000,C\nH,50000,D\n")
+    with pytest.raises(DataError) as caught:
+        candidates(read_affinities(path), **change)
+    assert str(caught.value).startswith(f"{path}: {message}")
+
+
 # --- the real table ----------------------------------------------------------------------------------------
 
 
@@ -203,3 +367,10 @@ def test_random_scores_on_the_real_table(real: Affinities) -> None:
     assert np.mean(precision) == pytest.approx(0.2226, abs=0.003)
     assert np.mean(auroc) == pytest.approx(0.501, abs=0.003)
     assert 0.004 < np.std(precision) < 0.012
+
+
+def test_the_real_table_by_gene(real: Affinities) -> None:
+    can = candidates(real, by="gene")
+    assert (len(can.rows), len(can.columns), int(can.active.sum())) == (294, 779, 1380)
+    assert can.short == {} and can.n_negatives.min() == 20
+    assert (can.n_negatives == np.maximum(20, 2 * can.active.sum(axis=1))).all()

@@ -449,3 +449,29 @@ def test_a_table_larger_than_one_block_of_the_reader(tmp_path: Path) -> None:
     at("feature_7", len(table) - 1, "oops")(table).to_csv(path, index=False)
     with pytest.raises(DataError, match=r"feature_7|CSV conversion"):
         read_wells(metadata, path)
+
+
+def test_wells_by_guide(tmp_path: Path) -> None:
+    def name_guides(frame: Frame) -> Frame:
+        frame.loc[frame.gene == "TP53", "treatment"] = "TP53_guide_3"
+        frame.loc[frame.index[frame.gene == "TP53"][0], "treatment"] = "TP53_guide_12"
+        return frame
+
+    files = small(tmp_path, change_metadata=name_guides)
+    by_gene, by_guide = read_wells(*files), read_wells(*files, guides=True)
+    names = np.array(by_guide.perturbations.name)[by_guide.perturbation]
+    assert np.sum(names == "TP53_guide_3") == 11 and np.sum(names == "TP53_guide_12") == 1
+    assert "TP53" not in names and {"aspirin", "BRCA1_guide_1", CONTROL} <= set(names)
+    assert np.array_equal(by_gene.control.sum(), by_guide.control.sum())
+    assert by_guide.control.tolist() == (names == CONTROL).tolist()
+
+
+def test_a_guide_needs_a_name(tmp_path: Path) -> None:
+    def nameless(frame: Frame) -> Frame:
+        frame.loc[frame.index[frame.gene == "BRCA1"][0], "treatment"] = ""
+        return frame
+
+    files = small(tmp_path, change_metadata=nameless)
+    read_wells(*files)
+    with pytest.raises(DataError, match=r"metadata.csv, line \d+ .*: a CRISPR well without a treatment"):
+        read_wells(*files, guides=True)

@@ -249,3 +249,18 @@ def test_an_unknown_aligner_is_misuse(tmp_path: Path) -> None:
     wells = read_wells(*small(tmp_path))
     with pytest.raises(UsageError, match=r"'sphering' is not known; expected one of pca-cs, "):
         build_map(wells, "sphering")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("aligner", ALIGNERS)
+def test_rows_add_up_to_sums(aligner: Aligner) -> None:
+    rng = np.random.default_rng(0)
+    controls, wells = (
+        rng.normal(size=(40, 5)).astype(np.float32) + 3,
+        rng.normal(size=(9, 5)).astype(np.float32),
+    )
+    before = wells.copy()
+    affine = align.fit(align.basis(aligner, align.moments(controls), 5), controls[:20])
+    rows = affine.rows(wells)
+    assert rows.dtype == np.float64 and np.array_equal(wells, before)
+    sums = affine.sums(wells.sum(axis=0, dtype=np.float64, keepdims=True), np.array([9]))
+    np.testing.assert_allclose(rows.sum(axis=0, keepdims=True), sums, rtol=1e-12, atol=1e-12)

@@ -18,7 +18,8 @@ from pathlib import Path
 from tests.performance.common import ROOT, Row, Settings, table
 from tests.performance.map import EMBEDDINGS, METADATA, make_data
 
-BENCHMARKS = ("score_kernel", "score_process", "map")
+BENCHMARKS = ("score_kernel", "score_process", "map", "drug_target", "gene_gene", "energy")
+ON_WELLS = {"map", "drug_target", "energy"}
 MAKER = ROOT.parent / "shared" / "tools" / "make_standin.py"
 
 
@@ -51,7 +52,9 @@ def main() -> None:
     rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
-        data, note = find_data(asked.data, scratch, quick=asked.quick) if "map" in names else (scratch, "")
+        data, note = scratch, ""
+        if ON_WELLS & set(names):
+            data, note = find_data(asked.data, scratch, quick=asked.quick)
         settings = Settings(quick=asked.quick, data=data, data_note=note, scratch=scratch)
         for name in names:
             print(f"{name} ...", file=sys.stderr)

@@ -1,0 +1,174 @@
+"""What commands run on: the files named or found, read, hashed, and results kept."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from polaris_rxrx.cli.options import Bar, note
+from polaris_rxrx.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from polaris_rxrx.baselines import Card
+    from polaris_rxrx.dataset.wells import Wells
+    from polaris_rxrx.maps.align import Aligner
+    from polaris_rxrx.maps.build import Map
+    from polaris_rxrx.suites.gene_gene import Relations
+    from polaris_rxrx.suites.result import Result
+
+MARKER = "polaris-rxrx-results.txt"
+MADE_UP = "The embeddings are made up (polaris-rxrx demo): these figures say nothing about any model"
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A model's map, or its wells, or both, and what tells its files apart from others."""
+
+    title: str
+    align: Aligner | None
+    inputs: dict[str, Any]
+    wells: Wells | None = None
+    map_: Map | None = None
+
+    @property
+    def made_up(self) -> bool:
+        return bool(self.inputs.get("made_up"))
+
+    def with_map(self, bar: Bar) -> Source:
+        """The same with the map built, unless it is there."""
+        if self.map_ is not None:
+            return self
+        from polaris_rxrx.maps.build import build_map
+
+        assert self.wells is not None and self.align is not None
+        return replace(self, map_=build_map(self.wells, self.align, progress=bar.step))
+
+    def stamp(self, result: Result) -> Result:
+        """The result with the inputs in its protocol; made-up data is told first."""
+        notes = (MADE_UP, *result.notes) if self.made_up else result.notes
+        return replace(result, protocol={**result.protocol, "inputs": self.inputs}, notes=notes)
+
+
+def card_embeddings(card: Card, data: Path) -> Path:
+    """A card's table in the data folder."""
+    from polaris_rxrx.dataset.registry import KNOWN, locate
+    from polaris_rxrx.errors import MissingError
+
+    if card.name in KNOWN:
+        return locate(card.name, data)
+    if card.source.file and (data / card.source.file).is_file():
+        return data / card.source.file
+    named = f" ({card.source.file})" if card.source.file else ""
+    raise MissingError(
+        f"{card.title} has no table{named} in {data}, and none is published with RxRx3-core; "
+        "give it with --embeddings"
+    )
+
+
+def read_source(
+    card: Card,
+    metadata: Path,
+    embeddings: Path,
+    bar: Bar,
+    *,
+    align: Aligner | None = None,
+    allow_missing: bool = False,
+    guides: bool = False,
+) -> Source:
+    """Read and hash a card's wells; with `guides` a perturbation is a guide, not a gene."""
+    from polaris_rxrx.baselines import read_model
+    from polaris_rxrx.files import sha256
+
+    wells, cleaning, report = read_model(
+        card, metadata, embeddings, allow_missing=allow_missing, guides=guides, progress=bar.step
+    )
+    inputs: dict[str, Any] = {"card": card.name, "n_wells_missing": wells.missing, **report}
+    for done, (name, path) in enumerate((("metadata", metadata), ("embeddings", embeddings))):
+        bar.step("hashing", done, 2)
+        inputs[f"{name}_sha256"] = sha256(path)
+    bar.step("hashing", 2, 2)
+    inputs["made_up"] = is_made_up(embeddings)
+    if cleaning:
+        note(f"{card.title}: cleaned: {cleaning}")
+    elif wells.missing:
+        note(f"{wells.missing:,} wells of the metadata have no embedding and were left out")
+    return Source(card.title, align or card.recipe.align, inputs, wells)
+
+
+def read_map(path: Path) -> Source:
+    """Read and hash a saved map."""
+    from polaris_rxrx.files import sha256
+    from polaris_rxrx.maps.store import load_map
+
+    map_ = load_map(path)
+    return Source(str(path), None, {"map_sha256": sha256(path), "made_up": False}, map_=map_)
+
+
+def is_made_up(embeddings: Path) -> bool:
+    """Whether `polaris-rxrx demo` drew this table."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return b"polaris_rxrx" in (pq.read_schema(embeddings).metadata or {})
+    except pa.ArrowException:  # a CSV
+        return False
+
+
+def read_all_relations(paths: Sequence[Path], data: Path) -> dict[str, Relations]:
+    """The relation files given, or those of the data folder; a source is named by its file."""
+    from polaris_rxrx.dataset.registry import locate
+    from polaris_rxrx.suites.gene_gene import KNOWN_SOURCES, read_relations
+
+    files: list[Path] = []
+    for path in paths or [locate("relations", data)]:
+        found = sorted(path.glob("*.txt")) if path.is_dir() else [path]
+        if not found:
+            raise DataError(f"{path} holds no .txt file of relations")
+        files += found
+    names = [path.name.partition(".")[0] for path in files]
+    if twice := sorted({n for n in names if names.count(n) > 1}):
+        raise UsageError(f"two relation files are named {twice[0]}; results are told apart by that name")
+    order = {name: i for i, name in enumerate(KNOWN_SOURCES)}
+    return {
+        name: read_relations(path)
+        for name, path in sorted(
+            zip(names, files, strict=True), key=lambda held: (order.get(held[0], len(order)), held[0])
+        )
+    }
+
+
+def check_folder(out: Path) -> None:
+    """Refuse, before any work is done, a folder that is not ours to write into."""
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is a file; a folder was expected")
+    if Path.cwd().is_relative_to(out.resolve()):
+        raise UsageError(f"{out} is the working directory or holds it; choose a folder inside")
+    if out.is_dir() and any(out.iterdir()) and not (out / MARKER).is_file():
+        raise UsageError(f"{out} is not empty and holds no {MARKER}; choose another folder")
+
+
+def write_folder(out: Path, files: Mapping[str, str], replaced: Iterable[str]) -> None:
+    """Write files into a folder of results; whole or not at all, and other results in it stay.
+
+    Args:
+        out: A folder that is new, empty, or of this function's making.
+        files: Name -> text.
+        replaced: Patterns of earlier files that these stand for.
+    """
+    from polaris_rxrx.files import new_folder
+
+    with new_folder(out, replace=True, marker=MARKER) as folder:
+        if out.is_dir():
+            shutil.copytree(out, folder, symlinks=True, dirs_exist_ok=True)
+            for pattern in replaced:
+                for path in folder.glob(pattern):
+                    path.unlink()
+        (folder / MARKER).write_text(
+            "Results written by polaris-rxrx; it replaces them when it runs again with --out.\n", "utf-8"
+        )
+        for name, text in files.items():
+            (folder / name).write_text(text, encoding="utf-8", newline="")

@@ -1,0 +1,121 @@
+"""Plain-text tables on stdout: columns lined up, what is not defined as a dash."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from polaris_rxrx.suites.result import Result
+
+MOST = 300  # characters of a note; JSON and --out have all of it
+
+
+def number(value: object, form: str = ".4f") -> str:
+    """A figure, or a dash where there is none."""
+    return "-" if value is None else format(value, form)
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> list[str]:
+    """Lines of a table; the first `left` columns are aligned left, the others right."""
+    every = [list(header), *map(list, rows)]
+    widths = [max(map(len, column)) for column in zip(*every, strict=True)]
+    return [
+        "  ".join(
+            cell.ljust(width) if i < left else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in every
+    ]
+
+
+def notes(lines: Iterable[str], word: str = "Note") -> list[str]:
+    """Notes, cut where they name very many."""
+    cut = (n if len(n) <= MOST else f"{n[:MOST].rsplit(' ', 1)[0]} ...; --json names all" for n in lines)
+    return [f"{word:6}{line}" for line in cut]
+
+
+def as_text(result: Result, title: str) -> str:
+    """A suite's result for reading."""
+    head, lines = _LAYOUT[result.suite](result)
+    return "\n".join([f"{result.suite}: {title}", head, "", *lines, "", *notes(result.notes)]).rstrip()
+
+
+def _drug_target(result: Result) -> tuple[str, list[str]]:
+    s, p = result.summary, result.protocol
+    head = (
+        f"{s['n_rows']:,} {p['by']}s, {s['n_pairs_a_seed']:,} pairs a seed, seeds {p['seeds']:,}; active at "
+        f"most {p['active_nM']:,g} nM, negatives beyond {p['inactive_nM']:,g} nM"
+        f"{'; legacy draws' if p['legacy'] else ''}"
+    )
+    header = ["dose", f"{p['by']}s"]
+    for name in ("AP", "AUROC"):
+        header += [name, "sd", "median", "random", "z"]
+    rows = []
+    for dose, row in s["by_dose"].items():
+        cells = [dose, f"{row['n_scored']:,}"]
+        for name in ("average_precision", "auroc"):
+            cells += [number(row[f"{name}{end}"]) for end in ("", "_sd", "_q0.5", "_random")]
+            cells.append(number(row[f"{name}_z"], ".2f"))
+        rows.append(cells)
+    return head, table(header, rows)
+
+
+def _gene_gene(result: Result) -> tuple[str, list[str]]:
+    s, p = result.summary, result.protocol
+    head = (
+        f"{s['n_genes']:,} genes, {s['n_pairs']:,} pairs; recovered at or below quantile {p['low']:g} or "
+        f"at or above {p['high']:g}: {s['expected_by_chance']:.3g} by chance"
+    )
+    header = ["source", "relations", "recall", "from", "to", "opposite", "alike"]
+    rows = [
+        [
+            name,
+            f"{row['n_relations']:,}",
+            *(number(row[key]) for key in ("recall", "recall_low_end", "recall_high_end")),
+            f"{row['n_low']:,}",
+            f"{row['n_high']:,}",
+        ]
+        for name, row in s["sources"].items()
+    ]
+    return head, table(header, rows)
+
+
+def _signal(result: Result) -> tuple[str, list[str]]:
+    s, p = result.summary, result.protocol
+    null = "control wells" if p["null"] == "controls" else f"{len(p['null']):,} genes"
+    head = (
+        f"by {p['by']}, {s['n_perturbations']:,} perturbations of {p['min_wells']} wells or more, against "
+        f"{p['n_controls']:,} controls; null: {null}"
+    )
+    cells = [number(s.get(key)) for key in ("mean", "mad", "median", "random_mean", "random_mad")]
+    cells += [number(s.get("z"), ".2f"), *_shares(s)]
+    header = ["", "mean", "MAD", "median", "random", "MAD", "z", "p <= .05", "p <= .01"]
+    return head, table(header, [["energy distance", *cells]])
+
+
+def _replicates(result: Result) -> tuple[str, list[str]]:
+    s, p = result.summary, result.protocol
+    head = f"by {p['by']}, {s['n_perturbations']:,} perturbations of {p['min_wells']} wells or more"
+    cells = [number(s[key]) for key in ("mean", "mad", "median", "null_mean")]
+    header = ["", "mean", "MAD", "median", "null", "p <= .05", "p <= .01"]
+    return head, table(header, [["mean cosine of replicates", *cells, *_shares(s)]])
+
+
+def _shares(summary: Mapping[str, Any]) -> list[str]:
+    return [number(summary[f"share_p_{level}"], ".1%") for level in ("0.05", "0.01")]
+
+
+_LAYOUT: Mapping[str, Callable[[Result], tuple[str, list[str]]]] = {
+    "drug-target": _drug_target,
+    "gene-gene": _gene_gene,
+    "signal": _signal,
+    "replicate-consistency": _replicates,
+}
+
+
+def json_text(document: Any) -> str:
+    """One strict JSON document."""
+    import json
+
+    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)

@@ -1,0 +1,219 @@
+"""`polaris-rxrx reproduce [TABLE]`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from polaris_rxrx.cli._inputs import (
+    MADE_UP,
+    Source,
+    card_embeddings,
+    check_folder,
+    read_all_relations,
+    read_source,
+    write_folder,
+)
+from polaris_rxrx.cli._tables import json_text, notes, number, table
+from polaris_rxrx.cli.options import FILE, Bar, CardName, data_option, note
+
+if TYPE_CHECKING:
+    from polaris_rxrx.baselines import Card
+    from polaris_rxrx.suites.published import Published
+    from polaris_rxrx.suites.reproduce import Cell, Data, Results
+
+
+@click.command()
+@click.argument("name", type=click.Choice(["table4", "table6", "notebook"]), required=False)
+@data_option
+@click.option(
+    "--model",
+    "models",
+    type=CardName(),
+    metavar="CARD",
+    multiple=True,
+    help="Only this one; may be repeated.  [default: all whose files are in --data]",
+)
+@click.option("--metadata", type=FILE, help="The well metadata.  [default: the one in --data]")
+@click.option("--annotations", type=FILE, metavar="CSV", help="The affinities.  [default: those in --data]")
+@click.option(
+    "--relations",
+    type=FILE,
+    multiple=True,
+    help="Two names a line, or a folder of such files; may be repeated.  [default: those in --data]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
+@click.option("--out", type=FILE, metavar="DIR", help="Also write reproduce.json and a CSV file a table.")
+def command(
+    name: str | None,
+    data: Path,
+    models: tuple[str, ...],
+    metadata: Path | None,
+    annotations: Path | None,
+    relations: tuple[Path, ...],
+    as_json: bool,
+    out: Path | None,
+) -> None:
+    """Set computed figures beside the published ones, each with its protocol.
+
+    Default: all three. A cell is `within` if it is at most one published spread from the published figure.
+    """
+    from polaris_rxrx.suites.published import NAMES, load
+
+    tables = [load(n) for n in ([name] if name else NAMES)]
+    if out is not None:
+        check_folder(out)
+    cards = _cards(tables, models, data)
+    held = _data(tables, data, annotations, relations)
+    if metadata is None:
+        from polaris_rxrx.dataset.registry import locate
+
+        metadata = locate("metadata", data)
+    results: dict[str, Results] = {t.name: {} for t in tables}
+    inputs: dict[str, Any] = {}
+    for card, embeddings in cards:
+        with Bar(card.title) as bar:
+            source = read_source(card, metadata, embeddings, bar, align="pca-cs")
+            _run(tables, card.name, source.with_map(bar), held, bar, results)
+        inputs[card.name] = source.inputs
+        del source  # or two models' wells would be held while the next is read
+    made_up = any(given["made_up"] for given in inputs.values())
+    document = _document(tables, results, inputs, made_up)
+    if out is not None:
+        _write(out, document)
+        note(f"Wrote reproduce.json and {', '.join(f'{t.name}.csv' for t in tables)} into {out}")
+    if as_json:
+        click.echo(json_text(document))
+        return
+    parts = [_as_text(t, results[t.name]) for t in tables]
+    click.echo("\n\n".join([f"{MADE_UP}.", *parts] if made_up else parts))
+
+
+def _cards(tables: Sequence[Published], models: Sequence[str], data: Path) -> list[tuple[Card, Path]]:
+    """The models to run, and their tables."""
+    from polaris_rxrx.baselines import load_card
+    from polaris_rxrx.dataset.registry import locate
+    from polaris_rxrx.errors import MissingError, UsageError
+    from polaris_rxrx.suites.reproduce import RANDOM
+
+    known = list(dict.fromkeys(m for t in tables for m in t.models if m != RANDOM))
+    for model in models:
+        if model not in known:
+            raise UsageError(f"no published figures of {model!r} there; there are some of {', '.join(known)}")
+    found = []
+    for model in known if not models else [m for m in known if m in models]:
+        card = load_card(model)
+        try:
+            found.append((card, card_embeddings(card, data)))
+        except MissingError:
+            if models:
+                raise
+    if not found:
+        locate("openphenom", data)  # says what is missing, and the command that fetches it
+    return found
+
+
+def _data(
+    tables: Sequence[Published], data: Path, annotations: Path | None, relations: Sequence[Path]
+) -> Data:
+    """What the tables need, and nothing else."""
+    from polaris_rxrx.dataset.affinities import read_affinities
+    from polaris_rxrx.dataset.registry import locate
+    from polaris_rxrx.suites.reproduce import Data
+
+    suites = {suite for t in tables for suite in t.suites}
+    affinities = related = None
+    if "drug-target" in suites:
+        affinities = read_affinities(annotations or locate("annotations", data))
+    if "gene-gene" in suites:
+        related = read_all_relations(relations, data)
+    return Data(affinities, related)
+
+
+def _run(
+    tables: Sequence[Published],
+    model: str,
+    source: Source,
+    held: Data,
+    bar: Bar,
+    results: dict[str, Results],
+) -> None:
+    """Add a model's results; the random rows stay those run beside the first model."""
+    from polaris_rxrx.suites.reproduce import run
+
+    assert source.map_ is not None
+    cache: dict[str, Any] = {}
+    for t in tables:
+        if model in t.models:
+            done = run(t, model, source.map_, source.wells, held, cache=cache, progress=bar.step)
+            results[t.name] = done | results[t.name]
+
+
+def _document(
+    tables: Sequence[Published], results: dict[str, Results], inputs: dict[str, Any], made_up: bool
+) -> dict[str, Any]:
+    from polaris_rxrx.suites.reproduce import to_dict
+
+    return {
+        "schema_version": 1,
+        "made_up": made_up,
+        "inputs": inputs,
+        "tables": {t.name: to_dict(t, results[t.name]) for t in tables},
+    }
+
+
+def _write(out: Path, document: dict[str, Any]) -> None:
+    from polaris_rxrx.tables import to_csv
+
+    files = {"reproduce.json": json_text(document) + "\n"}
+    for name, held in document["tables"].items():
+        cells = held["cells"]
+        columns = {key: ["" if c[key] is None else c[key] for c in cells] for key in cells[0]}
+        files[f"{name}.csv"] = to_csv({**columns, "made_up": [int(document["made_up"])] * len(cells)})
+    write_folder(out, files, list(files))
+
+
+def _as_text(published: Published, results: Results) -> str:
+    from polaris_rxrx.suites.reproduce import compare
+
+    cells = compare(published, results)
+    protocols = list(dict.fromkeys(c.protocol for c in cells if c.protocol not in (None, "same")))
+    header = ["model", "figure", "published", "computed", "difference", "verdict", "protocol"]
+    rows = [_row(cell, protocols) for cell in cells]
+    lines = table(header, rows, left=2)
+    told = [f"({i}) {text}" for i, text in enumerate(protocols, 1)]
+    return "\n".join(
+        [
+            f"{published.name}: {published.title}",
+            f"Published in {published.source} ({published.grade})",
+            "",
+            *lines,
+            *([""] if told else []),
+            *notes(told, "Protocol "),
+        ]
+    )
+
+
+def _row(cell: Cell, protocols: Sequence[str | None]) -> list[str]:
+    def pair(value: float | None, spread: float | None) -> str:
+        return number(value, ".3f") + ("" if spread is None else f" +- {spread:.3f}")
+
+    difference = number(cell.difference, "+.3f")
+    if cell.in_spreads is not None:
+        difference += f" ({cell.in_spreads:+.1f} {cell.spread})"
+    if cell.protocol is None:
+        protocol = "-"
+    else:
+        protocol = "same" if cell.protocol == "same" else f"differs ({protocols.index(cell.protocol) + 1})"
+    return [
+        cell.model,
+        cell.quantity.replace("_", " ") + (f" {cell.at}" if cell.at else ""),
+        pair(cell.published, cell.published_spread),
+        pair(cell.computed, cell.computed_spread),
+        difference,
+        cell.verdict,
+        protocol,
+    ]

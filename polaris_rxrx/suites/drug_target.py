@@ -1,0 +1,488 @@
+"""The drug-target benchmark: does a compound's phenotype resemble its target's knock-out?
+
+Conventions
+    The score of a pair is the similarity of the compound, at a concentration, with the gene; beside the eight
+    nominal concentrations the rule `max` takes the largest over those a compound has. Actives, grey pairs and
+    negatives are those of `polaris_rxrx.dataset.affinities`, drawn anew for each seed 0..n-1; a row is a
+    compound (or, by gene, a gene) and gets an average precision and an AUROC a seed and dose rule.
+    Macro: the mean (median, quantiles) over rows, then mean and sd over seeds (population sd). Micro: all
+    pairs of a seed ranked together.
+    z against random: (m - b) / sqrt(s_m^2 + s_b^2), b and s_b those of seeded Gaussian embeddings of the same
+    perturbations, run with the same draws.
+
+Left out, counted and named
+    Compounds without a row in the map and genes absent from it; at one concentration, compounds not tested
+    there; zero rows of the map. Rows with fewer eligible negatives than wanted get all there are.
+
+Source
+    arXiv 2503.20158 (Table 4, Table 7) and its public code. With `legacy` the choices of that code:
+    1. the generator is seeded anew for every compound, so compounds with as many eligible genes get the
+       negatives of the same places;
+    2. among tied scores the order of the table decides, not one threshold.
+    Not offered: drawing in the order of a set (it differs from run to run), and names cut at the first
+    underscore (`treatment.split("_")[0]`), which no gene of RxRx3-core notices.
+    Micro scores know no legacy: there a tie is one threshold.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polaris_rxrx.dataset.affinities import (
+    ACTIVE,
+    INACTIVE,
+    MIN_NEGATIVES,
+    NEGATIVES_PER_ACTIVE,
+    Affinities,
+    Candidates,
+    candidates,
+    draw_negatives,
+)
+from polaris_rxrx.dataset.wells import Perturbations
+from polaris_rxrx.errors import DataError, UsageError
+from polaris_rxrx.maps.build import Map
+from polaris_rxrx.maps.similarity import SIMILARITIES, Similarity, similarity
+from polaris_rxrx.metrics import group_scores
+from polaris_rxrx.suites.result import Digest, Result, versions
+
+NOMINAL = (0.0025, 0.01, 0.025, 0.1, 0.25, 1.0, 2.5, 10.0)
+ROUNDING = 1e-12  # a spread below this is that of sums in floating point
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+By = Literal["compound", "gene"]
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """The choices of one run; the defaults are the paper's."""
+
+    seeds: int = 100
+    active: float = ACTIVE
+    inactive: float = INACTIVE
+    min_negatives: int = MIN_NEGATIVES
+    by: By = "compound"
+    similarity: Similarity = "abs-cosine"
+    concentrations: tuple[float, ...] = NOMINAL
+    legacy: bool = False
+    random_seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.seeds < 1:
+            raise UsageError(f"seeds is {self.seeds}; 1 or more was expected")
+        if not self.concentrations:
+            raise UsageError("at least one concentration was expected")
+        labels = [f"{c:g}" for c in self.concentrations]
+        if not all(0 < c < np.inf for c in self.concentrations) or len(set(labels)) < len(labels):
+            said = ", ".join(labels)
+            raise UsageError(f"concentrations are {said}; different numbers above 0 were expected")
+        for name, value, known in (
+            ("by", self.by, get_args(By)),
+            ("similarity", self.similarity, SIMILARITIES),
+        ):
+            if value not in known:
+                raise UsageError(f"{name} is {value!r}; {' or '.join(known)} was expected")
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """Average precision and AUROC, shape (n_rules, n_rows, n_seeds), NaN where a row has no score."""
+
+    average_precision: Floats
+    auroc: Floats
+
+
+def evaluate(
+    map_: Map, affinities: Affinities, protocol: Protocol | None = None, *, progress: Progress | None = None
+) -> Result:
+    """Run the benchmark on a map.
+
+    Raises:
+        UsageError: A choice that cannot mean anything.
+        DataError: The map has NaN or a perturbation twice, or nothing in it can be scored.
+    """
+    p = protocol or Protocol()
+    _check(map_)
+    map_ = _annotated(map_, affinities)
+    tables, names = _tables(map_, p.concentrations, p.similarity)
+    can = candidates(
+        affinities,
+        active=p.active,
+        inactive=p.inactive,
+        min_negatives=p.min_negatives,
+        by=p.by,
+        compounds=set(names.compounds),
+        genes=set(names.genes),
+    )
+    negatives = np.stack([_draw(can, seed, legacy=p.legacy) for seed in range(p.seeds)])
+    tables = _arrange(tables, names, can, p.by)
+    scores = _score(tables, can, negatives, p, progress, "scoring")
+    if np.isnan(scores.average_precision).all():
+        n_genes = len(set(names.genes) & set(affinities.genes))
+        raise DataError(
+            f"nothing to score: no {p.by} has both an active and a negative among the map's "
+            f"{len(names.compounds):,} annotated compounds and {n_genes:,} annotated genes"
+        )
+    chance_tables, _ = _tables(_gaussian(map_, p.random_seed), p.concentrations, p.similarity)
+    chance_tables = _arrange(chance_tables, names, can, p.by)
+    chance = _score(chance_tables, can, negatives, p, progress, "random")
+    pooled = np.stack([_pooled(table, can, negatives) for table in tables])
+    notes = _notes(affinities, can, tables, scores, p, names)
+    return _result(map_, affinities, can, scores, chance, pooled, p, names.rules, notes)
+
+
+@dataclass(frozen=True)
+class Names:
+    """The rows and columns of the similarity tables, sorted."""
+
+    compounds: list[str]
+    genes: list[str]
+    rules: list[str]
+
+
+def similarities(
+    map_: Map, concentrations: Sequence[float], kind: Similarity, compounds: Collection[str] | None = None
+) -> tuple[Floats, Names]:
+    """Similarity of every compound with every gene by dose rule, shape (n_rules, n_compounds, n_genes).
+
+    The rules are the concentrations, then `max`. NaN where a compound was not tested at a concentration, or a
+    row of the map is zero.
+
+    Raises:
+        DataError: The map has no gene, or none of the compounds at any of the concentrations.
+    """
+    _check(map_)
+    return _tables(map_, concentrations, kind, compounds)
+
+
+def _tables(
+    map_: Map, concentrations: Sequence[float], kind: Similarity, compounds: Collection[str] | None = None
+) -> tuple[Floats, Names]:
+    """`similarities` of a map that is known to be good."""
+    p, wanted = map_.perturbations, np.array(concentrations)
+    gene_at = {p.name[i]: i for i in map_.rows("CRISPR").tolist()}
+    genes = sorted(gene_at)
+    near = np.isclose(p.concentration[:, None], wanted, rtol=1e-6, atol=0)  # NaN is near nothing
+    row_at = {
+        (p.name[i], c): i
+        for i, c in np.argwhere(near).tolist()
+        if compounds is None or p.name[i] in compounds
+    }
+    names = sorted({name for name, _ in row_at})
+    if not genes or not names:
+        raise DataError(
+            f"the map has {len(genes)} genes and {len(names)} of the compounds at the concentrations"
+        )
+    keys = sorted(row_at)
+    values = similarity(kind, map_.x[[row_at[k] for k in keys]], map_.x[[gene_at[g] for g in genes]])
+    at = {name: i for i, name in enumerate(names)}
+    tables = np.full((len(wanted) + 1, len(names), len(genes)), np.nan)
+    tables[[c for _, c in keys], [at[name] for name, _ in keys]] = values
+    np.fmax.reduce(tables[:-1], axis=0, out=tables[-1])
+    return tables, Names(names, genes, [f"{c:g}" for c in concentrations] + ["max"])
+
+
+def _check(map_: Map) -> None:
+    if not np.isfinite(map_.x).all():
+        row = int(np.argwhere(~np.isfinite(map_.x))[0, 0])
+        raise DataError(f"row {row} of the map ({map_.perturbations.name[row]}) holds NaN or infinity")
+    p = map_.perturbations
+    count = Counter(zip(p.type, p.name, np.nan_to_num(p.concentration, nan=-1.0).tolist(), strict=True))
+    twice = [name for (_, name, _), n in count.items() if n > 1]
+    if twice:
+        raise DataError(
+            f"perturbation {twice[0]!r} stands in the map more than once; one row each was expected"
+        )
+
+
+def _annotated(map_: Map, affinities: Affinities) -> Map:
+    """The genes, and the compounds of the table, sorted: from here on the order of the map's rows is gone."""
+    p = map_.perturbations
+    order = np.lexsort((np.nan_to_num(p.concentration, nan=-1.0), np.array(p.name), np.array(p.type)))
+    rows = [i for i in order.tolist() if p.type[i] == "CRISPR" or p.name[i] in affinities.by_compound]
+    kept = Perturbations([p.type[i] for i in rows], [p.name[i] for i in rows], p.concentration[rows])
+    return Map(kept, map_.x[rows], map_.n_wells[rows], map_.protocol)
+
+
+def _gaussian(map_: Map, seed: int) -> Map:
+    x = np.random.default_rng(seed).standard_normal(map_.x.shape)
+    return Map(map_.perturbations, x, map_.n_wells, map_.protocol)
+
+
+def _draw(can: Candidates, seed: int, *, legacy: bool) -> Ints:
+    """Negatives of a seed, (n_rows, most); a row's first `n_negatives` columns are its own."""
+    if not legacy:
+        return draw_negatives(can, seed)
+    out = np.zeros((len(can.rows), int(can.n_negatives.max())), dtype=np.int64)
+    for i, n in enumerate(can.n_negatives):
+        rng = np.random.default_rng(seed)
+        out[i, :n] = rng.choice(np.flatnonzero(can.eligible[i]), size=n, replace=False)
+    return out
+
+
+def _arrange(tables: Floats, names: Names, can: Candidates, by: By) -> Floats:
+    """The tables with the rows and columns of the candidates: (n_rules, n_rows, n_columns)."""
+    compounds = {name: i for i, name in enumerate(names.compounds)}
+    genes = {name: i for i, name in enumerate(names.genes)}
+    if by == "compound":
+        by_compound: Floats = tables[:, [compounds[r] for r in can.rows]][
+            :, :, [genes[c] for c in can.columns]
+        ]
+        return by_compound
+    cut = tables[:, [compounds[c] for c in can.columns]][:, :, [genes[r] for r in can.rows]]
+    return np.swapaxes(cut, 1, 2)
+
+
+def _score(
+    tables: Floats, can: Candidates, negatives: Ints, p: Protocol, progress: Progress | None, what: str
+) -> Scores:
+    n_rules, n_rows, _ = tables.shape
+    ap = np.full((n_rules, n_rows, p.seeds), np.nan)
+    auroc = np.full_like(ap, np.nan)
+    for rule, table in enumerate(tables):
+        _score_rule(table, can, negatives, ap[rule], auroc[rule], legacy=p.legacy)
+        if progress is not None:
+            progress(what, rule + 1, n_rules)
+    return Scores(ap, auroc)
+
+
+def _score_rule(
+    table: Floats, can: Candidates, negatives: Ints, ap: Floats, auroc: Floats, *, legacy: bool
+) -> None:
+    """Fill `ap` and `auroc` (n_rows, n_seeds) for one dose rule.
+
+    A row's columns are ranked once; a draw then only sorts small integers. Rows of one size go together. Rows
+    with a tie take the general way.
+    """
+    place, tied = _places(table)
+    if legacy:
+        tied[:] = False
+    n_active, n_negatives = can.active.sum(axis=1), can.n_negatives
+    for a, n in sorted({(int(x), int(y)) for x, y in zip(n_active, n_negatives, strict=True)}):
+        rows = np.flatnonzero((n_active == a) & (n_negatives == n) & ~tied)
+        if rows.size and n:
+            columns = _columns(can, negatives, rows, a, n)
+            ap[rows], auroc[rows] = _ranked(np.take_along_axis(place[rows][:, None], columns, axis=2), a)
+    for row in np.flatnonzero(tied):
+        _tied_row(table[row], can, negatives, int(row), ap[row], auroc[row])
+
+
+def _places(table: Floats) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Each column's place in its row, best first, ties in order, -1 without a score; and rows with a tie."""
+    order = np.argsort(-table, axis=1, kind="stable")  # NaN last
+    small = np.int16 if table.shape[1] < 2**14 else np.int32  # small integers sort quickest
+    place: NDArray[Any] = np.empty(table.shape, dtype=small)
+    np.put_along_axis(place, order, np.arange(table.shape[1], dtype=small)[None], axis=1)
+    place[np.isnan(table)] = -1
+    tied: NDArray[np.bool_] = (np.diff(np.take_along_axis(table, order, axis=1), axis=1) == 0).any(axis=1)
+    return place, tied
+
+
+def _columns(can: Candidates, negatives: Ints, rows: Ints, a: int, n: int) -> Ints:
+    """Columns drawn for rows of `a` actives and `n` negatives, actives first: (n_rows, n_seeds, a + n)."""
+    actives = np.nonzero(can.active[rows])[1].reshape(len(rows), 1, a)
+    drawn = negatives[:, rows, :n].transpose(1, 0, 2)
+    return np.concatenate([np.broadcast_to(actives, (*drawn.shape[:2], a)), drawn], axis=2)
+
+
+def _ranked(place: NDArray[Any], a: int) -> tuple[Floats, Floats]:
+    """Average precision and AUROC from places (..., k) without ties, the first `a` being the actives'.
+
+    Places below 0 are left out; NaN without both classes.
+    """
+    k = place.shape[-1]
+    n_active: Any = a
+    n_negative: Any = k - a
+    key = place * place.dtype.type(2)
+    key[..., a:] += 1  # the lowest bit says that it is a negative
+    absent = place < 0
+    if absent.any():
+        key[absent] = np.iinfo(key.dtype).max  # behind everything, and no active
+        n_active = a - absent[..., :a].sum(axis=-1)
+        n_negative = k - a - absent[..., a:].sum(axis=-1)
+    key.sort(axis=-1)
+    is_active = (key & 1) == 0
+    found = np.cumsum(is_active, axis=-1, dtype=np.int32)
+    rank = np.arange(1, k + 1)
+    precision = np.where(is_active, found / rank, 0.0).sum(axis=-1)
+    # An active has beaten the negatives but for those in front of it.
+    lost = np.where(is_active, rank - found, 0).sum(axis=-1)
+    both = np.asarray(n_active * n_negative, dtype=np.float64)
+    both[both == 0] = np.nan
+    return precision / np.where(np.isnan(both), np.nan, n_active), 1 - lost / both
+
+
+def _tied_row(values: Floats, can: Candidates, negatives: Ints, row: int, ap: Floats, auroc: Floats) -> None:
+    """One row through the general kernel; columns without a score are left out, NaN without both classes."""
+    actives, n = np.flatnonzero(can.active[row]), int(can.n_negatives[row])
+    n_seeds = len(negatives)
+    columns = np.hstack([np.broadcast_to(actives, (n_seeds, len(actives))), negatives[:, row, :n]])
+    label = np.r_[np.ones(len(actives)), np.zeros(n)]
+    score = values[columns]
+    there = ~np.isnan(score)
+    seed = np.broadcast_to(np.arange(n_seeds)[:, None], score.shape)
+    groups = group_scores(np.broadcast_to(label, score.shape)[there], score[there], seed[there], n_seeds)
+    both = (groups.n_active > 0) & (groups.n_active < groups.n_pairs)
+    ap[both], auroc[both] = groups.average_precision[both], groups.auroc[both]
+
+
+def _pooled(table: Floats, can: Candidates, negatives: Ints) -> Floats:
+    """Micro average precision and AUROC of each seed, shape (2, n_seeds)."""
+    own = np.arange(negatives.shape[2]) < can.n_negatives[:, None]
+    row_n = np.broadcast_to(np.arange(len(can.rows))[:, None], own.shape)[own]
+    actives = np.flatnonzero(can.active.reshape(-1))
+    flat = table.reshape(-1)
+    actives = actives[~np.isnan(flat[actives])]
+    known = flat[~np.isnan(flat)]
+    tied = len(np.unique(known)) < len(known)
+    place = np.empty(flat.shape, dtype=np.int32)
+    place[np.argsort(-flat, kind="stable")] = np.arange(len(flat), dtype=np.int32)  # NaN last
+    out = np.full((2, len(negatives)), np.nan)
+    for i, drawn in enumerate(negatives):
+        pairs = row_n * table.shape[1] + drawn[own]
+        pairs = np.r_[actives, pairs[~np.isnan(flat[pairs])]]
+        if not 0 < len(actives) < len(pairs):
+            continue
+        if tied:
+            label = np.r_[np.ones(len(actives)), np.zeros(len(pairs) - len(actives))]
+            one = group_scores(label, flat[pairs], np.zeros(len(pairs), dtype=np.int64), 1)
+            out[:, i] = one.average_precision[0], one.auroc[0]
+        else:
+            out[:, i] = _ranked(place[pairs], len(actives))
+    return out
+
+
+def _result(
+    map_: Map,
+    affinities: Affinities,
+    can: Candidates,
+    scores: Scores,
+    chance: Scores,
+    pooled: Floats,
+    p: Protocol,
+    rules: list[str],
+    notes: tuple[str, ...],
+) -> Result:
+    by_rule = {name: _summary(scores, chance, pooled[i], i) for i, name in enumerate(rules)}
+    best = scores.average_precision[-1], scores.auroc[-1]
+    rows: dict[str, list[Any]] = {
+        p.by: list(can.rows),
+        "n_active": can.active.sum(axis=1).tolist(),
+        "n_eligible": can.eligible.sum(axis=1).tolist(),
+        "n_negatives": can.n_negatives.tolist(),
+        "average_precision_max": _over_seeds(best[0], np.mean),
+        "average_precision_max_sd": _over_seeds(best[0], np.std),
+        "auroc_max": _over_seeds(best[1], np.mean),
+    }
+    doses: dict[str, list[Any]] = {"dose": list(by_rule)}
+    for key in next(iter(by_rule.values())):
+        doses[key] = [row[key] for row in by_rule.values()]
+    protocol = {
+        "seeds": p.seeds,
+        "active_nM": p.active,
+        "inactive_nM": p.inactive,
+        "min_negatives": p.min_negatives,
+        "negatives_per_active": NEGATIVES_PER_ACTIVE,
+        "by": p.by,
+        "similarity": p.similarity,
+        "concentrations": list(p.concentrations),
+        "legacy": p.legacy,
+        "random_seed": p.random_seed,
+        "annotations_sha256": affinities.sha256,
+        "map": map_.protocol,
+        "map_sha256": _digest(map_),
+        "versions": versions(),
+    }
+    summary: dict[str, Any] = {
+        "n_rows": len(can.rows),
+        "n_pairs_a_seed": int(can.active.sum() + can.n_negatives.sum()),
+        "max": by_rule["max"],
+        "by_dose": by_rule,
+    }
+    return Result("drug-target", protocol, summary, {"doses": doses, f"per_{p.by}": rows}, notes)
+
+
+def _digest(map_: Map) -> str:
+    p = map_.perturbations
+    return Digest().names(p.type).names(p.name).array(p.concentration).array(map_.x).hex()
+
+
+def _over_seeds(values: Floats, aggregate: Any) -> list[float | None]:
+    """A row's values (n_rows, n_seeds) made one; None where it has none."""
+    return [float(aggregate(v[~np.isnan(v)])) if (~np.isnan(v)).any() else None for v in values]
+
+
+def _summary(scores: Scores, chance: Scores, pooled: Floats, rule: int) -> dict[str, Any]:
+    """The headline numbers of one dose rule."""
+    ap, auroc = scores.average_precision[rule], scores.auroc[rule]
+    scored = ~np.isnan(ap).all(axis=1)
+    out: dict[str, Any] = {"n_scored": int(scored.sum())}
+    for name, own, other in (
+        ("average_precision", ap, chance.average_precision[rule]),
+        ("auroc", auroc, chance.auroc[rule]),
+    ):
+        mean, sd = _mean_sd(_macro(own))
+        random_mean, random_sd = _mean_sd(_macro(other[scored]))
+        out |= {name: mean, f"{name}_sd": sd, f"{name}_random": random_mean, f"{name}_random_sd": random_sd}
+        out[f"{name}_z"] = _z(mean, sd, random_mean, random_sd)
+        whole = own[~np.isnan(own).any(axis=1)]
+        for q in QUANTILES:
+            out[f"{name}_q{q:g}"] = float(np.quantile(whole, q, axis=0).mean()) if len(whole) else None
+    for name, values in zip(("average_precision", "auroc"), pooled, strict=True):
+        mean, sd = _mean_sd(values[~np.isnan(values)])
+        out |= {f"{name}_micro": mean, f"{name}_micro_sd": sd}
+    return out
+
+
+def _macro(values: Floats) -> Floats:
+    """Mean over the rows that have a score (n_rows, n_seeds), of the seeds where any has."""
+    some = values[:, ~np.isnan(values).all(axis=0)]
+    means: Floats = np.nanmean(some, axis=0)
+    return means
+
+
+def _mean_sd(values: Floats) -> tuple[float | None, float | None]:
+    return (float(values.mean()), float(values.std())) if values.size else (None, None)
+
+
+def _z(m: float | None, s: float | None, b: float | None, s_b: float | None) -> float | None:
+    """None where it is not defined: nothing scored; no spread, as with one seed or every negative drawn."""
+    if m is None or s is None or b is None or s_b is None or np.hypot(s, s_b) < ROUNDING:
+        return None
+    return float((m - b) / np.hypot(s, s_b))
+
+
+def _notes(
+    affinities: Affinities, can: Candidates, tables: Floats, scores: Scores, p: Protocol, names: Names
+) -> tuple[str, ...]:
+    notes = []
+    other = "genes" if p.by == "compound" else "compounds"
+    wanted = [c for c, genes in affinities.by_compound.items() if min(genes.values()) <= p.active]
+    lost = sorted(set(wanted) - set(names.compounds))
+    if lost:
+        notes.append(f"{len(lost):,} compounds with an active have no row in the map: {', '.join(lost)}")
+    no_gene = sorted(set(affinities.genes) - set(names.genes))
+    if no_gene:
+        notes.append(f"{len(no_gene):,} annotated genes are not in the map: {', '.join(no_gene)}")
+    if can.short:
+        few = ", ".join(f"{name} ({n})" for name, n in can.short.items())
+        notes.append(
+            f"{len(can.short):,} {p.by}s have fewer eligible negatives than wanted and got all: {few}"
+        )
+    for rule, name in enumerate(names.rules):
+        none = np.flatnonzero(np.isnan(scores.average_precision[rule]).all(axis=1))
+        if none.size:
+            listed = ", ".join(can.rows[i] for i in none)
+            notes.append(f"dose {name}: {none.size:,} {p.by}s have no score there: {listed}")
+        known = ~np.isnan(tables[rule])
+        lost = [can.columns[j] for j in np.flatnonzero(~known.any(axis=0))]
+        if lost and known.any():
+            notes.append(f"dose {name}: {len(lost):,} {other} have no similarity there: {', '.join(lost)}")
+    return tuple(notes)

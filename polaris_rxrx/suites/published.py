@@ -1,0 +1,122 @@
+"""Published figures, as data: the files in `published/`, one a table.
+
+Conventions
+    A figure is what a source printed for one model: a quantity, at a dose or for a source of relations, and
+    where one was printed the spread (`sd` over samplings, or `MAD` over perturbations).
+    `protocols` says suite by suite how the figures were made, in the words of a result's protocol (`align` is
+    the map's); a word that is not there is not known. `differences` are known ones that no switch of ours
+    removes. Rows of different protocols are never ranked together.
+
+Grades
+    reproduced       computed again from the data, and equal.
+    author-reported  printed by the authors.
+    transcribed      copied by hand from the output of public code.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from polaris_rxrx.errors import DataError, UsageError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+NAMES = ("table4", "table6", "notebook")
+Suite = Literal["drug-target", "gene-gene", "signal"]
+Spread = Literal["sd", "MAD"]
+Grade = Literal["reproduced", "author-reported", "transcribed"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class _Figure(_Strict):
+    model: str
+    value: float
+    spread: float | None = Field(None, gt=0)
+
+
+class _Group(_Strict):
+    suite: Suite
+    quantity: str
+    at: str | None = None
+    spread: Spread | None = None
+    figures: list[_Figure]
+
+
+class Published(_Strict):
+    """A published table."""
+
+    name: str
+    title: str
+    source: str
+    grade: Grade
+    protocols: dict[str, dict[str, Any]]
+    differences: dict[str, list[str]] = {}
+    groups: list[_Group]
+
+    @property
+    def suites(self) -> list[str]:
+        """The suites that its figures come from."""
+        return list(dict.fromkeys(group.suite for group in self.groups))
+
+    @property
+    def models(self) -> list[str]:
+        return list(dict.fromkeys(figure.model for figure in self.figures()))
+
+    def figures(self) -> Iterator[Figure]:
+        """Every figure, in the order of the source's columns."""
+        for g in self.groups:
+            for f in g.figures:
+                kind = g.spread if f.spread is not None else None
+                yield Figure(f.model, g.suite, g.quantity, g.at, f.value, f.spread, kind)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One published number; `at` is a dose or a source of relations."""
+
+    model: str
+    suite: str
+    quantity: str
+    at: str | None
+    value: float
+    spread: float | None
+    spread_kind: Spread | None
+
+
+def load(name: str) -> Published:
+    """Read a published table by its name.
+
+    Raises:
+        UsageError: There is none of this name.
+    """
+    if name not in NAMES:
+        raise UsageError(f"no published table {name!r}; there are {', '.join(NAMES)}")
+    return read(Path(__file__).parent / "published" / f"{name}.toml")
+
+
+def read(path: Path) -> Published:
+    """Read a file of published figures.
+
+    Raises:
+        DataError: It is none; the field and its value are named.
+    """
+    try:
+        return Published.model_validate(tomllib.loads(path.read_text("utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: not TOML ({error})") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise DataError(f"{path}: {field} is {first['input']!r}: {first['msg']}") from None

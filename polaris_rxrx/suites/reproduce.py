@@ -1,0 +1,247 @@
+"""Published figures beside computed ones, cell by cell, with the protocol of each.
+
+Conventions
+    A cell is one published figure and ours, if its model's files are at hand. `difference` is ours less
+    theirs; where a spread was published, `in_spreads` is the difference in units of it, and the verdict is
+    "within" (at most one of them) or "outside". Where none was, the verdict is "no published spread"; for a
+    model that is not here "not here"; where we have no value "undefined".
+    A run follows the published protocol as far as it is known; `protocol` says what still differs, or "same".
+    The random rows are the random embeddings that the suites run beside a model; for gene-gene, seeded
+    Gaussian embeddings of the same perturbations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from polaris_rxrx.dataset.affinities import Affinities
+from polaris_rxrx.dataset.wells import Wells
+from polaris_rxrx.errors import DataError, some
+from polaris_rxrx.maps.build import Map
+from polaris_rxrx.suites import drug_target, gene_gene, signal
+from polaris_rxrx.suites.gene_gene import Relations
+from polaris_rxrx.suites.published import Figure, Published
+from polaris_rxrx.suites.result import Result
+
+RANDOM = "random"
+Progress = Callable[[str, int, int], None]
+Results = dict[tuple[str, str], Result]
+"""(Model, suite) -> result; a random row's result may be a model's, which holds the random figures too."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One published figure and ours."""
+
+    table: str
+    model: str
+    suite: str
+    quantity: str
+    at: str | None
+    published: float
+    published_spread: float | None
+    spread: str | None
+    computed: float | None
+    computed_spread: float | None
+    difference: float | None
+    in_spreads: float | None
+    verdict: str
+    protocol: str | None
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """What a run needs beside a model; None where no table asked for needs it."""
+
+    affinities: Affinities | None = None
+    relations: Mapping[str, Relations] | None = None
+
+
+def run(
+    published: Published,
+    model: str,
+    map_: Map,
+    wells: Wells | None,
+    data: Data,
+    *,
+    cache: dict[str, Result] | None = None,
+    progress: Progress | None = None,
+) -> Results:
+    """Run a published table's suites by its protocols, on a model and on random embeddings.
+
+    Args:
+        published: The table.
+        model: The model's name in it.
+        map_: The model's map, aligned as the protocols say.
+        wells: Its wells, which signal needs.
+        data: Annotations and relations.
+        cache: Results on the same map by protocol, so that two tables of one protocol share a run.
+        progress: Called with a word, how far, out of how many.
+
+    Raises:
+        DataError: Something that the table needs is not among `data`.
+    """
+    cache = {} if cache is None else cache
+    out: Results = {}
+    for suite in published.suites:
+        runs = _RUNS[suite]
+        protocol = published.protocols[suite]
+        key = f"{suite} {protocol}"
+        if key not in cache:
+            cache[key] = runs(published, protocol, map_, wells, data, progress)
+        out[model, suite] = out[RANDOM, suite] = cache[key]
+        if suite == "gene-gene" and RANDOM in published.models:
+            if f"{RANDOM} {key}" not in cache:
+                cache[f"{RANDOM} {key}"] = runs(published, protocol, random_map(map_), None, data, progress)
+            out[RANDOM, suite] = cache[f"{RANDOM} {key}"]
+    return out
+
+
+def random_map(map_: Map, seed: int = 0) -> Map:
+    """Gaussian embeddings of the same perturbations."""
+    x = np.random.default_rng(seed).standard_normal(map_.x.shape)
+    return replace(map_, x=x, protocol={**map_.protocol, "random_seed": seed})
+
+
+def compare(published: Published, results: Results) -> list[Cell]:
+    """A cell a published figure; models without a result are "not here"."""
+    return [
+        _cell(published, figure, results.get((figure.model, figure.suite))) for figure in published.figures()
+    ]
+
+
+def to_dict(published: Published, results: Results) -> dict[str, Any]:
+    """The table, both protocols of every run and the cells, as plain JSON."""
+    runs = {f"{model} {suite}": result.to_dict()["protocol"] for (model, suite), result in results.items()}
+    return {
+        **published.model_dump(mode="json", exclude={"groups"}),
+        "computed_protocols": runs,
+        "cells": [asdict(cell) for cell in compare(published, results)],
+    }
+
+
+def _drug_target(
+    published: Published,
+    protocol: Mapping[str, Any],
+    map_: Map,
+    wells: Wells | None,
+    data: Data,
+    progress: Progress | None,
+) -> Result:
+    if data.affinities is None:
+        raise DataError(f"{published.name} needs the affinity table")
+    p = protocol
+    chosen = drug_target.Protocol(
+        seeds=p["seeds"],
+        active=p["active_nM"],
+        inactive=p["inactive_nM"],
+        min_negatives=p["min_negatives"],
+        by=p["by"],
+        similarity=p["similarity"],
+        concentrations=tuple(p["concentrations"]),
+        legacy=p["legacy"],
+    )
+    return drug_target.evaluate(map_, data.affinities, chosen, progress=progress)
+
+
+def _gene_gene(
+    published: Published,
+    protocol: Mapping[str, Any],
+    map_: Map,
+    wells: Wells | None,
+    data: Data,
+    progress: Progress | None,
+) -> Result:
+    wanted = list(dict.fromkeys(f.at for f in published.figures() if f.suite == "gene-gene" and f.at))
+    given = data.relations or {}
+    if absent := [name for name in wanted if name not in given]:
+        raise DataError(
+            f"{published.name} needs the relations of {some(absent)}; a file is named by its source"
+        )
+    chosen = {name: given[name] for name in wanted}
+    return gene_gene.evaluate(map_, chosen, low=protocol["low"], high=protocol["high"])
+
+
+def _signal(
+    published: Published,
+    protocol: Mapping[str, Any],
+    map_: Map,
+    wells: Wells | None,
+    data: Data,
+    progress: Progress | None,
+) -> Result:
+    if wells is None:
+        raise DataError(f"{published.name} needs wells for signal")
+    return signal.evaluate(
+        wells,
+        align_by=protocol["align"],
+        max_controls=protocol["max_controls"],
+        min_wells=protocol["min_wells"],
+    )
+
+
+_RUNS = {"drug-target": _drug_target, "gene-gene": _gene_gene, "signal": _signal}
+
+
+def _cell(published: Published, figure: Figure, result: Result | None) -> Cell:
+    value, spread = (None, None) if result is None else _ours(figure, result)
+    difference = in_spreads = None
+    if value is not None:
+        difference = value - figure.value
+        in_spreads = difference / figure.spread if figure.spread is not None else None
+    if result is None:
+        verdict = "not here"
+    elif difference is None:
+        verdict = "undefined"
+    elif in_spreads is None:
+        verdict = "no published spread"
+    else:
+        verdict = "within" if abs(in_spreads) <= 1 else "outside"
+    return Cell(
+        table=published.name,
+        model=figure.model,
+        suite=figure.suite,
+        quantity=figure.quantity,
+        at=figure.at,
+        published=figure.value,
+        published_spread=figure.spread,
+        spread=figure.spread_kind,
+        computed=value,
+        computed_spread=spread,
+        difference=difference,
+        in_spreads=in_spreads,
+        verdict=verdict,
+        protocol=None if result is None else _protocols(published, figure.suite, result),
+    )
+
+
+def _ours(figure: Figure, result: Result) -> tuple[float | None, float | None]:
+    """Our value of a published figure, and its spread."""
+    random, quantity = figure.model == RANDOM, figure.quantity
+    if random and quantity.endswith("_z"):
+        return 0.0, None  # against itself
+    if result.suite == "drug-target":
+        row = result.summary["by_dose"].get(figure.at, {})
+        name = f"{quantity}_random" if random else quantity
+        return row.get(name), row.get(f"{name}_sd")
+    if result.suite == "gene-gene":
+        return result.summary["sources"][figure.at]["recall"], None
+    if quantity == "energy_distance_z":
+        return result.summary.get("z"), None
+    before = "random_" if random else ""
+    return result.summary.get(f"{before}mean"), result.summary.get(f"{before}mad")
+
+
+def _protocols(published: Published, suite: str, result: Result) -> str:
+    """What differs between the published protocol and ours, or "same"."""
+    ours = {"align": result.protocol.get("map", {}).get("align"), **result.protocol}
+    wrong = [
+        f"{name} {value} there, {ours.get(name)} here"
+        for name, value in published.protocols[suite].items()
+        if ours.get(name) != value
+    ]
+    return "; ".join([*wrong, *published.differences.get(suite, [])]) or "same"

@@ -1,0 +1,189 @@
+"""`polaris-rxrx reproduce` on a small folder of made-up files with the published names."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from polaris_rxrx import cli
+from polaris_rxrx.dataset.affinities import read_affinities
+from polaris_rxrx.dataset.registry import KNOWN
+from polaris_rxrx.dataset.wells import read_wells
+from polaris_rxrx.maps.build import build_map
+from polaris_rxrx.suites import drug_target, gene_gene, signal
+from polaris_rxrx.suites.reproduce import random_map
+from tests.cli.test_evaluate import AFFINITIES, GUIDES, RELATIONS, strict
+from tests.wells_factory import PLAN, small
+
+Run = Callable[..., tuple[int, str, str]]
+NAME = "OpenPhenom_rxrx3_core_embeddings.parquet"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """OpenPhenom's width, a few wells."""
+    path = tmp_path_factory.mktemp("data")
+    small(path, plan=(*PLAN, *GUIDES), width=384)
+    (path / "metadata.csv").rename(path / "metadata_rxrx3_core.csv")
+    (path / "embeddings.parquet").rename(path / NAME)
+    (path / "compound_gene_interactions.csv").write_text(AFFINITIES, "utf-8")
+    (path / "relations").mkdir()
+    for file in KNOWN["relations"].files:
+        (path / file.name).write_text(RELATIONS)
+    return path
+
+
+@pytest.fixture
+def run(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Iterator[Run]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("POLARIS_RXRX_DATA", str(folder))
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        code = cli.run(["reproduce", *arguments])
+        return code, *capfd.readouterr()
+
+    yield call
+
+
+def cells(document: Any, table: str) -> dict[tuple[str, str, str | None], dict[str, Any]]:
+    return {(c["model"], c["quantity"], c["at"]): c for c in document["tables"][table]["cells"]}
+
+
+def test_every_computed_cell_is_the_library_s(run: Run, folder: Path, tmp_path: Path) -> None:
+    code, out, err = run("--json", "--out", "res")
+    assert code == 0, err
+    assert err == "Wrote reproduce.json and table4.csv, table6.csv, notebook.csv into res\n"
+    document = strict(out)
+    assert document == strict((tmp_path / "res" / "reproduce.json").read_text("utf-8"))
+    assert document["made_up"] is False and list(document["tables"]) == ["table4", "table6", "notebook"]
+    assert list(document["inputs"]) == ["openphenom"]
+
+    wells = read_wells(folder / "metadata_rxrx3_core.csv", folder / NAME)
+    map_ = build_map(wells)
+    affinities = read_affinities(folder / "compound_gene_interactions.csv")
+    hundred = drug_target.evaluate(map_, affinities, drug_target.Protocol(legacy=True)).summary["by_dose"]
+    table4 = cells(document, "table4")
+    own, random = (
+        table4["openphenom", "average_precision", "max"],
+        table4["random", "average_precision", "max"],
+    )
+    assert own["computed"] == hundred["max"]["average_precision"]
+    assert own["computed_spread"] == hundred["max"]["average_precision_sd"]
+    assert own["in_spreads"] == (own["computed"] - 0.277) / 0.016
+    assert own["verdict"] == ("within" if abs(own["in_spreads"]) <= 1 else "outside")
+    assert random["computed"] == hundred["max"]["average_precision_random"]
+    z = table4["openphenom", "average_precision_z", "max"]
+    # So few genes that all are drawn every time: there is no spread, so no z.
+    assert z["computed"] is hundred["max"]["average_precision_z"] is None and z["verdict"] == "undefined"
+    assert table4["random", "average_precision_z", "max"]["verdict"] == "no published spread"
+    energy = signal.evaluate(wells).summary
+    assert table4["openphenom", "energy_distance", None]["computed"] == energy["mean"]
+    assert table4["openphenom", "energy_distance", None]["computed_spread"] == energy["mad"]
+    assert table4["random", "energy_distance", None]["computed"] == energy["random_mean"]
+    assert table4["openphenom", "energy_distance_z", None]["computed"] == energy["z"]
+    assert {c["verdict"] for c in table4.values() if c["model"] == "phenom-2"} == {"not here"}
+
+    names = ("CORUM", "HuMAP", "Reactome", "StringDB")
+    relations = {n: gene_gene.read_relations(folder / "relations" / f"{n}.txt") for n in names}
+    for model, x in (("openphenom", map_), ("random", random_map(map_))):
+        recall = gene_gene.evaluate(x, relations).summary["sources"]
+        for name in names:
+            assert cells(document, "table6")[model, "recall", name]["computed"] == recall[name]["recall"]
+
+    ten = drug_target.evaluate(map_, affinities, drug_target.Protocol(seeds=10, legacy=True)).summary[
+        "by_dose"
+    ]
+    for (_, quantity, at), cell in cells(document, "notebook").items():
+        assert at is not None and cell["computed"] == ten[at][quantity]
+        assert cell["protocol"].startswith("there, negatives come in the order of a set")
+
+    for table, held in document["tables"].items():
+        with (tmp_path / "res" / f"{table}.csv").open(newline="", encoding="utf-8") as handle:
+            rows = list(csv.DictReader(handle))
+        assert [row["verdict"] for row in rows] == [c["verdict"] for c in held["cells"]]
+        assert [row["computed"] for row in rows] == [
+            "" if c["computed"] is None else repr(c["computed"]) for c in held["cells"]
+        ]
+
+
+def test_text(run: Run) -> None:
+    code, out, err = run("table6")
+    assert (code, err) == (0, "")
+    document = strict(run("table6", "--json")[1])
+    assert list(document["tables"]) == ["table6"]
+    assert out.startswith(
+        "table6: Recall of gene-gene relations, RxRx3-core\n"
+        "Published in arXiv 2503.20158, Table 6 (author-reported)\n\n"
+    )
+    own = cells(document, "table6")["openphenom", "recall", "CORUM"]
+    line = rf"openphenom +recall CORUM +0\.300 +{own['computed']:.3f} +"
+    line += re.escape(f"{own['difference']:+.3f}") + r" +no published spread +differs \(1\)"
+    assert re.search(f"^{line}$", out, re.M)
+    assert re.search(r"^phenom-2 +recall CORUM +0\.486 +- +- +not here +-$", out, re.M)
+    assert out.endswith(
+        "Protocol (1) there, EMPTY_control is a 736th gene and its 735 cosines are in the null\n"
+    )
+
+
+def test_a_table_asks_only_for_what_it_needs(run: Run, folder: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    for name in ("metadata_rxrx3_core.csv", NAME, "compound_gene_interactions.csv"):
+        (data / name).symlink_to(folder / name)
+    assert run("notebook", "--data", "data")[0] == 0
+    code, out, err = run("--data", "data")
+    assert (code, out) == (1, "") and "Try: polaris-rxrx fetch relations --data data" in err
+    corum = str(folder / "relations" / "CORUM.txt")
+    code, out, err = run("table6", "--data", "data", "--relations", corum)
+    assert (code, out) == (1, "")
+    assert "table6 needs the relations of 'HuMAP', 'Reactome', 'StringDB'" in err
+    assert run("table6", "--data", "data", "--relations", str(folder / "relations"))[0] == 0
+
+
+def test_made_up_data_says_so(run: Run, folder: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "metadata_rxrx3_core.csv").symlink_to(folder / "metadata_rxrx3_core.csv")
+    (data / "relations").symlink_to(folder / "relations")
+    pq.write_table(
+        pq.read_table(folder / NAME).replace_schema_metadata({"polaris_rxrx": "made up"}), data / NAME
+    )
+    code, out, _ = run("table6", "--data", "data")
+    assert code == 0 and out.startswith("The embeddings are made up (polaris-rxrx demo): these figures say")
+    assert json.loads(run("table6", "--data", "data", "--json")[1])["made_up"] is True
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["table5"], 2, "'table5' is not one of 'table4', 'table6', 'notebook'"),
+        (["--out", "."], 2, ". is the working directory or holds it"),
+        (["--model", "mine"], 2, "no published figures of 'mine' there; there are some of cellprofiler,"),
+        (["notebook", "--model", "phenom-1"], 2, "no published figures of 'phenom-1' there"),
+        (["--model", "phenom-1"], 1, "Try: polaris-rxrx fetch phenom-1 --data "),
+        (["--model", "cellprofiler"], 1, "CellProfiler features has no table"),
+        (["--data", "gone"], 1, "Try: polaris-rxrx fetch openphenom --data gone"),
+        (["--annotations", "gone.csv"], 1, "gone.csv: no such file"),
+        (["--relations", "gone.txt"], 1, "gone.txt: no such file"),
+        (["--metadata", "gone.csv"], 1, "gone.csv: no such file"),
+        (["--out", "full"], 2, "full is not empty and holds no polaris-rxrx-results.txt"),
+    ],
+)
+def test_what_goes_wrong_is_told(
+    run: Run, tmp_path: Path, arguments: list[str], code: int, message: str
+) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.txt").write_text("somebody's")
+    found, out, err = run(*arguments)
+    assert (found, out) == (code, ""), err
+    assert message in err and "Traceback" not in err
+    assert {p.name for p in tmp_path.rglob("*")} == {"full", "thesis.txt"}
