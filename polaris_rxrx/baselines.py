@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
-from polaris_rxrx.dataset.wells import Progress, Wells, read_wells
+from polaris_rxrx.dataset.wells import NOMINAL, Progress, Wells, read_wells
 from polaris_rxrx.errors import DataError, UsageError, some
 from polaris_rxrx.maps.align import Aligner
 from polaris_rxrx.maps.build import Map, build_map
@@ -37,7 +37,6 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-NOMINAL = (0.0025, 0.01, 0.025, 0.1, 0.25, 1.0, 2.5, 10.0)
 Floats = NDArray[np.float64]
 Concentration = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 Dose = Literal["max", "mean"] | Concentration

@@ -30,6 +30,7 @@ import numpy as np
 import numpy.typing as npt
 
 from polaris_rxrx.dataset.sandbox_names import COMPOUNDS, FAMILIES
+from polaris_rxrx.dataset.wells import NOMINAL
 from polaris_rxrx.errors import UsageError
 
 Floats = npt.NDArray[np.float64]
@@ -48,7 +49,6 @@ METADATA_COLUMNS = (
     "cell_type",
 )
 INTERACTION_COLUMNS = ("gene_symbol", "nM_value", "measurement_type", "database", "treatment")
-DOSES = (0.0025, 0.01, 0.025, 0.1, 0.25, 1.0, 2.5, 10.0)  # uM, the eight nominal ones
 
 GENE_EXPERIMENTS, COMPOUND_EXPERIMENTS = 6, 2
 GENE_PLATES, COMPOUND_PLATES = 9, 48
@@ -198,7 +198,7 @@ def _wells(rng: np.random.Generator) -> list[_Well]:
                 crispr[homes[(guide + replicate) % 2]].append(_Content(gene, f"{gene}_guide_{guide}"))
     compound: list[list[_Content]] = [[] for _ in range(COMPOUND_EXPERIMENTS)]
     for number, c in enumerate(COMPOUNDS):
-        doses = DOSES[2:] if number % 11 == 5 else DOSES  # not every compound has all eight
+        doses = NOMINAL[2:] if number % 11 == 5 else NOMINAL  # not every compound has all eight
         for dose in doses:
             content = _Content("", c.name, c.smiles, repr(dose))
             compound[number % COMPOUND_EXPERIMENTS] += [content] * WELLS_PER_DOSE

@@ -28,6 +28,8 @@ from polaris_rxrx.errors import DataError, some
 from polaris_rxrx.files import open_binary
 
 CONTROL = "EMPTY_control"
+# The nominal concentrations in uM; four others occur in a few wells and are no part of the protocol.
+NOMINAL = (0.0025, 0.01, 0.025, 0.1, 0.25, 1.0, 2.5, 10.0)
 TYPES = ("COMPOUND", "CRISPR")
 NEEDED = ("well_id", "experiment_name", "gene", "treatment", "concentration", "perturbation_type")
 # Columns that a feature table may carry along and that are not features.

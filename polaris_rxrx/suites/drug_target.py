@@ -44,14 +44,13 @@ from polaris_rxrx.dataset.affinities import (
     candidates,
     draw_negatives,
 )
-from polaris_rxrx.dataset.wells import Perturbations
+from polaris_rxrx.dataset.wells import NOMINAL, Perturbations
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.maps.build import Map
 from polaris_rxrx.maps.similarity import SIMILARITIES, Similarity, similarity
 from polaris_rxrx.metrics import group_scores
 from polaris_rxrx.suites.result import Digest, Result, versions
 
-NOMINAL = (0.0025, 0.01, 0.025, 0.1, 0.25, 1.0, 2.5, 10.0)
 ROUNDING = 1e-12  # a spread below this is that of sums in floating point
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 Floats = NDArray[np.float64]
