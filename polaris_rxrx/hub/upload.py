@@ -30,7 +30,7 @@ Say = Callable[[str], None]
 class Sender:
     """The Hub, logged in, with eyes on every request. `watch.out`: something may be stored.
 
-    Made by `sending`; `create_model` comes first, where there is one to create, then `send`.
+    `create_model` comes first, where there is one to create, then `send`.
     """
 
     def __init__(self, upload: Upload, client: Any, watch: Watch, relogin: Callable[[Any], bool], say: Say):
