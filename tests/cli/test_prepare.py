@@ -1,4 +1,4 @@
-"""`polaris-rxrx prepare`: from an affinity table and from a saved benchmark (the Hub: tests/test_hub.py)."""
+"""`polaris-rxrx prepare`: from an affinity table and from a saved benchmark (the Hub: tests/hub)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """That polaris-lib still needs each workaround of `polaris_rxrx.hub.upstream`, under the same number.
 
 A test here fails when polaris-lib has mended what it is about: then the workaround, its number in
-`upstream.py` and the test can go. That ours works is tested in `test_hub.py`, or here if it is short.
+`upstream.py` and the test can go. That ours works is tested in `test_benchmarks.py`, or here if it is short.
 """
 
 from __future__ import annotations
