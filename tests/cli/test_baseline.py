@@ -101,7 +101,7 @@ def test_random_by_its_defaults(run: Run, tmp_path: Path) -> None:
 def test_a_card_of_one_s_own(run: Run, tmp_path: Path, options: list[str], recipe: dict[str, object]) -> None:
     code, out, err = run("mine.toml", *options)
     assert (code, out) == (0, "mine.csv: 25 predictions of My model\n"), err
-    table = pd.read_csv(tmp_path / "mine.csv", keep_default_na=False, float_precision="round_trip")
+    table = pd.read_csv(tmp_path / "mine.csv", keep_default_na=False, converters={"active": float})
     assert table.columns.tolist() == ["id", "treatment", "gene_symbol", "active"]
     assert table.treatment.tolist() == [c for c in COMPOUNDS for _ in GENES]
     assert table.gene_symbol.tolist() == GENES * len(COMPOUNDS)
@@ -143,7 +143,7 @@ def test_absent_pairs_stop_it_or_are_filled(run: Run, tmp_path: Path) -> None:
     assert "--missing fill=0" in err and made(tmp_path) == {"more"}
     code, out, err = run("mine.toml", "--task", "more", "--missing", "fill=-0.5")
     assert code == 0 and "11 pairs without an embedding were scored -0.5" in err
-    table = pd.read_csv(tmp_path / "mine.csv", keep_default_na=False, float_precision="round_trip")
+    table = pd.read_csv(tmp_path / "mine.csv", keep_default_na=False, converters={"active": float})
     absent = (table.treatment == "nowhere") | (table.gene_symbol == "GONE")
     assert (table.active[absent] == -0.5).all() and (table.active[~absent] >= 0).all()
 

@@ -185,7 +185,7 @@ def test_from_prepare_to_verify(kind: str, hub: Hub) -> None:
     assert str(path) in hub.printed[-1]
     data = json.loads(hub.uploads.bodies(PATHS[kind])[0])
     if kind == "competition":
-        values = pd.read_csv(folder / "predictions.csv", float_precision="round_trip")["active"].tolist()
+        values = pd.read_csv(folder / "predictions.csv", converters={"active": float})["active"].tolist()
         assert data["predictions"] == {"test": {"active": values}} and receipt.scores == {}
     else:
         ((record),) = data["results"]
