@@ -29,7 +29,8 @@ from polaris_rxrx.dataset.wells import NOMINAL, Progress, Wells, read_wells
 from polaris_rxrx.errors import DataError, UsageError, some
 from polaris_rxrx.maps.align import Aligner
 from polaris_rxrx.maps.build import Map, build_map
-from polaris_rxrx.maps.similarity import Similarity, similarity
+from polaris_rxrx.maps.pairs import pair_tables
+from polaris_rxrx.maps.similarity import Similarity
 from polaris_rxrx.task import Task
 
 if sys.version_info >= (3, 11):
@@ -202,46 +203,17 @@ def predict(task: Task, map_: Map, recipe: Recipe | None = None) -> Prediction:
     row of zeros.
     """
     recipe = recipe or Recipe()
-    genes = {map_.perturbations.name[i]: i for i in map_.rows("CRISPR").tolist()}
-    wanted = _concentrations(recipe)
-    doses: dict[str, list[int]] = {}
-    for i in map_.rows("COMPOUND").tolist():
-        if np.isclose(map_.perturbations.concentration[i], wanted, rtol=1e-6, atol=0).any():
-            doses.setdefault(map_.perturbations.name[i], []).append(i)
-
-    gene_names = [g for g in sorted(set(task.gene_symbol)) if g in genes]
-    compounds = [c for c in sorted(set(task.treatment)) if c in doses]
+    doses = (recipe.dose,) if isinstance(recipe.dose, float) else recipe.concentrations
+    tables = pair_tables(map_, doses, recipe.similarity, set(task.treatment))
+    by_compound = tables.mean() if recipe.dose == "mean" else tables.largest()  # of one dose: itself
+    compound_at = {name: i for i, name in enumerate(tables.compounds)}
+    gene_at = {name: i for i, name in enumerate(tables.genes)}
     values = np.full(len(task), np.nan)
-    if gene_names and compounds:
-        rows = [i for c in compounds for i in doses[c]]
-        starts = np.cumsum([0] + [len(doses[c]) for c in compounds[:-1]])
-        table = similarity(recipe.similarity, map_.x[rows], map_.x[[genes[g] for g in gene_names]])
-        by_compound = _over_doses(table, starts, recipe.dose)
-        gene_at = {g: i for i, g in enumerate(gene_names)}
-        compound_at = {c: i for i, c in enumerate(compounds)}
-        for i, (c, g) in enumerate(zip(task.treatment, task.gene_symbol, strict=True)):
-            if c in compound_at and g in gene_at:
-                values[i] = by_compound[compound_at[c], gene_at[g]]
+    for i, (c, g) in enumerate(zip(task.treatment, task.gene_symbol, strict=True)):
+        if c in compound_at and g in gene_at:
+            values[i] = by_compound[compound_at[c], gene_at[g]]
     protocol = {**map_.protocol, **recipe.model_dump(mode="json"), "align": map_.protocol.get("align")}
     return Prediction(values, protocol)
-
-
-def _concentrations(recipe: Recipe) -> Floats:
-    if isinstance(recipe.dose, float):
-        return np.array([recipe.dose])
-    return np.array(recipe.concentrations, dtype=np.float64)
-
-
-def _over_doses(table: Floats, starts: NDArray[np.int64], dose: Dose) -> Floats:
-    """Rows of one compound, which stand together, made one: (n_rows, n_genes) to (n_compounds, n_genes)."""
-    known = ~np.isnan(table)
-    if dose == "mean":
-        n = np.add.reduceat(known, starts, axis=0, dtype=np.int64)
-        total = np.add.reduceat(np.where(known, table, 0.0), starts, axis=0)
-        mean: Floats = np.divide(total, n, out=np.full(total.shape, np.nan), where=n > 0)
-        return mean
-    largest: Floats = np.fmax.reduceat(table, starts, axis=0)
-    return largest
 
 
 def refuse_absent(prediction: Prediction, task: Task) -> None:

@@ -104,7 +104,8 @@ def read_map(path: Path) -> Source:
     from polaris_rxrx.maps.store import load_map
 
     map_ = load_map(path)
-    return Source(str(path), None, {"map_sha256": sha256(path), "made_up": False}, map_=map_)
+    made_up = bool(map_.protocol.get("made_up"))
+    return Source(str(path), None, {"map_sha256": sha256(path), "made_up": made_up}, map_=map_)
 
 
 def is_made_up(embeddings: Path) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from polaris_rxrx.cli._inputs import card_embeddings
+from polaris_rxrx.cli._inputs import card_embeddings, is_made_up
 from polaris_rxrx.cli.options import (
     FILE,
     Bar,
@@ -133,6 +133,7 @@ def _predict(
     elif wells.missing:
         note(f"{wells.missing:,} wells of the metadata have no embedding and were left out")
     map_.protocol.update(report, card=card.name, sources=wells.sources, n_wells_missing=wells.missing)
+    map_.protocol["made_up"] = is_made_up(embeddings)
     if save_map is not None:
         write_map(map_, save_map)
         note(f"Wrote {save_map}: {len(map_):,} perturbations x {map_.x.shape[1]:,}")

@@ -47,7 +47,8 @@ from polaris_rxrx.dataset.affinities import (
 from polaris_rxrx.dataset.wells import NOMINAL, Perturbations
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.maps.build import Map
-from polaris_rxrx.maps.similarity import SIMILARITIES, Similarity, similarity
+from polaris_rxrx.maps.pairs import pair_tables
+from polaris_rxrx.maps.similarity import SIMILARITIES, Similarity
 from polaris_rxrx.metrics import group_scores
 from polaris_rxrx.suites.result import Digest, Result, versions
 
@@ -165,27 +166,14 @@ def _tables(
     map_: Map, concentrations: Sequence[float], kind: Similarity, compounds: Collection[str] | None = None
 ) -> tuple[Floats, Names]:
     """`similarities` of a map that is known to be good."""
-    p, wanted = map_.perturbations, np.array(concentrations)
-    gene_at = {p.name[i]: i for i in map_.rows("CRISPR").tolist()}
-    genes = sorted(gene_at)
-    near = np.isclose(p.concentration[:, None], wanted, rtol=1e-6, atol=0)  # NaN is near nothing
-    row_at = {
-        (p.name[i], c): i
-        for i, c in np.argwhere(near).tolist()
-        if compounds is None or p.name[i] in compounds
-    }
-    names = sorted({name for name, _ in row_at})
-    if not genes or not names:
+    found = pair_tables(map_, concentrations, kind, compounds)
+    if not found.genes or not found.compounds:
         raise DataError(
-            f"the map has {len(genes)} genes and {len(names)} of the compounds at the concentrations"
+            f"the map has {len(found.genes)} genes and {len(found.compounds)} of the compounds at the "
+            "concentrations"
         )
-    keys = sorted(row_at)
-    values = similarity(kind, map_.x[[row_at[k] for k in keys]], map_.x[[gene_at[g] for g in genes]])
-    at = {name: i for i, name in enumerate(names)}
-    tables = np.full((len(wanted) + 1, len(names), len(genes)), np.nan)
-    tables[[c for _, c in keys], [at[name] for name, _ in keys]] = values
-    np.fmax.reduce(tables[:-1], axis=0, out=tables[-1])
-    return tables, Names(names, genes, [f"{c:g}" for c in concentrations] + ["max"])
+    tables = np.concatenate([found.values, found.largest()[None]])
+    return tables, Names(found.compounds, found.genes, [f"{c:g}" for c in concentrations] + ["max"])
 
 
 def _check(map_: Map) -> None:

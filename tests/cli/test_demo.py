@@ -56,3 +56,20 @@ def test_a_folder_of_someone_elses_is_left_alone(tmp_path: Path, capsys: pytest.
     assert run(["demo", str(tmp_path), "--force"]) == 2
     assert "holds no README.txt" in capsys.readouterr().err
     assert (tmp_path / "data" / "thesis.txt").read_text() == "years of work"
+
+
+def test_a_map_of_it_says_so_too(demo: tuple[Path, str], capsys: pytest.CaptureFixture[str]) -> None:
+    folder, _ = demo
+    map_, table = str(folder / "map.parquet"), str(folder / "data" / "compound_gene_interactions.csv")
+    places = [
+        "--task",
+        str(folder / "task"),
+        "--data",
+        str(folder / "data"),
+        "--out",
+        str(folder / "again.csv"),
+    ]
+    assert run(["baseline", "openphenom", *places, "--save-map", map_]) == 0
+    capsys.readouterr()
+    assert run(["evaluate", "drug-target", "--map", map_, "--annotations", table, "--seeds", "2"]) == 0
+    assert "The embeddings are made up" in capsys.readouterr().out
