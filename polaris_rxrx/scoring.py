@@ -24,6 +24,7 @@ from polaris_rxrx.errors import DataError
 from polaris_rxrx.metrics import GroupScores, group_scores
 from polaris_rxrx.predictions import Predictions
 from polaris_rxrx.task import MetricSpec, Task
+from polaris_rxrx.uncertainty import LEVEL, RESAMPLES, Uncertainty, chance_of, normalise, uncertainty
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,6 +68,7 @@ class Score:
     treatments: tuple[str, ...]
     groups: GroupScores
     predictions: Predictions
+    truth: Task
 
     @property
     def main_value(self) -> float | None:
@@ -105,13 +107,20 @@ class Score:
         }
 
     def columns(self) -> dict[str, list[Any]]:
-        """One row a treatment, sorted by name: counts, average precision, AUROC (NaN where undefined)."""
+        """One row a treatment, sorted by name; NaN where undefined.
+
+        Counts, average precision, AUROC, the average precision that random scores expect (exact), and the
+        share of the way from there to 1.
+        """
+        ap, chance = self.groups.average_precision, chance_of(self.groups)["pr_auc"]
         return {
             "treatment": list(self.treatments),
             "n_pairs": self.groups.n_pairs.tolist(),
             "n_active": self.groups.n_active.tolist(),
-            "average_precision": self.groups.average_precision.tolist(),
+            "average_precision": ap.tolist(),
             "auroc": self.groups.auroc.tolist(),
+            "chance_average_precision": chance.tolist(),
+            "normalised_average_precision": normalise(ap, chance).tolist(),
         }
 
     def per_treatment(self) -> pd.DataFrame:
@@ -119,6 +128,20 @@ class Score:
         import pandas as pd
 
         return pd.DataFrame(self.columns())
+
+    def uncertainty(self, *, resamples: int = RESAMPLES, seed: int = 0, level: float = LEVEL) -> Uncertainty:
+        """Intervals, chance and p-values of the two means; see `polaris_rxrx.uncertainty`."""
+        assert self.truth.active is not None
+        codes, _ = self.truth.groups("treatment")
+        return uncertainty(
+            self.groups,
+            self.truth.active,
+            self.predictions.values,
+            codes,
+            resamples=resamples,
+            seed=seed,
+            level=level,
+        )
 
 
 def score(task: Task, predictions: Predictions) -> Score:
@@ -161,6 +184,7 @@ def score(task: Task, predictions: Predictions) -> Score:
         treatments=tuple(treatments),
         groups=groups,
         predictions=predictions,
+        truth=task,
     )
 
 

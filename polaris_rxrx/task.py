@@ -130,6 +130,16 @@ class Task:
             key: i for i, key in reversed(list(enumerate(zip(self.treatment, self.gene_symbol, strict=True))))
         }
 
+    def same_pairs(self, other: Task) -> bool:
+        """Whether two tasks ask for the same pairs in the same order and have the same labels."""
+        if self is other:
+            return True
+        if (self.active is None) != (other.active is None) or len(self) != len(other):
+            return False
+        if any(self.inputs[key] != other.inputs[key] for key in KEYS):
+            return False
+        return self.active is None or np.array_equal(self.active, other.active, equal_nan=True)  # type: ignore[arg-type]
+
     def groups(self, column: str) -> tuple[NDArray[np.int64], list[str]]:
         """Codes (n,) and sorted names of a column's values."""
         names = sorted(set(self.inputs[column]))

@@ -162,6 +162,10 @@ def test_left_out_is_named_counted_and_explained(make_task: MakeTask) -> None:
         "n_active": [2, 1, 0, 0],
         "average_precision": pytest.approx([1, 0.5, NAN, NAN], nan_ok=True),
         "auroc": pytest.approx([NAN, 0.5, NAN, NAN], nan_ok=True),
+        "chance_average_precision": pytest.approx([1, 11 / 18, NAN, NAN], nan_ok=True),
+        "normalised_average_precision": pytest.approx(
+            [NAN, (1 / 2 - 11 / 18) / (7 / 18), NAN, NAN], nan_ok=True
+        ),
     }
     assert found.per_treatment()["treatment"].tolist() == list(found.treatments)
     assert list(found.notes) == [

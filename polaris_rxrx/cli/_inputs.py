@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from polaris_rxrx.cli.options import Bar, note
+from polaris_rxrx.cli.options import Bar, default_task, note
 from polaris_rxrx.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from polaris_rxrx.dataset.wells import Wells
     from polaris_rxrx.maps.align import Aligner
     from polaris_rxrx.maps.build import Map
+    from polaris_rxrx.predictions import Predictions
     from polaris_rxrx.suites.gene_gene import Relations
     from polaris_rxrx.suites.result import Result
+    from polaris_rxrx.task import Task
 
 MARKER = "polaris-rxrx-results.txt"
 MADE_UP = "The embeddings are made up (polaris-rxrx demo): these figures say nothing about any model"
@@ -50,6 +52,28 @@ class Source:
         """The result with the inputs in its protocol; made-up data is told first."""
         notes = (MADE_UP, *result.notes) if self.made_up else result.notes
         return replace(result, protocol={**result.protocol, "inputs": self.inputs}, notes=notes)
+
+
+def read_given(preds: Path, task: Task, folder: Path, *, fill: float | None = None) -> Predictions:
+    """Read predictions for the task in `folder`; a baseline's file not there yet is one command away.
+
+    Raises:
+        MissingError: No such file.
+        DataError: What is in it does not fit the task.
+    """
+    from polaris_rxrx.predictions import read_predictions
+
+    if preds.exists():
+        return read_predictions(preds, task, fill=fill)
+    from polaris_rxrx.baselines import card_names
+    from polaris_rxrx.errors import MissingError
+
+    command = []
+    if preds.name == f"{preds.stem}.csv" and preds.stem in card_names():
+        command = ["baseline", preds.stem]
+        command += [] if folder == default_task() else ["--task", str(folder)]
+        command += [] if preds.parent == Path() else ["--out", str(preds)]
+    raise MissingError(f"{preds}: no such file", command)
 
 
 def card_embeddings(card: Card, data: Path) -> Path:

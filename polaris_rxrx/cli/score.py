@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import click
 
-from polaris_rxrx.cli.options import FILE, default_task, fill_option, note, task_option
+from polaris_rxrx.cli.options import FILE, fill_option, note, task_option
 
 if TYPE_CHECKING:
     from polaris_rxrx.scoring import Score
@@ -29,43 +29,25 @@ def command(
     PREDS is a CSV (also .gz) or parquet file with `active` (higher: more likely active), keyed by `id`, by
     `treatment` and `gene_symbol`, or by both.
     """
-    from polaris_rxrx.predictions import read_predictions
+    from polaris_rxrx.cli._inputs import read_given
     from polaris_rxrx.scoring import score
     from polaris_rxrx.task import load_task
 
     loaded = load_task(task)
-    if not preds.exists():
-        _refuse_absent(preds, task)
-    predictions = read_predictions(preds, loaded, fill=fill)
-    result = score(loaded, predictions)
+    result = score(loaded, read_given(preds, loaded, task, fill=fill))
     report = result.to_dict()
     if official:
         from polaris_rxrx.hub.benchmarks import evaluate_saved
 
-        report["client"] = evaluate_saved(task, predictions.values)
+        report["client"] = evaluate_saved(task, result.predictions.values)
     if per_treatment is not None:
         from polaris_rxrx.files import write_text
         from polaris_rxrx.tables import to_csv
 
-        columns = result.columns()
-        for name in ("average_precision", "auroc"):
-            columns[name] = ["" if v != v else v for v in columns[name]]  # NaN: an empty cell
-        write_text(per_treatment, to_csv(columns))
+        cells = {name: ["" if v != v else v for v in column] for name, column in result.columns().items()}
+        write_text(per_treatment, to_csv(cells))  # NaN: an empty cell
         note(f"Wrote {per_treatment}")
     click.echo(json.dumps(report, indent=2, allow_nan=False) if as_json else _as_text(result, report))
-
-
-def _refuse_absent(preds: Path, task: Path) -> NoReturn:
-    """A baseline's file that is not there yet is one command away."""
-    from polaris_rxrx.baselines import card_names
-    from polaris_rxrx.errors import MissingError
-
-    command = []
-    if preds.name == f"{preds.stem}.csv" and preds.stem in card_names():
-        command = ["baseline", preds.stem]
-        command += [] if task == default_task() else ["--task", str(task)]
-        command += [] if preds.parent == Path() else ["--out", str(preds)]
-    raise MissingError(f"{preds}: no such file", command)
 
 
 def _as_text(result: Score, report: dict[str, object]) -> str:

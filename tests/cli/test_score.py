@@ -152,12 +152,15 @@ def test_per_treatment(prepared: Path, preds: Path, tmp_path: Path, capsys: Capt
         assert rows == [
             dict(zip(rows[0], values, strict=True))
             for values in (
-                ("ABT-199", "3", "1", "1.0", "1.0"),
-                ("Dactolisib (BEZ235", "2", "1", "0.5", "0.5"),
-                ("Eugenol (no structure)", "1", "0", "", ""),
+                ("ABT-199", "3", "1", "1.0", "1.0", "0.611111111111111", "1.0"),
+                ("Dactolisib (BEZ235", "2", "1", "0.5", "0.5", "0.75", "-1.0"),
+                ("Eugenol (no structure)", "1", "0", "", "", "", ""),
             )
         ]
-        assert list(rows[0]) == ["treatment", "n_pairs", "n_active", "average_precision", "auroc"]
+        assert list(rows[0]) == [
+            *("treatment", "n_pairs", "n_active", "average_precision", "auroc"),
+            *("chance_average_precision", "normalised_average_precision"),
+        ]
     assert list(out_file.parent.iterdir()) == [out_file]
 
 

@@ -1,0 +1,251 @@
+"""Submissions against each other: which differences are more than noise.
+
+Conventions
+    Submissions are paired by treatment: the difference of two is taken in every treatment for which the
+    metric is defined (the same ones, for the labels are the same) and averaged. If it is positive, the first
+    is better.
+    The first submission is compared with each of the others, or every two of them (`all_pairs`); Holm's
+    correction is over the comparisons made.
+    `verdict` is better or worse if the corrected p-value is below 1 - level, else tie: no difference was
+    seen, which is not the same as none. `detectable` says how large one would have to be.
+
+Source
+    The kernels and their papers are in `polaris_rxrx.stats`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polaris_rxrx.errors import DataError, UsageError
+from polaris_rxrx.scoring import Score
+from polaris_rxrx.stats.intervals import METHOD, Interval, bca
+from polaris_rxrx.stats.paired import TIE, detectable, holm, sign_flip_p
+from polaris_rxrx.uncertainty import LEVEL, RESAMPLES, check_options, mean_of, values_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Floats = NDArray[np.float64]
+Metric = Literal["pr_auc", "roc_auc"]
+Verdict = Literal["better", "worse", "tie"]
+
+SCHEMA_VERSION = 1
+POWER = 0.8
+TITLES: dict[Metric, str] = {"pr_auc": "average precision", "roc_auc": "AUROC"}
+
+
+@dataclass(frozen=True, eq=False)
+class Difference:
+    """Two submissions. `first` and `second` are places in `Comparison.names`; `values` one a treatment."""
+
+    first: int
+    second: int
+    mean: float
+    interval: Interval
+    p_value: float
+    p_corrected: float
+    wins: int
+    ties: int
+    losses: int
+    detectable: float
+    verdict: Verdict
+    values: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Submissions on one task.
+
+    `treatments` are those the metric is defined for; `values` has one row each and one column a submission.
+    """
+
+    task: str
+    metric: Metric
+    names: tuple[str, ...]
+    scores: tuple[Score, ...]
+    treatments: tuple[str, ...]
+    values: Floats
+    differences: tuple[Difference, ...]
+    level: float
+    resamples: int
+    seed: int
+
+    @property
+    def means(self) -> list[float]:
+        """The metric of each submission."""
+        return [float(v) for v in self.values.mean(axis=0)]
+
+    def apart(self, difference: Difference, most: int = 5) -> list[tuple[str, float, float]]:
+        """Where two differ most, largest gap first: treatment, value of the first, of the second."""
+        order = np.argsort(-np.abs(difference.values), kind="stable")[:most]
+        pair = self.values[:, [difference.first, difference.second]]
+        return [
+            (self.treatments[i], float(pair[i, 0]), float(pair[i, 1]))
+            for i in order.tolist()
+            if abs(difference.values[i]) > TIE
+        ]
+
+    def to_dict(self, most: int = 10) -> dict[str, Any]:
+        """For JSON; of each comparison the `most` treatments that differ most."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "task": self.task,
+            "metric": self.metric,
+            "n_treatments": len(self.treatments),
+            "method": {
+                "interval": METHOD,
+                "level": self.level,
+                "p_value": "sign-flip permutation over treatments, two-sided",
+                "correction": "Holm",
+                "n_comparisons": len(self.differences),
+                "power": POWER,
+                "resamples": self.resamples,
+                "seed": self.seed,
+            },
+            "submissions": [
+                {"name": name, "sha256": s.predictions.sha256, "value": mean}
+                for name, s, mean in zip(self.names, self.scores, self.means, strict=True)
+            ],
+            "comparisons": [
+                {
+                    "first": self.names[d.first],
+                    "second": self.names[d.second],
+                    "difference": d.mean,
+                    "interval": [d.interval.low, d.interval.high],
+                    "p_value": d.p_value,
+                    "p_corrected": d.p_corrected,
+                    "wins": d.wins,
+                    "ties": d.ties,
+                    "losses": d.losses,
+                    "detectable": d.detectable,
+                    "verdict": d.verdict,
+                    "apart": [{"treatment": t, "first": a, "second": b} for t, a, b in self.apart(d, most)],
+                }
+                for d in self.differences
+            ],
+        }
+
+    def per_treatment(self) -> pd.DataFrame:
+        """The metric of every submission in every treatment."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            self.values, columns=list(self.names), index=pd.Index(self.treatments, name="treatment")
+        )
+
+
+def compare(
+    *scores: Score,
+    names: Sequence[str] | None = None,
+    metric: Metric = "pr_auc",
+    all_pairs: bool = False,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    level: float = LEVEL,
+) -> Comparison:
+    """Compare the first score with each of the others.
+
+    Args:
+        scores: Two or more, of one task.
+        names: What to call them; by default the files they came from.
+        metric: Which mean over treatments.
+        all_pairs: Compare every two.
+        resamples: Of the intervals and of the sign flips.
+        seed: Of both.
+        level: Of the intervals; the verdicts' error is 1 - level over all comparisons.
+
+    Raises:
+        UsageError: Fewer than two scores, names that do not tell them apart, options out of range.
+        DataError: The scores are of different tasks, two hold the very same predictions, or fewer than two
+            treatments can be compared.
+    """
+    check_options(resamples, seed, level)
+    if metric not in TITLES:
+        raise UsageError(f"metric is {metric!r}; expected {' or '.join(TITLES)}")
+    names = _names(scores, names)
+    _check(scores, names)
+    each = np.stack([values_of(s.groups)[metric] for s in scores], axis=1)
+    defined = ~np.isnan(each[:, 0])
+    treatments = tuple(t for t, there in zip(scores[0].treatments, defined, strict=True) if there)
+    if len(treatments) < 2:
+        raise DataError(
+            f"{scores[0].task}: {TITLES[metric]} is defined for {len(treatments)} of its treatments; at "
+            "least 2 are needed to tell a difference from noise"
+        )
+    each = each[defined]
+    pairs = list(combinations(range(len(scores)), 2))
+    if not all_pairs:
+        pairs = [(a, b) for a, b in pairs if a == 0]
+    found = [_difference(each, a, b, resamples, seed, level) for a, b in pairs]
+    corrected = holm([d.p_value for d in found])
+    return Comparison(
+        task=scores[0].task,
+        metric=metric,
+        names=tuple(names),
+        scores=tuple(scores),
+        treatments=treatments,
+        values=each,
+        differences=tuple(
+            replace(d, p_corrected=p, verdict=_verdict(d.mean, p, level))
+            for d, p in zip(found, corrected, strict=True)
+        ),
+        level=level,
+        resamples=resamples,
+        seed=seed,
+    )
+
+
+def _names(scores: Sequence[Score], names: Sequence[str] | None) -> list[str]:
+    if len(scores) < 2:
+        raise UsageError(f"{len(scores)} given; two or more submissions were expected to compare")
+    if names is None:
+        names = [s.predictions.source for s in scores]
+        if len(set(names)) < len(names):  # data frames have no names of their own
+            names = [f"{n} {i}" for i, n in enumerate(names, 1)]
+    if len(names) != len(scores) or len(set(names)) < len(names):
+        raise UsageError(f"{len(scores)} different names were expected, got {list(names)}")
+    return list(names)
+
+
+def _check(scores: Sequence[Score], names: Sequence[str]) -> None:
+    for score, name in zip(scores[1:], names[1:], strict=True):
+        if not scores[0].truth.same_pairs(score.truth):
+            raise DataError(
+                f"{names[0]} was scored on {scores[0].task} and {name} on {score.task}: the pairs or their "
+                "labels differ, so the two cannot be compared"
+            )
+    for (i, a), (j, b) in combinations(enumerate(scores), 2):
+        if np.array_equal(a.predictions.values, b.predictions.values):
+            raise DataError(f"{names[i]} and {names[j]} hold the same scores: there is nothing to compare")
+
+
+def _difference(each: Floats, a: int, b: int, resamples: int, seed: int, level: float) -> Difference:
+    d = each[:, a] - each[:, b]
+    p = sign_flip_p(d, resamples=resamples, seed=seed)
+    return Difference(
+        first=a,
+        second=b,
+        mean=mean_of(d),
+        interval=bca(d, level=level, resamples=resamples, seed=seed),
+        p_value=p,
+        p_corrected=p,
+        wins=int(np.sum(d > TIE)),
+        ties=int(np.sum(np.abs(d) <= TIE)),
+        losses=int(np.sum(d < -TIE)),
+        detectable=detectable(d, level=level, power=POWER),
+        verdict="tie",
+        values=d,
+    )
+
+
+def _verdict(mean: float, p: float, level: float) -> Verdict:
+    if p >= 1 - level:
+        return "tie"
+    return "better" if mean > 0 else "worse"

@@ -1,0 +1,162 @@
+"""What knowing nothing scores: average precision and AUROC of rankings drawn at random.
+
+Conventions
+    A group (a treatment) has n labelled pairs, m of them active. "At random" is one of two things:
+    `expected_average_precision` is exact and of scores without ties, every order of the n pairs equally
+    likely; `random_means` keeps the scores as they are, ties too, and permutes the labels within each group.
+    All means are over the groups for which a metric is defined (an active; both classes).
+
+Source
+    E[AP] = (m - 1) / (n - 1) * (1 - H_n / n) + H_n / n with H_n the n-th harmonic number: given an active at
+    rank r, each of the r - 1 ranks above holds another with probability (m - 1) / (n - 1), so the expected
+    precision there is (1 + (r - 1) (m - 1) / (n - 1)) / r; the mean over r = 1..n is the formula.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations
+from math import comb
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from polaris_rxrx.metrics import group_scores
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+# Up to this many ways to place the actives are listed once and drawn from; more are drawn rank by rank.
+_LISTED = 60_000
+# Sums of the same terms in another order differ by rounding; values this close are the same.
+_ROUNDING = 1e-12
+
+
+def expected_average_precision(n_pairs: ArrayLike, n_active: ArrayLike) -> Floats:
+    """The exact expectation of average precision under random scores, elementwise.
+
+    Args:
+        n_pairs: How many labelled pairs, any shape.
+        n_active: How many of them are active, the same shape.
+
+    Returns:
+        Values in (0, 1], NaN where there is no active.
+    """
+    n = np.asarray(n_pairs, dtype=np.int64)
+    m = np.asarray(n_active, dtype=np.int64)
+    if n.shape != m.shape or np.any(m < 0) or np.any(m > n):
+        raise ValueError("as many counts of actives as of pairs were expected, 0 <= actives <= pairs")
+    harmonic = np.r_[0.0, np.cumsum(1.0 / np.arange(1, n.max(initial=0) + 1))][n]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        first = harmonic / n
+        others = np.where(n > 1, (m - 1) / np.maximum(n - 1, 1), 0.0)
+        expected = others * (1 - first) + first
+    return np.where(m > 0, expected, np.nan)
+
+
+def random_means(
+    active: ArrayLike, score: ArrayLike, group: ArrayLike, n_groups: int, *, resamples: int, seed: int
+) -> tuple[Floats, Floats]:
+    """Mean average precision and mean AUROC after permuting the labels within every group, many times.
+
+    Arguments are those of `polaris_rxrx.metrics.group_scores`. Every permutation is equally likely and each
+    group is drawn independently of the others.
+
+    Returns:
+        Two arrays of shape (resamples,); NaN where no group has the metric.
+    """
+    rng = np.random.default_rng(seed)
+    sums = np.zeros((2, resamples))
+    counts = [0, 0]
+    listed: dict[tuple[int, int, bytes], Floats] = {}
+    for n, m, end in _groups(active, score, group, n_groups):
+        if m == 0:
+            continue
+        if comb(n, m) <= _LISTED:
+            key = (n, m, end.tobytes())
+            if key not in listed:
+                listed[key] = _list(n, m, end)
+            drawn = listed[key][:, rng.integers(0, comb(n, m), resamples)]
+        else:
+            drawn = _draw(n, m, end, resamples, rng)
+        sums[0] += drawn[0]
+        counts[0] += 1
+        if m < n:
+            sums[1] += drawn[1]
+            counts[1] += 1
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return sums[0] / counts[0], sums[1] / counts[1]
+
+
+def p_value(observed: float, null: Floats) -> float:
+    """The share of draws at least as high as what was observed, itself counted: (b + 1) / (R + 1).
+
+    Never zero: with R draws nothing below 1 / (R + 1) can be told. NaN if the value is.
+    """
+    if np.isnan(observed):
+        return float("nan")
+    return float((1 + np.sum(null >= observed - _ROUNDING)) / (1 + len(null)))
+
+
+def _groups(
+    active: ArrayLike, score: ArrayLike, group: ArrayLike, n_groups: int
+) -> Iterator[tuple[int, int, Ints]]:
+    """Of each group n, m and, rank by rank from the highest score, where its block of equal scores ends."""
+    y = np.asarray(active, dtype=np.float64)
+    s = np.asarray(score, dtype=np.float64)
+    g = np.asarray(group, dtype=np.int64)
+    counts = group_scores(y, s, g, n_groups)  # checks all three
+    labelled = ~np.isnan(y)
+    s, g = s[labelled], g[labelled]
+    order = np.lexsort((-s, g))
+    s, g = s[order], g[order]
+    start = np.cumsum(counts.n_pairs) - counts.n_pairs
+    for first, n, m in zip(start.tolist(), counts.n_pairs.tolist(), counts.n_active.tolist(), strict=True):
+        own = s[first : first + n]
+        last = np.flatnonzero(np.r_[own[1:] != own[:-1], True][:n])
+        end = (last + 1)[np.searchsorted(last, np.arange(n))] if n else last
+        yield n, m, end
+
+
+def _middle(n: int, end: Ints) -> Floats:
+    """The middle rank of each rank's block, counted from 1 at the highest score."""
+    first = np.r_[0, end[:-1]]
+    start = np.where(first == end, -1, first)  # -1: not the first of its block
+    return (np.maximum.accumulate(start) + 1 + end) / 2
+
+
+def _auroc(middle_sum: Floats, n: int, m: int) -> Floats:
+    """AUROC from the sum of the actives' middle ranks (Mann and Whitney)."""
+    if m == n:
+        return np.full_like(middle_sum, np.nan)
+    return (m * (n + 1) - middle_sum - m * (m + 1) / 2) / (m * (n - m))
+
+
+def _list(n: int, m: int, end: Ints) -> Floats:
+    """Average precision and AUROC of every way to place m actives on n ranks, (2, C(n, m))."""
+    at = np.fromiter(
+        (rank for chosen in combinations(range(n), m) for rank in chosen), np.int64, comb(n, m) * m
+    ).reshape(-1, m)
+    ends = end[at]
+    precision = np.zeros(len(at))
+    for k in range(m):
+        found = np.sum(at < ends[:, k, None], axis=1)
+        precision += found / ends[:, k]
+    return np.stack([precision / m, _auroc(_middle(n, end)[at].sum(axis=1), n, m)])
+
+
+def _draw(n: int, m: int, end: Ints, resamples: int, rng: np.random.Generator) -> Floats:
+    """The same of `resamples` random placements, drawn down the ranks by the odds of what is left."""
+    middle = _middle(n, end)
+    left = np.full(resamples, m, dtype=np.int32)
+    above = left.copy()  # left before the block
+    precision, middle_sum = np.zeros(resamples), np.zeros(resamples)
+    for rank in range(n):
+        # A uniform integer below n - rank is below `left` with probability left / (n - rank), exactly.
+        hit = rng.integers(0, n - rank, resamples, dtype=np.int32) < left
+        left -= hit
+        middle_sum += hit * middle[rank]
+        if end[rank] == rank + 1:
+            precision += (above - left) * ((m - left) / (rank + 1))
+            above = left.copy()
+    return np.stack([precision / m, _auroc(middle_sum, n, m)])
