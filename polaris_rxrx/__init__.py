@@ -1,7 +1,7 @@
 """Baselines, official scores and submissions for the RxRx3-core compound-gene activity benchmark.
 
-For a notebook: `load_task`, `read_predictions`, `score`, `build_map`, `predict`. Each is imported when first
-used, so `import polaris_rxrx` costs nothing.
+For a notebook: `load_task`, `read_predictions`, `score`, `compare`, `build_map`, `predict`. Each is imported
+when first used, so `import polaris_rxrx` costs nothing.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from polaris_rxrx.baselines import load_card, predict
+    from polaris_rxrx.comparison import compare
     from polaris_rxrx.dataset.wells import read_wells
     from polaris_rxrx.maps.build import build_map
     from polaris_rxrx.maps.store import load_map, save_map
@@ -22,6 +23,7 @@ __version__ = "0.1.0"
 __all__ = [
     "__version__",
     "build_map",
+    "compare",
     "load_card",
     "load_map",
     "load_task",
@@ -35,6 +37,7 @@ __all__ = [
 
 _HOME = {
     "build_map": "maps.build",
+    "compare": "comparison",
     "load_card": "baselines",
     "load_map": "maps.store",
     "load_task": "task",

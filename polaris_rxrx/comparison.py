@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from polaris_rxrx import html
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.scoring import Score
 from polaris_rxrx.stats.intervals import METHOD, Interval, bca
@@ -139,6 +140,35 @@ class Comparison:
         return pd.DataFrame(
             self.values, columns=list(self.names), index=pd.Index(self.treatments, name="treatment")
         )
+
+    def __repr__(self) -> str:
+        found = ", ".join(f"{self.names[d.second]!r} {d.mean:+.4f} ({d.verdict})" for d in self.differences)
+        return f"<Comparison of {self.names[0]!r} on {self.task!r}: {found}>"
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        ends = [abs(v) for d in self.differences for v in (d.interval.low, d.interval.high, d.mean)]
+        wide = max(ends) or 1.0
+        rows = []
+        for d in self.differences:
+            cells: list[object] = [self.names[d.first], self.names[d.second], html.number(d.mean, "+.4f")]
+            cells += [html.span(d.interval), html.scale(d.mean, d.interval, [0], -wide, wide)]
+            cells += [html.number(d.p_corrected), f"{d.wins:,} / {d.ties:,} / {d.losses:,}"]
+            rows.append([*cells, html.number(d.detectable), html.element("b", d.verdict)])
+        header = ["first", "second", "difference", f"{100 * self.level:g}% interval", "0 dashed"]
+        header += ["p (Holm)", "wins / ties / losses", "detectable", "first is"]
+        most = [
+            html.details(
+                f"Where {self.names[d.first]} and {self.names[d.second]} differ most",
+                html.table(
+                    ["treatment", "first", "second"],
+                    [[t, html.number(a), html.number(b)] for t, a, b in self.apart(d)],
+                ),
+            )
+            for d in self.differences
+        ]
+        title = f"{TITLES[self.metric]} on {self.task}, {len(self.treatments):,} treatments"
+        return html.element("div", html.element("p", title), html.table(header, rows, left=2), *most)
 
 
 def compare(

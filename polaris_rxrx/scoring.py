@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from polaris_rxrx import html
 from polaris_rxrx.errors import DataError
 from polaris_rxrx.metrics import GroupScores, group_scores
 from polaris_rxrx.predictions import Predictions
@@ -141,6 +142,52 @@ class Score:
             resamples=resamples,
             seed=seed,
             level=level,
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"<Score of {self.predictions.source!r} on {self.task!r}: average precision {self.pr_auc:.4f}, "
+            f"AUROC {self.roc_auc:.4f}>"
+        )
+
+    def _repr_html_(self) -> str:
+        """For notebooks."""
+        certainty = self.uncertainty()
+        rows = []
+        for title, name, n in (
+            ("average precision", "pr_auc", self.n_scored_pr_auc),
+            ("AUROC", "roc_auc", self.n_scored_roc_auc),
+        ):
+            of = certainty[name]
+            rows.append(
+                [
+                    title,
+                    html.number(of.value),
+                    html.span(of.interval),
+                    html.scale(of.value, of.interval, [of.chance], 0, 1),
+                    *(html.number(v) for v in (of.chance, of.normalised, of.p_value)),
+                    f"{n:,}",
+                ]
+            )
+        header = [
+            "",
+            "mean",
+            f"{100 * certainty.level:g}% interval",
+            "0 to 1, chance dashed",
+            "chance",
+            "normalised",
+        ]
+        notes = [f"{g.treatment}: {g.reason} ({', '.join(g.metrics)})" for g in self.left_out]
+        return html.element(
+            "div",
+            html.element("p", html.element("b", self.predictions.source), " on ", self.task),
+            html.table([*header, "p", "treatments"], rows),
+            *(html.element("p", note) for note in self.notes),
+            *(
+                [html.details(f"{len(notes):,} left out", *(html.element("p", n) for n in notes))]
+                if notes
+                else []
+            ),
         )
 
 

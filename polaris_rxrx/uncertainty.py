@@ -13,7 +13,6 @@ Conventions
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +22,7 @@ from numpy.typing import NDArray
 from polaris_rxrx.errors import UsageError
 from polaris_rxrx.metrics import GroupScores
 from polaris_rxrx.stats.chance import expected_average_precision, p_value, random_means
-from polaris_rxrx.stats.intervals import METHOD, Interval, bca
+from polaris_rxrx.stats.intervals import METHOD, Interval, bca_each
 
 Floats = NDArray[np.float64]
 
@@ -125,10 +124,20 @@ def uncertainty(
     check_options(resamples, seed, level)
     null = random_means(active, scores, codes, len(groups.n_pairs), resamples=resamples, seed=seed)
     values, chance = values_of(groups), chance_of(groups)
-    found: Mapping[str, Certainty] = {
-        name: _certainty(values[name], chance[name], drawn, resamples, seed, level)
-        for name, drawn in zip(METRICS, null, strict=True)
-    }
+    normalised = {name: normalise(values[name], chance[name]) for name in METRICS}
+    columns = [of[name] for name in METRICS for of in (values, normalised)]
+    intervals = iter(bca_each(columns, level=level, resamples=resamples, seed=seed))
+    found = {}
+    for name, drawn in zip(METRICS, null, strict=True):
+        mean = mean_of(values[name])
+        found[name] = Certainty(
+            value=mean,
+            interval=next(intervals),
+            chance=mean_of(np.where(np.isnan(values[name]), np.nan, chance[name])),
+            normalised=mean_of(normalised[name]),
+            normalised_interval=next(intervals),
+            p_value=p_value(mean, drawn),
+        )
     return Uncertainty(found["pr_auc"], found["roc_auc"], level, resamples, seed)
 
 
@@ -140,21 +149,6 @@ def check_options(resamples: int, seed: int, level: float) -> None:
         raise UsageError(f"seed is {seed}; 0 or more was expected")
     if not 0.5 <= level < 1:
         raise UsageError(f"level is {level:g}; from 0.5 to below 1 was expected, as in 0.95")
-
-
-def _certainty(
-    values: Floats, chance: Floats, null: Floats, resamples: int, seed: int, level: float
-) -> Certainty:
-    normalised = normalise(values, chance)
-    mean = mean_of(values)
-    return Certainty(
-        value=mean,
-        interval=bca(values, level=level, resamples=resamples, seed=seed),
-        chance=mean_of(np.where(np.isnan(values), np.nan, chance)),
-        normalised=mean_of(normalised),
-        normalised_interval=bca(normalised, level=level, resamples=resamples, seed=seed),
-        p_value=p_value(mean, null),
-    )
 
 
 def mean_of(values: Floats) -> float:

@@ -122,6 +122,16 @@ def odd_task() -> Task:
     return _make_task([(t, g, float(t <= g)) for t in names for g in (*names, "", "True")])
 
 
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `polaris-rxrx demo` writes: task/, data/ and predictions of three baselines. For reading only."""
+    from polaris_rxrx.cli import run
+
+    folder = tmp_path_factory.mktemp("made-up") / "demo"
+    assert run(["demo", str(folder)]) == 0
+    return folder
+
+
 @pytest.fixture
 def prepared(task: Task, tmp_path: Path) -> Path:
     """`task` as a prepared folder."""

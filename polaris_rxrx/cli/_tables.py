@@ -6,14 +6,28 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from polaris_rxrx.stats.intervals import Interval
     from polaris_rxrx.suites.result import Result
 
 MOST = 300  # characters of a note; JSON and --out have all of it
 
 
 def number(value: object, form: str = ".4f") -> str:
-    """A figure, or a dash where there is none."""
-    return "-" if value is None else format(value, form)
+    """A figure, or a dash where there is none (None or NaN)."""
+    return "-" if value is None or value != value else format(value, form)
+
+
+def span(interval: Interval) -> str:
+    """`0.3652 to 0.4880`, or a dash where there is none."""
+    if interval.low != interval.low:
+        return "-"
+    return f"{interval.low:.4f} to {interval.high:.4f}"
+
+
+def shown(name: str, most: int = 60) -> str:
+    """A name from data for a line of a terminal: nothing unprintable, and cut if long."""
+    clean = "".join(c if c.isprintable() else " " for c in name)
+    return clean if len(clean) <= most else f"{clean[: most - 3]}..."
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> list[str]:

@@ -84,6 +84,25 @@ def fill_option(function: F) -> F:
     )(function)
 
 
+def resampling_options(function: F) -> F:
+    """`--resamples`, `--seed` and `--level`: how intervals and p-values are drawn."""
+    for option in (
+        click.option(
+            "--level", default=0.95, show_default=True, type=float, help="Of the intervals: 0.5 to below 1."
+        ),
+        click.option("--seed", default=0, show_default=True, type=int, help="Of every resampling."),
+        click.option(
+            "--resamples",
+            default=10_000,
+            show_default=True,
+            type=int,
+            help="Of the bootstrap and of the permutations.",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
 class Bar:
     """A progress bar on stderr, drawn only on a terminal.
 

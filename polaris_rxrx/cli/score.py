@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from polaris_rxrx.cli.options import FILE, fill_option, note, task_option
+from polaris_rxrx.cli.options import FILE, fill_option, note, resampling_options, task_option
 
 if TYPE_CHECKING:
     from polaris_rxrx.scoring import Score
+    from polaris_rxrx.uncertainty import Uncertainty
 
 
 @click.command(no_args_is_help=True)
@@ -20,11 +21,20 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print the score report as JSON and nothing else.")
 @click.option("--per-treatment", type=FILE, metavar="FILE", help="Also write one CSV row a treatment.")
 @click.option("--official", is_flag=True, help="Also run the Polaris client's own evaluate (slow).")
+@resampling_options
 @fill_option
 def command(
-    preds: Path, task: Path, as_json: bool, per_treatment: Path | None, official: bool, fill: float | None
+    preds: Path,
+    task: Path,
+    as_json: bool,
+    per_treatment: Path | None,
+    official: bool,
+    resamples: int,
+    seed: int,
+    level: float,
+    fill: float | None,
 ) -> None:
-    """Score predictions as the Polaris client would, before uploading.
+    """Score predictions as the Polaris client would, before uploading, and say how sure the score is.
 
     PREDS is a CSV (also .gz) or parquet file with `active` (higher: more likely active), keyed by `id`, by
     `treatment` and `gene_symbol`, or by both.
@@ -35,7 +45,8 @@ def command(
 
     loaded = load_task(task)
     result = score(loaded, read_given(preds, loaded, task, fill=fill))
-    report = result.to_dict()
+    certainty = result.uncertainty(resamples=resamples, seed=seed, level=level)
+    report = {**result.to_dict(), "uncertainty": certainty.to_dict()}
     if official:
         from polaris_rxrx.hub.benchmarks import evaluate_saved
 
@@ -47,22 +58,41 @@ def command(
         cells = {name: ["" if v != v else v for v in column] for name, column in result.columns().items()}
         write_text(per_treatment, to_csv(cells))  # NaN: an empty cell
         note(f"Wrote {per_treatment}")
-    click.echo(json.dumps(report, indent=2, allow_nan=False) if as_json else _as_text(result, report))
+    click.echo(
+        json.dumps(report, indent=2, allow_nan=False) if as_json else _as_text(result, certainty, report)
+    )
 
 
-def _as_text(result: Score, report: dict[str, object]) -> str:
-    lines = [
-        f"{result.predictions.source} on {result.task}",
+def _as_text(result: Score, certainty: Uncertainty, report: dict[str, object]) -> str:
+    from polaris_rxrx.cli._tables import number, span, table
+
+    rows = []
+    for title, name, mean, median, n in (
+        ("average precision", "pr_auc", result.pr_auc, result.pr_auc_median, result.n_scored_pr_auc),
+        ("AUROC", "roc_auc", result.roc_auc, result.roc_auc_median, result.n_scored_roc_auc),
+    ):
+        of = certainty[name]
+        cells = [number(mean, ".6f"), span(of.interval), number(median, ".6f")]
+        cells += [number(value) for value in (of.chance, of.normalised, of.p_value)]
+        rows.append([title, *cells, f"{n:,}"])
+    header = [
         "",
-        f"{'':26}{'mean':>10}{'median':>10}{'treatments':>12}",
-        f"{'average precision':26}{result.pr_auc:>10.6f}{result.pr_auc_median:>10.6f}"
-        f"{result.n_scored_pr_auc:>12,}",
-        f"{'AUROC':26}{result.roc_auc:>10.6f}{result.roc_auc_median:>10.6f}{result.n_scored_roc_auc:>12,}",
-        "",
+        "mean",
+        f"{100 * certainty.level:g}% interval",
+        "median",
+        "chance",
+        "normalised",
+        "p",
+        "treatments",
     ]
+    lines = [f"{result.predictions.source} on {result.task}", "", *table(header, rows), ""]
     value = result.main_value
     lines.append(f"Main metric  {result.main_metric} = {'undefined' if value is None else f'{value:.6f}'}")
-    lines.append(f"Scored       {result.n_pairs:,} pairs of {result.n_treatments:,} treatments")
+    lines.append(f"Scored       {result.n_pairs:,} pairs of {_treatments(result.n_treatments)}")
+    drawn = f"{certainty.resamples:,} resamples, seed {certainty.seed}"
+    lines.append(f"Interval     BCa bootstrap over treatments, {drawn}")
+    lines.append("Chance       what random scores expect (exact); normalised: 0 is chance, 1 perfect")
+    lines.append("p            of a random order within each treatment doing as well (permutation)")
     client = report.get("client")
     if isinstance(client, dict):
         for name, theirs in client.items():
@@ -71,9 +101,13 @@ def _as_text(result: Score, report: dict[str, object]) -> str:
             gap = "" if ours is None or theirs is None else f" (differs by {abs(ours - theirs):.1e})"
             lines.append(f"Client       {name} = {shown}{gap}")
     if result.left_out:
-        lines.append(f"Left out     {len(result.left_out):,} treatments:")
+        lines.append(f"Left out     {_treatments(len(result.left_out))}:")
         lines += [f"  {g.treatment}: {g.reason} ({', '.join(g.metrics)})" for g in result.left_out[:10]]
         if len(result.left_out) > 10:
             lines.append(f"  and {len(result.left_out) - 10:,} more; --json names all")
     lines += [f"Note         {n}" for n in result.notes]
     return "\n".join(lines)
+
+
+def _treatments(n: int) -> str:
+    return f"{n:,} treatment" if n == 1 else f"{n:,} treatments"

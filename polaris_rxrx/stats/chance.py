@@ -7,6 +7,7 @@ Conventions
     All means are over the groups for which a metric is defined (an active; both classes).
 
 Source
+    Floyd's choice of a random subset: Bentley and Floyd, Comm. ACM 30 (1987) 754-757.
     E[AP] = (m - 1) / (n - 1) * (1 - H_n / n) + H_n / n with H_n the n-th harmonic number: given an active at
     rank r, each of the r - 1 ranks above holds another with probability (m - 1) / (n - 1), so the expected
     precision there is (1 + (r - 1) (m - 1) / (n - 1)) / r; the mean over r = 1..n is the formula.
@@ -15,8 +16,10 @@ Source
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import combinations
+from functools import lru_cache
+from itertools import chain, combinations
 from math import comb
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,8 +29,8 @@ from polaris_rxrx.metrics import group_scores
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-# Up to this many ways to place the actives are listed once and drawn from; more are drawn rank by rank.
-_LISTED = 60_000
+# Up to this many ways to place the actives are listed and drawn from; of more, each draw is made anew.
+_LISTED = 3_000
 # Sums of the same terms in another order differ by rounding; values this close are the same.
 _ROUNDING = 1e-12
 
@@ -132,31 +135,40 @@ def _auroc(middle_sum: Floats, n: int, m: int) -> Floats:
     return (m * (n + 1) - middle_sum - m * (m + 1) / 2) / (m * (n - m))
 
 
+@lru_cache(maxsize=64)
+def _placements(n: int, m: int) -> Ints:
+    """Every choice of m of n ranks, (m, C(n, m))."""
+    ranks = chain.from_iterable(combinations(range(n), m))
+    return np.ascontiguousarray(np.fromiter(ranks, np.int64, comb(n, m) * m).reshape(-1, m).T)
+
+
 def _list(n: int, m: int, end: Ints) -> Floats:
     """Average precision and AUROC of every way to place m actives on n ranks, (2, C(n, m))."""
-    at = np.fromiter(
-        (rank for chosen in combinations(range(n), m) for rank in chosen), np.int64, comb(n, m) * m
-    ).reshape(-1, m)
-    ends = end[at]
-    precision = np.zeros(len(at))
-    for k in range(m):
-        found = np.sum(at < ends[:, k, None], axis=1)
-        precision += found / ends[:, k]
-    return np.stack([precision / m, _auroc(_middle(n, end)[at].sum(axis=1), n, m)])
+    return _score(_placements(n, m), n, end)
 
 
 def _draw(n: int, m: int, end: Ints, resamples: int, rng: np.random.Generator) -> Floats:
-    """The same of `resamples` random placements, drawn down the ranks by the odds of what is left."""
-    middle = _middle(n, end)
-    left = np.full(resamples, m, dtype=np.int32)
-    above = left.copy()  # left before the block
-    precision, middle_sum = np.zeros(resamples), np.zeros(resamples)
-    for rank in range(n):
-        # A uniform integer below n - rank is below `left` with probability left / (n - rank), exactly.
-        hit = rng.integers(0, n - rank, resamples, dtype=np.int32) < left
-        left -= hit
-        middle_sum += hit * middle[rank]
-        if end[rank] == rank + 1:
-            precision += (above - left) * ((m - left) / (rank + 1))
-            above = left.copy()
+    """The same of `resamples` random placements: Floyd's way to choose m of n, each choice equally likely."""
+    at: NDArray[np.signedinteger[Any]] = np.empty((m, resamples), np.int16 if n < 2**15 else np.int64)
+    for k, last in enumerate(range(n - m, n)):
+        drawn = rng.integers(0, last + 1, resamples, dtype=at.dtype)
+        taken = np.zeros(resamples, dtype=bool)
+        for before in at[:k]:
+            taken |= before == drawn
+        at[k] = np.where(taken, at.dtype.type(last), drawn)
+    return _score(at, n, end)
+
+
+def _score(at: NDArray[np.signedinteger[Any]], n: int, end: Ints) -> Floats:
+    """Average precision and AUROC (2, k) of actives at the ranks `at` (m, k), counted from 0."""
+    m, k = at.shape
+    ends, middle = end.astype(at.dtype), _middle(n, end)
+    precision, middle_sum = np.zeros(k), np.zeros(k)
+    for own in at:
+        last = ends.take(own)
+        found = np.zeros(k, dtype=at.dtype)  # actives down to the end of this one's block
+        for other in at:
+            found += other < last
+        precision += found / last
+        middle_sum += middle.take(own)
     return np.stack([precision / m, _auroc(middle_sum, n, m)])

@@ -12,6 +12,7 @@ Source
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -36,15 +37,27 @@ class Interval:
 
 
 def bootstrap_means(values: ArrayLike, resamples: int, seed: int) -> Floats:
-    """The means of `resamples` samples, each as large as `values` (n,) and drawn from it with replacement."""
+    """Means of samples drawn with replacement from the rows of `values`, each sample as large as they are.
+
+    Args:
+        values: Shape (n, k); a row, with all its columns, is drawn as one.
+        resamples: How many samples.
+        seed: Of the draws.
+
+    Returns:
+        Shape (resamples, k).
+    """
     x = np.asarray(values, dtype=np.float64)
+    n = len(x)
     rng = np.random.default_rng(seed)
-    means = np.empty(resamples)
-    rows = max(1, _CELLS // max(1, len(x)))
+    means = np.empty((resamples, x.shape[1]))
+    rows = max(1, _CELLS // n)
     for start in range(0, resamples, rows):
         part = means[start : start + rows]
-        drawn = rng.integers(0, len(x), (len(part), len(x)), dtype=np.int32)
-        x.take(drawn).mean(axis=1, out=part)
+        drawn = rng.integers(0, n, (len(part), n), dtype=np.int32)
+        drawn += np.arange(0, len(part) * n, n, dtype=np.int32)[:, None]
+        times = np.bincount(drawn.ravel(), minlength=len(part) * n).reshape(len(part), n)
+        part[:] = times.astype(np.float64) @ x / n
     return means
 
 
@@ -54,26 +67,49 @@ def bca(values: ArrayLike, *, level: float = 0.95, resamples: int = 10_000, seed
     Raises:
         ValueError: `level` is not between 0 and 1.
     """
+    return bca_each([values], level=level, resamples=resamples, seed=seed)[0]
+
+
+def bca_each(
+    columns: Sequence[ArrayLike], *, level: float = 0.95, resamples: int = 10_000, seed: int = 0
+) -> list[Interval]:
+    """`bca` of each column, the same treatments drawn for all that are defined for the same ones."""
     if not 0 < level < 1:
         raise ValueError(f"level is {level}; a number between 0 and 1 was expected")
-    x = np.asarray(values, dtype=np.float64)
-    x = x[~np.isnan(x)]
-    if len(x) < 2:
-        return Interval(float("nan"), float("nan"))
+    each = [np.asarray(c, dtype=np.float64) for c in columns]
+    alike: dict[bytes, list[int]] = {}
+    for i, x in enumerate(each):
+        alike.setdefault(np.isnan(x).tobytes(), []).append(i)
+    found: dict[int, Interval] = {}
+    for places in alike.values():
+        x = np.stack([each[i] for i in places], axis=1)
+        x = x[~np.isnan(x[:, 0])]
+        if len(x) < 2:
+            found.update(dict.fromkeys(places, Interval(float("nan"), float("nan"))))
+            continue
+        means = bootstrap_means(x, resamples, seed)
+        for column, i in enumerate(places):
+            found[i] = _ends(x[:, column], means[:, column], level)
+    return [found[i] for i in range(len(each))]
+
+
+def _ends(x: Floats, means: Floats, level: float) -> Interval:
     mean = float(x.mean())
     apart = x - mean
     if np.ptp(x) == 0:
         return Interval(mean, mean)
-    means = np.sort(bootstrap_means(x, resamples, seed))
+    means = np.sort(means)
     # Half of the draws that equal the mean count as below it: a mean of few values has many.
     near = 1e-12 * max(1.0, float(np.abs(x).max()))
-    below = np.searchsorted(means, [mean - near, mean + near]).mean() / resamples
+    below = np.searchsorted(means, [mean - near, mean + near]).mean() / len(means)
     normal = NormalDist()
-    bias = normal.inv_cdf(float(np.clip(below, 0.5 / resamples, 1 - 0.5 / resamples)))
+    bias = normal.inv_cdf(float(np.clip(below, 0.5 / len(means), 1 - 0.5 / len(means))))
     acceleration = float((apart**3).sum() / (6 * (apart**2).sum() ** 1.5))
     ends = []
     for tail in ((1 - level) / 2, (1 + level) / 2):
         z = bias + normal.inv_cdf(tail)
-        ends.append(normal.cdf(bias + z / (1 - acceleration * z)))
+        # Very few and very skewed values: past its pole the correction stands for all there is.
+        stretch = max(1 - acceleration * z, 1e-9)
+        ends.append(normal.cdf(bias + z / stretch))
     low, high = np.quantile(means, ends)
     return Interval(float(low), float(high))

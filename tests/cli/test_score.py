@@ -47,13 +47,16 @@ def test_text(prepared: Path, preds: Path, capsys: Capture) -> None:
         == f"""\
 {preds} on someone/small
 
-                                mean    median  treatments
-average precision           0.750000  0.750000           2
-AUROC                       0.750000  0.750000           2
+                       mean      95% interval    median  chance  normalised       p  treatments
+average precision  0.750000  0.5000 to 1.0000  0.750000  0.6806      0.0000  0.3331           2
+AUROC              0.750000  0.5000 to 1.0000  0.750000  0.5000      0.5000  0.3331           2
 
 Main metric  pr_auc = 0.750000
 Scored       6 pairs of 3 treatments
-Left out     1 treatments:
+Interval     BCa bootstrap over treatments, 10,000 resamples, seed 0
+Chance       what random scores expect (exact); normalised: 0 is chance, 1 perfect
+p            of a random order within each treatment doing as well (permutation)
+Left out     1 treatment:
   Eugenol (no structure): no active pair (pr_auc, roc_auc)
 Note         pr_auc is undefined for 1 of the groups by treatment; the client leaves them out, \
 and so does this

@@ -18,7 +18,7 @@ from pathlib import Path
 from tests.performance.common import ROOT, Row, Settings, table
 from tests.performance.map import EMBEDDINGS, METADATA, make_data
 
-BENCHMARKS = ("score_kernel", "score_process", "map", "drug_target", "gene_gene", "energy")
+BENCHMARKS = ("score_kernel", "score_process", "uncertainty", "map", "drug_target", "gene_gene", "energy")
 ON_WELLS = {"map", "drug_target", "energy"}
 MAKER = ROOT.parent / "shared" / "tools" / "make_standin.py"
 

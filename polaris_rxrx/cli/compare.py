@@ -1,0 +1,114 @@
+"""`polaris-rxrx compare A B [...]`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from polaris_rxrx.cli.options import FILE, fill_option, note, resampling_options, task_option
+from polaris_rxrx.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from polaris_rxrx.comparison import Comparison
+
+
+@click.command(no_args_is_help=True)
+@click.argument("preds", type=FILE, nargs=-1, metavar="A B [...]")
+@task_option
+@click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON and nothing else.")
+@click.option(
+    "--metric", type=click.Choice(["pr_auc", "roc_auc"]), default="pr_auc", show_default=True, help="What of."
+)
+@click.option("--all-pairs", is_flag=True, help="Compare every two, not A with each of the others.")
+@click.option("--per-treatment", type=FILE, metavar="FILE", help="Also write one CSV row a treatment.")
+@resampling_options
+@fill_option
+def command(
+    preds: tuple[Path, ...],
+    task: Path,
+    as_json: bool,
+    metric: Any,
+    all_pairs: bool,
+    per_treatment: Path | None,
+    resamples: int,
+    seed: int,
+    level: float,
+    fill: float | None,
+) -> None:
+    """Tell whether predictions A are really better than B (and others), treatment by treatment.
+
+    Each treatment gives a difference. Their mean comes with an interval (bootstrap over treatments), a
+    p-value (random signs), Holm's correction if there are several comparisons, and the smallest difference
+    that a task of this size would show.
+    """
+    from polaris_rxrx.cli._inputs import read_given
+    from polaris_rxrx.comparison import compare
+    from polaris_rxrx.scoring import score
+    from polaris_rxrx.task import load_task
+
+    if len(preds) < 2:
+        raise UsageError(f"{preds[0]} alone was given; two or more predictions files were expected")
+    if twice := sorted({str(p) for p in preds if preds.count(p) > 1}):
+        raise UsageError(f"{twice[0]} was given twice; different files were expected")
+    loaded = load_task(task)
+    scores = []
+    for path in preds:
+        try:
+            scores.append(score(loaded, read_given(path, loaded, task, fill=fill)))
+        except DataError as error:
+            raise DataError(f"{error}. All files are compared on the task in {task}") from None
+    found = compare(*scores, metric=metric, all_pairs=all_pairs, resamples=resamples, seed=seed, level=level)
+    if per_treatment is not None:
+        from polaris_rxrx.files import write_text
+        from polaris_rxrx.tables import to_csv
+
+        each = {name: column.tolist() for name, column in zip(found.names, found.values.T, strict=True)}
+        write_text(per_treatment, to_csv({"treatment": found.treatments, **each}))
+        note(f"Wrote {per_treatment}")
+    if as_json:
+        from polaris_rxrx.cli._tables import json_text
+
+        click.echo(json_text(found.to_dict()))
+    else:
+        click.echo(_as_text(found))
+
+
+def _as_text(found: Comparison) -> str:
+    from polaris_rxrx.cli._tables import number, shown, span, table
+    from polaris_rxrx.comparison import POWER, TITLES
+
+    lines = [f"{TITLES[found.metric]} on {found.task}, {len(found.treatments):,} treatments", ""]
+    lines += table(["", "mean"], [[n, number(m)] for n, m in zip(found.names, found.means, strict=True)])
+    header = ["first", "second", "difference", f"{100 * found.level:g}% interval", "p", "corrected"]
+    header += ["wins", "ties", "losses", "detectable", "first is"]
+    rows = []
+    for d in found.differences:
+        cells = [found.names[d.first], found.names[d.second], number(d.mean, "+.4f"), span(d.interval)]
+        cells += [number(d.p_value), number(d.p_corrected)]
+        cells += [f"{n:,}" for n in (d.wins, d.ties, d.losses)]
+        rows.append([*cells, number(d.detectable), VERDICTS[d.verdict]])
+    lines += ["", *table(header, rows, left=2), ""]
+    for d in found.differences:
+        if apart := found.apart(d):
+            a, b = found.names[d.first], found.names[d.second]
+            lines += [f"Where {a} and {b} differ most"]
+            cut = [[shown(t), number(x), number(y)] for t, x, y in apart]
+            lines += [f"  {line}" for line in table(["treatment", "first", "second"], cut)]
+            lines += [""]
+    drawn = f"{found.resamples:,} resamples, seed {found.seed}"
+    lines += [
+        f"Interval    BCa bootstrap over treatments, {drawn}",
+        "p           random signs of the treatments' differences, two-sided; corrected: Holm, of "
+        f"{len(found.differences):,}",
+        f"Detectable  a true difference as large would be found in {POWER:.0%} of such tasks",
+    ]
+    if any(d.verdict == "tie" for d in found.differences):
+        lines.append(
+            "Tied        no difference beyond noise was seen, which does not prove that there is none"
+        )
+    return "\n".join(lines)
+
+
+VERDICTS = {"better": "better", "worse": "worse", "tie": "tied"}
