@@ -27,7 +27,7 @@ from polaris_rxrx import html
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.scoring import Score
 from polaris_rxrx.stats.intervals import METHOD, Interval, bca
-from polaris_rxrx.stats.paired import TIE, detectable, holm, sign_flip_p
+from polaris_rxrx.stats.paired import TIE, detectable, draws, holm, sign_flip_p
 from polaris_rxrx.uncertainty import LEVEL, RESAMPLES, check_options, mean_of, values_of
 
 if TYPE_CHECKING:
@@ -108,6 +108,7 @@ class Comparison:
                 "n_comparisons": len(self.differences),
                 "power": POWER,
                 "resamples": self.resamples,
+                "sign_flips": draws(len(self.differences), self.resamples),
                 "seed": self.seed,
             },
             "submissions": [
@@ -187,7 +188,7 @@ def compare(
         names: What to call them; by default the files they came from.
         metric: Which mean over treatments.
         all_pairs: Compare every two.
-        resamples: Of the intervals and of the sign flips.
+        resamples: Of the intervals and, if there are many comparisons at least, of the sign flips.
         seed: Of both.
         level: Of the intervals; the verdicts' error is 1 - level over all comparisons.
 
@@ -213,7 +214,8 @@ def compare(
     pairs = list(combinations(range(len(scores)), 2))
     if not all_pairs:
         pairs = [(a, b) for a, b in pairs if a == 0]
-    found = [_difference(each, a, b, resamples, seed, level) for a, b in pairs]
+    flips = draws(len(pairs), resamples)
+    found = [_difference(each, a, b, resamples, flips, seed, level) for a, b in pairs]
     corrected = holm([d.p_value for d in found])
     return Comparison(
         task=scores[0].task,
@@ -256,9 +258,11 @@ def _check(scores: Sequence[Score], names: Sequence[str]) -> None:
             raise DataError(f"{names[i]} and {names[j]} hold the same scores: there is nothing to compare")
 
 
-def _difference(each: Floats, a: int, b: int, resamples: int, seed: int, level: float) -> Difference:
+def _difference(
+    each: Floats, a: int, b: int, resamples: int, flips: int, seed: int, level: float
+) -> Difference:
     d = each[:, a] - each[:, b]
-    p = sign_flip_p(d, resamples=resamples, seed=seed)
+    p = sign_flip_p(d, resamples=flips, seed=seed)
     return Difference(
         first=a,
         second=b,

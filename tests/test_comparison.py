@@ -109,6 +109,14 @@ def test_holm_over_the_comparisons_made(good: Score, poor: Score, nearly: Score)
     assert every.differences[0].p_corrected > some.differences[0].p_corrected
 
 
+def test_many_comparisons_draw_more_signs(middling: Task, good: Score) -> None:
+    """Of 120 comparisons at 100 draws, Holm's smallest p-value would be 120 / 101."""
+    runs = [scored(middling, model(middling, 0, seed), f"{seed}") for seed in range(15)]
+    found = compare(good, *runs, all_pairs=True, resamples=100)
+    assert found.to_dict()["method"]["sign_flips"] == 12_000
+    assert {d.verdict for d in found.differences if d.first == 0} == {"better"}
+
+
 def test_swapping_turns_the_sign(good: Score, poor: Score) -> None:
     (one,), (other,) = compare(good, poor).differences, compare(poor, good).differences
     assert (one.mean, one.wins, one.losses) == (-other.mean, other.losses, other.wins)

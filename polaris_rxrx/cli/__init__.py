@@ -27,6 +27,7 @@ COMMANDS = {
     "baseline": "Predict with a baseline or your own model's card.",
     "score": "Score predictions as the Polaris client would, with intervals.",
     "compare": "Tell whether one submission is really better than another.",
+    "leaderboard": "Set submissions beside published figures, by protocol.",
     "login": "Log in to the Polaris Hub.",
     "logout": "Forget the login.",
     "whoami": "Say who is logged in.",

@@ -35,6 +35,7 @@ def command(folder: Path, seed: int, force: bool) -> None:
         out = str(folder / f"{name}.csv")
         _run("baseline", name, "--task", str(task), "--data", str(data), "--out", out)
     _run("score", str(folder / "openphenom.csv"), "--task", str(task))
+    _run("compare", *(str(folder / f"{name}.csv") for name in reversed(BASELINES)), "--task", str(task))
     _table(folder, task)
 
 

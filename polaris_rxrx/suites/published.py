@@ -1,16 +1,20 @@
-"""Published figures, as data: the files in `published/`, one a table.
+"""Published figures, as data: the files in `tables/`, one a table.
 
 Conventions
     A figure is what a source printed for one model: a quantity, at a dose or for a source of relations, and
     where one was printed the spread (`sd` over samplings, or `MAD` over perturbations).
     `protocols` says suite by suite how the figures were made, in the words of a result's protocol (`align` is
     the map's); a word that is not there is not known. `differences` are known ones that no switch of ours
-    removes. Rows of different protocols are never ranked together.
+    removes. `about` says in words, suite by suite, what the numbers are and what is not known of them.
+    `supervision` says of every model what it had seen, in the words of a submission's card, or "unknown".
+    Rows of different protocols are never ranked together.
+    `NAMES` are the tables that `reproduce` computes again; `ALL` has those that can only be read, too.
 
 Grades
     reproduced       computed again from the data, and equal.
     author-reported  printed by the authors.
-    transcribed      copied by hand from the output of public code.
+    transcribed      copied by hand: from the output of public code or, where `second_hand` is true, from
+                     somebody's transcription of a source that was not itself read here.
 """
 
 from __future__ import annotations
@@ -21,9 +25,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from polaris_rxrx.errors import DataError, UsageError
+from polaris_rxrx.errors import DataError, UsageError, some
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -31,9 +35,12 @@ else:
     import tomli as tomllib
 
 NAMES = ("table4", "table6", "notebook")
+ALL = (*NAMES, "arxiv-2411.02572", "arxiv-2506.06290", "arxiv-2509.19896")
+FOLDER = Path(__file__).parent / "tables"
 Suite = Literal["drug-target", "gene-gene", "signal"]
 Spread = Literal["sd", "MAD"]
 Grade = Literal["reproduced", "author-reported", "transcribed"]
+Supervision = Literal["zero-shot", "perturbation-labels", "targets", "unknown"]
 
 
 class _Strict(BaseModel):
@@ -61,12 +68,28 @@ class Published(_Strict):
     title: str
     source: str
     grade: Grade
+    second_hand: bool = False
+    about: dict[Suite, str]
+    supervision: dict[str, Supervision]
     protocols: dict[str, dict[str, Any]]
     differences: dict[str, list[str]] = {}
     groups: list[_Group]
 
+    @model_validator(mode="after")
+    def _complete(self) -> Published:
+        """Every suite is told about, and every model has its supervision."""
+        for field, told, there in (
+            ("about", set(self.about), self.suites),
+            ("supervision", set(self.supervision), self.models),
+        ):
+            if absent := [name for name in there if name not in told]:
+                raise ValueError(f"{field} says nothing of {some(absent)}")
+        if self.second_hand and self.grade != "transcribed":
+            raise ValueError(f"second_hand is true; its grade is transcribed and not {self.grade}")
+        return self
+
     @property
-    def suites(self) -> list[str]:
+    def suites(self) -> list[Suite]:
         """The suites that its figures come from."""
         return list(dict.fromkeys(group.suite for group in self.groups))
 
@@ -96,14 +119,14 @@ class Figure:
 
 
 def load(name: str) -> Published:
-    """Read a published table by its name.
+    """Read a published table by its name, one of `ALL`.
 
     Raises:
         UsageError: There is none of this name.
     """
-    if name not in NAMES:
-        raise UsageError(f"no published table {name!r}; there are {', '.join(NAMES)}")
-    return read(Path(__file__).parent / "published" / f"{name}.toml")
+    if name not in ALL:
+        raise UsageError(f"no published table {name!r}; there are {', '.join(ALL)}")
+    return read(FOLDER / f"{name}.toml")
 
 
 def read(path: Path) -> Published:
@@ -118,5 +141,7 @@ def read(path: Path) -> Published:
         raise DataError(f"{path}: not TOML ({error})") from None
     except ValidationError as error:
         first = error.errors()[0]
+        if first["type"] == "value_error":  # of the whole table
+            raise DataError(f"{path}: {first['ctx']['error']}") from None
         field = ".".join(str(part) for part in first["loc"])
         raise DataError(f"{path}: {field} is {first['input']!r}: {first['msg']}") from None

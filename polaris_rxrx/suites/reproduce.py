@@ -20,7 +20,7 @@ import numpy as np
 
 from polaris_rxrx.dataset.affinities import Affinities
 from polaris_rxrx.dataset.wells import Wells
-from polaris_rxrx.errors import DataError, some
+from polaris_rxrx.errors import DataError, UsageError, some
 from polaris_rxrx.maps.build import Map
 from polaris_rxrx.suites import drug_target, gene_gene, signal
 from polaris_rxrx.suites.gene_gene import Relations
@@ -84,7 +84,10 @@ def run(
 
     Raises:
         DataError: Something that the table needs is not among `data`.
+        UsageError: Too little is known of how the table was made.
     """
+    if not all(published.protocols.get(suite) for suite in published.suites):
+        raise UsageError(f"{published.name} can only be read: how it was made is not known")
     cache = {} if cache is None else cache
     out: Results = {}
     for suite in published.suites:

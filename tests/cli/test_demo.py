@@ -38,7 +38,7 @@ def test_it_is_labelled_as_made_up(demo: tuple[Path, str]) -> None:
 def test_it_shows_the_commands_it_runs(demo: tuple[Path, str]) -> None:
     _, out = demo
     shown = re.findall(r"^\$ polaris-rxrx (\w+)", out, re.M)
-    assert shown == ["prepare", "baseline", "baseline", "baseline", "score"]
+    assert shown == ["prepare", "baseline", "baseline", "baseline", "score", "compare"]
 
 
 def test_a_second_run_needs_force(demo: tuple[Path, str], capsys: pytest.CaptureFixture[str]) -> None:

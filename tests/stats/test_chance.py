@@ -181,7 +181,7 @@ def test_p_values_are_uniform_under_the_null() -> None:
 
 
 def test_p_value() -> None:
-    null = np.array([0.1, 0.2, 0.3, 0.3 + 1e-15])
+    null = np.array([0.1, 0.2, 0.3 - 1e-15, 0.3 + 1e-15])
     assert p_value(0.3, null) == 3 / 5
     assert p_value(0.9, null) == 1 / 5
     assert p_value(0.0, null) == 1

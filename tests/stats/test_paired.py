@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import permutation_test, ttest_1samp
 
-from polaris_rxrx.stats.paired import detectable, holm, sign_flip_p
+from polaris_rxrx.stats.paired import detectable, draws, holm, sign_flip_p
 
 NAN = float("nan")
 
@@ -138,3 +138,9 @@ def test_holm_keeps_the_error_of_the_family() -> None:
     rng = np.random.default_rng(3)
     errors = [min(holm(rng.random(8).tolist())) < 0.05 for _ in range(4_000)]
     assert np.mean(errors) < 0.065
+
+
+@given(st.integers(1, 5000))
+def test_so_many_draws_that_the_smallest_p_value_survives_holm(n: int) -> None:
+    assert draws(n) >= 10_000
+    assert max(holm([1 / (draws(n) + 1)] * n)) < 0.0101

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 import polaris_rxrx.suites.published as published
 from polaris_rxrx.baselines import card_names, load_card
 from polaris_rxrx.errors import DataError, UsageError
-from polaris_rxrx.suites.published import NAMES, Figure, Published, load, read
-from polaris_rxrx.suites.reproduce import compare, to_dict
+from polaris_rxrx.submission import card
+from polaris_rxrx.suites.published import ALL, FOLDER, NAMES, Figure, Published, load, read
+from polaris_rxrx.suites.reproduce import compare, run, to_dict
 from polaris_rxrx.suites.result import Result
-
-FOLDER = Path(published.__file__).parent / "published"
 
 
 def figures(name: str) -> dict[tuple[str, str, str | None], Figure]:
@@ -23,15 +22,34 @@ def figures(name: str) -> dict[tuple[str, str, str | None], Figure]:
 
 
 def test_every_file_is_a_table_with_a_source_and_a_grade() -> None:
-    assert sorted(path.stem for path in FOLDER.glob("*.toml")) == sorted(NAMES)
-    for name in NAMES:
+    assert sorted(path.name.removesuffix(".toml") for path in FOLDER.glob("*")) == sorted(ALL)
+    for name in ALL:
         table = load(name)
         assert table.name == name and table.source and table.grade in ("author-reported", "transcribed")
-        assert set(table.models) <= set(card_names())
-        assert set(table.suites) == set(table.protocols)
+        assert set(table.suites) == set(table.protocols) == set(table.about)
+        assert set(table.models) == set(table.supervision)
         keys = [(f.model, f.suite, f.quantity, f.at) for f in table.figures()]
         assert len(set(keys)) == len(keys)
-    assert [len(figures(name)) for name in NAMES] == [20, 20, 18]
+    assert [len(figures(name)) for name in ALL] == [20, 20, 18, 13, 1, 1]
+
+
+def test_what_is_computed_again_has_cards_and_what_is_only_read_is_second_hand() -> None:
+    assert ALL[: len(NAMES)] == NAMES
+    for name in ALL:
+        table = load(name)
+        assert (name in NAMES) is not table.second_hand
+        if name in NAMES:
+            assert set(table.models) <= set(card_names()) and all(table.protocols.values())
+        else:
+            assert not any(table.protocols.values())
+            assert all("Not known in detail" in told for told in table.about.values())
+
+
+def test_supervision_is_said_in_the_words_of_a_card() -> None:
+    assert set(get_args(published.Supervision)) == {*get_args(card.Supervision), "unknown"}
+    told = {model: word for name in ALL for model, word in load(name).supervision.items()}
+    others = {model: word for model, word in told.items() if word != "zero-shot"}
+    assert others == {"CellCLIP": "perturbation-labels", "CWA-MSN": "perturbation-labels"}
 
 
 def test_table_4_agrees_with_itself_and_with_the_cards() -> None:
@@ -66,6 +84,27 @@ def test_some_figures_as_they_stand_in_print() -> None:
     assert load("notebook").protocols["drug-target"]["seeds"] == 10
 
 
+def test_the_second_hand_figures() -> None:
+    table = load("arxiv-2411.02572")
+    assert {f.quantity for f in table.figures()} == {"average_precision", "average_precision_z"}
+    values = {f.model: f.value for f in table.figures() if f.quantity == "average_precision"}
+    z = {f.model: f.value for f in table.figures() if f.quantity == "average_precision_z"}
+    assert {model: (values[model], z.get(model)) for model in values} == {
+        "random": (0.222, None),
+        "cellprofiler": (0.274, 2.55),
+        "CA-MAE-S/16": (0.273, 2.90),
+        "MAE-L/8 RPI-93M": (0.290, 3.77),
+        "MAE-L/8 RPI-93M (trimmed)": (0.299, 4.49),
+        "MAE-G/8 PP-16M": (0.302, 4.79),
+        "MAE-G/8 PP-16M (trimmed)": (0.309, 5.38),
+    }
+    assert table.source == "arXiv 2411.02572, Table 3"
+    for name, model, value in (("2506.06290", "CellCLIP", 0.354), ("2509.19896", "CWA-MSN", 0.386)):
+        (figure,) = load(f"arxiv-{name}").figures()
+        assert figure == Figure(model, "gene-gene", "recall", "CORUM", value, None, None)
+        assert load(f"arxiv-{name}").source == f"arXiv {name}"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -75,6 +114,10 @@ def test_some_figures_as_they_stand_in_print() -> None:
         ("spread = 0.003", "spread = -0.003", "groups.0.figures.0.spread is -0.003"),
         ('suite = "drug-target"', 'suit = "drug-target"', "groups.0.suit"),
         ("name =", "name", "not TOML"),
+        ('phenom-1 = "zero-shot"\n', "", "broken.toml: supervision says nothing of 'phenom-1'"),
+        ('phenom-1 = "zero-shot"', 'phenom-1 = "none"', "supervision.phenom-1 is 'none'"),
+        ("\nsignal =", "\ngene-gene =", "broken.toml: about says nothing of 'signal'"),
+        ("\n[about]", "second_hand = true\n[about]", "its grade is transcribed and not author-reported"),
     ],
 )
 def test_a_broken_file_is_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
@@ -127,6 +170,11 @@ def test_cells() -> None:
     assert cells["openphenom", "average_precision_z"].verdict == "undefined"
     z = cells["random", "average_precision_z"]
     assert (z.computed, z.difference, z.in_spreads, z.verdict) == (0.0, 0.0, None, "no published spread")
+
+
+def test_a_table_of_unknown_protocol_is_not_computed() -> None:
+    with pytest.raises(UsageError, match="can only be read"):
+        run(load("arxiv-2411.02572"), "cellprofiler", None, None, None)  # type: ignore[arg-type]
 
 
 def test_what_differs_between_protocols_is_told() -> None:
