@@ -1,0 +1,87 @@
+"""How much of a submission's score a shortcut explains: kernels over all pairs at once.
+
+Conventions
+    Arrays are of shape (n_pairs,); `group` is the treatment of a pair as a code 0..n_groups-1. Only the order
+    within a treatment counts for the official metric, so scores are turned into ranks there: the lowest of n
+    pairs has rank 1, the highest n, equal scores the mean of their ranks (mid-ranks).
+    Places are mid-ranks on a scale that does not depend on n, with mean zero: (rank - (n + 1) / 2) / n.
+
+What is removed
+    One slope over all treatments, by least squares: places of the submission on places of the shortcut. The
+    shortcut's direction was fixed beforehand, so a submission that runs against it owes it nothing: of a
+    negative slope nothing is removed (subtracting it would hand the submission what it does not have). What
+    is left is scored as a submission is. A shortcut that is the same for all pairs of a treatment has no
+    slope and explains nothing there.
+    explained = 1 - (left - chance) / (submission - chance), not clipped: it is above 1 where what is left
+    scores below random scores (nothing but ties does, for instance), and below 0 where the submission scores
+    more without the shortcut. Not defined for a submission that is not above chance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+# Places differ by 1/(2n) or not at all; what is left of equal ones differs by rounding alone.
+_DECIMALS = 9
+
+
+def mid_ranks(score: Floats, group: Ints, n_groups: int) -> Floats:
+    """The rank of each score within its group, 1 the lowest; equal scores share the mean of their ranks."""
+    order = np.lexsort((score, group))
+    s, g = score[order], group[order]
+    start = np.r_[True, (s[1:] != s[:-1]) | (g[1:] != g[:-1])][: len(s)]
+    block = np.cumsum(start) - 1
+    first = np.flatnonzero(start)
+    last = np.r_[first[1:], len(s)][: len(first)] - 1
+    sizes = np.bincount(group, minlength=n_groups)
+    before = (np.cumsum(sizes) - sizes)[g]
+    ranks = np.empty(len(s))
+    ranks[order] = ((first + last) / 2)[block] - before + 1
+    return ranks
+
+
+def places(score: Floats, group: Ints, n_groups: int) -> Floats:
+    """Mid-ranks from about -1/2 (lowest) to 1/2, mean zero in every group."""
+    n = np.bincount(group, minlength=n_groups)[group]
+    found: Floats = (mid_ranks(score, group, n_groups) - (n + 1) / 2) / np.maximum(n, 1)
+    return found
+
+
+def rank_correlations(a: Floats, b: Floats, group: Ints, n_groups: int) -> Floats:
+    """Spearman's correlation in every group of two `places`, (n_groups,); NaN where one does not vary."""
+    ab, aa, bb = (np.bincount(group, x, minlength=n_groups) for x in (a * b, a * a, b * b))
+    varies = (aa > 1e-12) & (bb > 1e-12)
+    found: Floats = np.divide(ab, np.sqrt(aa * bb), out=np.full(n_groups, np.nan), where=varies)
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class Remainder:
+    """What is left of a submission's places; `slope` is None where the shortcut never varies."""
+
+    slope: float | None
+    left: Floats
+
+
+def remove(submission: Floats, shortcut: Floats) -> Remainder:
+    """Take the shortcut's part out of the submission; both are `places`."""
+    varies = float(shortcut @ shortcut)
+    if varies < 1e-12:
+        return Remainder(None, submission)
+    slope = float(submission @ shortcut) / varies
+    if slope <= 0:
+        return Remainder(slope, submission)
+    return Remainder(slope, np.round(submission - slope * shortcut, _DECIMALS))
+
+
+def explained(submission: float, left: float, chance: float) -> float:
+    """The share of the submission's distance from chance that is gone; NaN if it is not above chance."""
+    if not submission > chance:
+        return float("nan")
+    return 1 - (left - chance) / (submission - chance)

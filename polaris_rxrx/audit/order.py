@@ -1,0 +1,237 @@
+"""What a submission's order follows: nothing, the gene alone, the rows, or a shortcut; one function a check.
+
+Conventions are those of `polaris_rxrx.audit.leaks`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polaris_rxrx.audit.explain import rank_correlations
+from polaris_rxrx.audit.leaks import Labelled, ends
+from polaris_rxrx.audit.result import Check, Figures, ShortcutResult, Verdict, count, named
+from polaris_rxrx.stats.chance import expected_average_precision
+from polaris_rxrx.stats.paired import sign_flip_p
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+MOSTLY_TIED = 0.25  # share of pairs tied with another of their treatment
+SAME_ORDER = 0.7  # rank correlation with the submission, blind to the compound
+REPEATED = 20  # pairs of genes ranked again, for one order in all treatments to mean anything
+ROW_WARN, ROW_FAIL = 0.3, 0.9  # rank correlation with the order of rows
+TELLING_ROWS, P_ROWS = 0.05, 1e-3  # average precision of the row order, from chance, and its p-value
+HALF = 0.5  # explained by one shortcut
+
+
+def constant(x: Labelled) -> Check:
+    """Treatments whose pairs all have one score."""
+    title = "constant treatments"
+    low, high = ends(x)
+    several = x.n > 1
+    same = several & (low == high)
+    evidence = {"treatments": int(several.sum()), "constant": int(same.sum()), "names": x.pick(same)}
+    if not several.any():
+        return Check("constant", title, "not checked", "no treatment has two labelled pairs", evidence)
+    if not same.any():
+        return Check("constant", title, "ok", "the scores vary within every treatment", evidence)
+    words = (
+        f"in {int(same.sum()):,} of {count(int(several.sum()), 'treatment')} all scores are equal; average "
+        "precision is the share of actives there, below what random scores get"
+    )
+    if same[several].all():
+        return Check("constant", title, "fail", f"{words}: the submission ranks nothing", evidence)
+    return Check("constant", title, "warn", f"{words}: {named(x.pick(same))}", evidence)
+
+
+def ties(x: Labelled) -> Check:
+    """Pairs that share their score with another pair of their treatment; constant treatments aside."""
+    title = "ties"
+    low, high = ends(x)
+    keep = (low < high)[x.group]
+    n = int(keep.sum())
+    tied = tied_pairs(x.score[keep], x.group[keep])
+    different = len(np.unique(x.score))
+    evidence: dict[str, Any] = {
+        "pairs": n,
+        "tied": tied,
+        "different_scores": different,
+    }
+    if not n:
+        return Check("ties", title, "not checked", "no treatment has different scores", evidence)
+    words = (
+        f"{tied:,} of {n:,} pairs ({tied / n:.1%}) share their score with another of their "
+        f"treatment; {count(different, 'different score')} in all"
+    )
+    if tied > MOSTLY_TIED * n:
+        return Check(
+            "ties", title, "warn", f"{words}. Ties cost average precision: a finer score ranks more", evidence
+        )
+    return Check("ties", title, "ok", words, evidence)
+
+
+def tied_pairs(score: Floats, group: Ints) -> int:
+    """How many pairs share their score with another of their group."""
+    order = np.lexsort((score, group))
+    s, g = score[order], group[order]
+    same = (s[1:] == s[:-1]) & (g[1:] == g[:-1])
+    return int((np.r_[same, False] | np.r_[False, same])[: len(s)].sum())
+
+
+def ignores_compound(x: Labelled, blind: ShortcutResult | None) -> Check:
+    """One order of the genes in all treatments, exactly or nearly."""
+    title = "dependence on the compound"
+    name = "compound-blind"
+    repeated = repeated_pairs(x.gene, x.group, len(x.names))
+    correlation = float("nan") if blind is None else blind.correlation
+    evidence: dict[str, Any] = {
+        "gene_pairs_ranked_again": repeated,
+        "correlation": None if np.isnan(correlation) else correlation,
+        "one_order": None,
+    }
+    if repeated < REPEATED or np.isnan(correlation):
+        words = f"{count(repeated, 'pair')} of genes ranked in more than one treatment; {REPEATED} are needed"
+        if repeated >= REPEATED:
+            words = "the scores do not vary, or the genes do not"
+        return Check(name, title, "not checked", words, evidence)
+    evidence["one_order"] = one_order(x.gene, x.score, x.group)
+    rank = f"rank correlation {correlation:.2f} with the submission's own order of genes in other treatments"
+    if evidence["one_order"]:
+        return Check(
+            name,
+            title,
+            "fail",
+            f"one order of genes fits every treatment: no compound counts; {rank}",
+            evidence,
+        )
+    if correlation >= SAME_ORDER:
+        return Check(
+            name, title, "warn", f"nearly the same order of genes in every treatment: {rank}", evidence
+        )
+    return Check(name, title, "ok", rank, evidence)
+
+
+def repeated_pairs(gene: Ints, group: Ints, n_groups: int, most: int = 2_000_000) -> int:
+    """How often two genes stand together in a treatment after the first time; counts no more than `most`."""
+    order = np.argsort(group, kind="stable")
+    start = np.searchsorted(group[order], np.arange(n_groups + 1))
+    width = int(gene.max(initial=0)) + 1
+    codes: list[Ints] = []
+    total = 0
+    for a, b in zip(start[:-1].tolist(), start[1:].tolist(), strict=True):
+        own = np.unique(gene[order[a:b]])
+        i, j = np.triu_indices(len(own), 1)
+        codes.append(own[i] * width + own[j])
+        total += len(i)
+        if total > most:
+            break
+    return total - len(np.unique(np.concatenate(codes))) if codes else 0
+
+
+def one_order(gene: Ints, score: Floats, group: Ints) -> bool:
+    """Whether some order of all genes agrees with every treatment; equal scores agree with any.
+
+    Higher before lower is an edge of a graph; such an order exists if the graph has no cycle. A node between
+    two blocks of equal scores spares an edge for every two genes.
+    """
+    after: dict[int, list[int]] = {}
+    waiting: dict[int, int] = {}
+    closing, opened = 0, None  # nodes below and above a block; genes are 0.., these are negative
+    at: tuple[int, float] | None = None
+    for i in np.lexsort((-score, group)).tolist():
+        before, at = at, (int(group[i]), float(score[i]))
+        if at != before:
+            opened = closing if before is not None and before[0] == at[0] else None
+            closing -= 1
+        node = int(gene[i])
+        for start, end in ((opened, node), (node, closing)):
+            waiting.setdefault(end, 0)
+            if start is not None:
+                waiting.setdefault(start, 0)
+                waiting[end] += 1
+                after.setdefault(start, []).append(end)
+    ready = [node for node, n in waiting.items() if n == 0]
+    done = 0
+    while ready:
+        done += 1
+        for following in after.get(ready.pop(), ()):
+            waiting[following] -= 1
+            if waiting[following] == 0:
+                ready.append(following)
+    return done == len(waiting)
+
+
+def row_order(x: Labelled, row: Floats, values: Floats) -> Check:
+    """Scores that follow the order of rows, and labels that do.
+
+    Args:
+        x: The labelled pairs.
+        row: The `places` of the row order, earlier rows higher.
+        values: The average precision of the row order in each treatment.
+    """
+    title = "order of the rows"
+    each = rank_correlations(x.place, row, x.group, len(x.names))
+    known = ~np.isnan(each)
+    if not known.any():
+        return Check("row-order", title, "not checked", "no treatment has different scores")
+    mean = float(each[known].mean())
+    error = float(np.sqrt((1 / (x.n[known] - 1)).sum()) / known.sum())
+    gain = values - expected_average_precision(x.n, x.m)
+    gain = gain[~np.isnan(gain)]
+    p = sign_flip_p(gain) if len(gain) > 1 else 1.0
+    evidence = {
+        "correlation": mean,
+        "expected_spread": error,
+        "treatments": int(known.sum()),
+        "row_order_above_chance": float(gain.mean()) if len(gain) else None,
+        "row_order_p_value": p,
+    }
+    words = (
+        f"rank correlation {mean:+.3f} of scores and rows (earlier rows higher), by chance 0 +- {error:.3f}"
+    )
+    verdict: Verdict = "ok"
+    if abs(mean) > 4 * error and abs(mean) >= ROW_WARN:
+        verdict = "fail" if abs(mean) >= ROW_FAIL else "warn"
+        words += ": were the scores sorted, or laid beside the rows in another order?"
+    if len(gain) and p < P_ROWS:
+        words += f". The order of the task's rows itself scores {gain.mean():+.3f} from chance"
+        if abs(gain.mean()) > TELLING_ROWS:
+            verdict = "warn" if verdict == "ok" else verdict
+            words += ": it tells the labels"
+    return Check("row-order", title, verdict, words, evidence)
+
+
+def beats_shortcuts(
+    figures: Figures, chance: float, shortcuts: Sequence[ShortcutResult], level: float
+) -> Check:
+    """Whether the submission is better than every shortcut, and none explains half of it."""
+    title = "better than every shortcut"
+    alpha = 1 - level
+    beaten = [s.difference > 0 and s.p_value < alpha for s in shortcuts]
+    unbeaten = [s for s, b in zip(shortcuts, beaten, strict=True) if not b]
+    half = [s for s in shortcuts if s.explained >= HALF]
+    evidence = {
+        "not_beaten": [s.shortcut.kind.name for s in unbeaten],
+        "explain_half": {s.shortcut.kind.name: s.explained for s in half},
+        "above_chance": figures.pr_auc > chance,
+    }
+    words = []
+    if not figures.pr_auc > chance:
+        words.append(f"the submission ({figures.pr_auc:.4f}) is not above chance ({chance:.4f})")
+    if unbeaten:
+        words.append(
+            f"not better than {', '.join(s.shortcut.kind.title for s in unbeaten)} (p < {alpha:.2g} asked)"
+        )
+    words += [f"{s.shortcut.kind.title} explains {s.explained:.0%} of it" for s in half]
+    if words:
+        return Check("shortcuts", title, "warn", "; ".join(words), evidence)
+    most = max(shortcuts, key=lambda s: -np.inf if np.isnan(s.explained) else s.explained)
+    return Check(
+        "shortcuts", title, "ok",
+        f"better than each of {count(len(shortcuts), 'shortcut')}; the one that explains most of it is "
+        f"{most.shortcut.kind.title} ({most.explained:.0%})", evidence,
+    )  # fmt: skip

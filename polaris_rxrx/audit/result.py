@@ -1,0 +1,172 @@
+"""What an audit found: figures of every shortcut, and checks with their evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from polaris_rxrx.audit.shortcuts import Shortcut, Skipped
+from polaris_rxrx.scoring import Score
+from polaris_rxrx.stats.intervals import METHOD, Interval
+from polaris_rxrx.uncertainty import plain
+
+SCHEMA_VERSION = 1
+Verdict = Literal["fail", "warn", "ok", "not checked"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One question, the answer in words, and what it rests on: plain JSON values."""
+
+    name: str
+    title: str
+    verdict: Verdict
+    words: str
+    evidence: dict[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "title": self.title,
+            "verdict": self.verdict,
+            "words": self.words,
+            "evidence": self.evidence,
+        }
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Scores of one set of predictions; NaN where undefined. `pooled_` ones are over all pairs at once."""
+
+    pr_auc: float
+    interval: Interval
+    roc_auc: float
+    pooled_pr_auc: float
+    pooled_roc_auc: float
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "pr_auc": plain(self.pr_auc),
+            "interval": [plain(self.interval.low), plain(self.interval.high)],
+            "roc_auc": plain(self.roc_auc),
+            "pooled_pr_auc": plain(self.pooled_pr_auc),
+            "pooled_roc_auc": plain(self.pooled_roc_auc),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class ShortcutResult:
+    """A shortcut beside the submission; NaN where undefined.
+
+    `difference` is submission - shortcut in mean average precision, with its interval and the p-value of the
+    sign-flip test (as `polaris_rxrx.comparison` has them). `correlation` is the mean over `n_correlated`
+    treatments of Spearman's. `tied` is the share of pairs whose score another pair of their treatment has
+    too. `slope`, `left` (the mean average precision of what is left) and `explained` are those of
+    `polaris_rxrx.audit.explain`.
+    """
+
+    shortcut: Shortcut
+    figures: Figures
+    difference: float
+    difference_interval: Interval
+    p_value: float
+    correlation: float
+    n_correlated: int
+    tied: float
+    slope: float | None
+    left: float
+    explained: float
+
+    def to_dict(self) -> dict[str, Any]:
+        kind = self.shortcut.kind
+        return {
+            "name": kind.name,
+            "title": kind.title,
+            "knows": kind.knows,
+            "direction": kind.direction,
+            "needs": kind.needs,
+            "ranks_within_treatments": kind.by != "compound",
+            "filled": {"n_pairs": self.shortcut.filled, "score": self.shortcut.fill},
+            **self.figures.to_dict(),
+            "difference": plain(self.difference),
+            "difference_interval": [
+                plain(self.difference_interval.low),
+                plain(self.difference_interval.high),
+            ],
+            "p_value": plain(self.p_value),
+            "correlation": plain(self.correlation),
+            "n_correlated": self.n_correlated,
+            "tied": self.tied,
+            "slope": self.slope,
+            "left": plain(self.left),
+            "explained": plain(self.explained),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Audit:
+    """An audit of one submission. `shortcuts` are sorted by average precision, highest first."""
+
+    score: Score
+    figures: Figures
+    chance: float
+    shortcuts: tuple[ShortcutResult, ...]
+    skipped: tuple[Skipped, ...]
+    checks: tuple[Check, ...]
+    notes: tuple[str, ...]
+    level: float
+    resamples: int
+    seed: int
+
+    @property
+    def failed(self) -> list[Check]:
+        return [c for c in self.checks if c.verdict == "fail"]
+
+    def check(self, name: str) -> Check:
+        """A check by its name."""
+        return next(c for c in self.checks if c.name == name)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "task": self.score.task,
+            "predictions": self.score.predictions.source,
+            "predictions_sha256": self.score.predictions.sha256,
+            "n_pairs": self.score.n_pairs,
+            "n_treatments": self.score.n_treatments,
+            "method": {
+                "interval": METHOD,
+                "level": self.level,
+                "resamples": self.resamples,
+                "seed": self.seed,
+                "p_value": "sign-flip permutation over treatments, two-sided, not corrected for their number",
+                "chance": "what random scores without ties expect, exactly",
+                "explained": "1 - (left - chance) / (submission - chance); left: the mean average precision "
+                "after the shortcut's part of the within-treatment mid-ranks is removed (one least-squares "
+                "slope, if positive)",
+            },
+            "submission": self.figures.to_dict(),
+            "chance": plain(self.chance),
+            "shortcuts": [s.to_dict() for s in self.shortcuts],
+            "not_computed": [
+                {"name": s.kind.name, "title": s.kind.title, "needs": s.kind.needs, "reason": s.reason}
+                for s in self.skipped
+            ],
+            "checks": [c.to_dict() for c in self.checks],
+            "failed": [c.name for c in self.failed],
+            "notes": list(self.notes),
+        }
+
+
+def count(n: int, noun: str) -> str:
+    """`1 treatment`, `2,000 treatments`."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
+
+
+def named(names: Sequence[str], most: int = 4) -> str:
+    """The first few names, for a line; evidence has all of them."""
+    from polaris_rxrx.errors import some
+
+    return some(names, most)

@@ -1,0 +1,129 @@
+"""Compounds that are one compound: found by InChIKey.
+
+Conventions
+    A CXSMILES suffix is cut off before parsing. Compounds are identical if the InChIKeys of their structures,
+    as drawn, are. They are alike if the first blocks of the keys of their largest fragments are: that is the
+    connectivity, with salts, added or lost protons, isotopes and stereochemistry aside. Identical ones are
+    not listed as alike again, unless a third name is.
+    A compound without a structure, or with one that cannot be parsed, is in no group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from polaris_rxrx.dataset.smiles import strip_extension
+from polaris_rxrx.dataset.wells import open_table
+from polaris_rxrx.errors import DataError
+from polaris_rxrx.tables import read_table
+from polaris_rxrx.task import FEATURES, Task
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Groups of two or more names each, sorted; the names looked at, and those that could not be parsed."""
+
+    identical: list[list[str]]
+    alike: list[list[str]]
+    names: list[str]
+    unread: list[str]
+
+    @property
+    def read(self) -> int:
+        return len(self.names)
+
+
+def find(task: Task, metadata: Path | None) -> tuple[dict[str, str], str]:
+    """SMILES by compound, and where they are from; none, and why.
+
+    From the task's inputs, the prepared folder's test_features.csv (`prepare --smiles`), or the metadata.
+    """
+    train = dict(zip(task.train.get("treatment", []), task.train.get("SMILES", []), strict=False))
+    names, smiles = task.treatment, task.inputs.get("SMILES")
+    if smiles is None and task.folder is not None:
+        held = read_table(task.folder / FEATURES).columns
+        smiles = held.get("SMILES")
+    found = {n: s for n, s in {**train, **dict(zip(names, smiles or [], strict=False))}.items() if s.strip()}
+    if found:
+        return found, "the task's SMILES"
+    if metadata is None:
+        return {}, "no structures: the task has no SMILES and there is no metadata"
+    found = _from_metadata(metadata, {*names, *task.train.get("treatment", [])})
+    if not found:
+        return {}, f"no structures: {metadata} has no SMILES of the task's compounds"
+    return found, str(metadata)
+
+
+def _from_metadata(path: Path, compounds: Collection[str]) -> dict[str, str]:
+    """The first SMILES beside each of these treatments."""
+    table = open_table(path, text=True, only=("treatment", "SMILES"))
+    if not {"treatment", "SMILES"} <= set(table.names):
+        return {}
+    pairs = table.read(["treatment", "SMILES"])
+    unique = pairs.group_by(["treatment", "SMILES"], use_threads=False).aggregate([])
+    found: dict[str, str] = {}
+    for name, smiles in zip(*(unique.column(n).to_pylist() for n in ("treatment", "SMILES")), strict=True):
+        if name in compounds and smiles and smiles.strip():
+            found.setdefault(name, smiles)
+    return found
+
+
+def read_smiles(path: Path) -> dict[str, str]:
+    """SMILES by compound from a table of `treatment` and `SMILES`, CSV or parquet.
+
+    Raises:
+        DataError: Not such a table, or a compound stands twice with different SMILES.
+    """
+    table = read_table(path)
+    table.need("treatment", "SMILES")
+    found: dict[str, str] = {}
+    for row, (name, smiles) in enumerate(
+        zip(table.columns["treatment"], table.columns["SMILES"], strict=True)
+    ):
+        if not isinstance(name, str) or not (smiles is None or isinstance(smiles, str)):
+            raise DataError(f"{table.at(row)}: {name!r}, {smiles!r}; a compound and its SMILES were expected")
+        if found.setdefault(name, smiles or "") != (smiles or ""):
+            raise DataError(
+                f"{table.at(row)}: SMILES of {name!r} is {smiles!r}, and {found[name]!r} further up; one was "
+                "expected"
+            )
+    return found
+
+
+def group(smiles: Mapping[str, str]) -> Groups:
+    """Group compounds by structure; `smiles` is by name."""
+    identical: dict[str, list[str]] = {}
+    alike: dict[str, list[str]] = {}
+    unread: list[str] = []
+    import datamol as dm
+
+    texts = {name: strip_extension(smiles[name]) for name in sorted(smiles)}
+    with dm.without_rdkit_log():
+        keys = {text: _keys(text) for text in set(texts.values())}
+    for name, text in texts.items():
+        found = keys[text]
+        if found is None:
+            unread.append(name)
+            continue
+        identical.setdefault(found[0], []).append(name)
+        alike.setdefault(found[1], []).append(name)
+    same = sorted(names for names in identical.values() if len(names) > 1)
+    others = sorted(names for names in alike.values() if len(names) > 1 and names not in same)
+    return Groups(same, others, sorted(n for names in identical.values() for n in names), unread)
+
+
+def _keys(smiles: str) -> tuple[str, str] | None:
+    """The InChIKey, and the first block of the parent's; None if there is none."""
+    import datamol as dm
+
+    try:
+        mol = dm.to_mol(smiles) if smiles else None
+        whole = dm.to_inchikey(mol) if mol is not None else None
+        if not whole:
+            return None
+        parent = dm.to_inchikey(dm.keep_largest_fragment(mol))
+        return whole, (parent or whole).partition("-")[0]
+    except (ValueError, RuntimeError):  # RDKit refuses some structures it has parsed
+        return None

@@ -1,0 +1,165 @@
+"""`polaris-rxrx audit PREDS`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from click.core import ParameterSource
+
+from polaris_rxrx.cli.options import (
+    FILE,
+    Bar,
+    data_option,
+    fill_option,
+    note,
+    resampling_options,
+    task_option,
+)
+from polaris_rxrx.errors import DataError, MissingError
+
+if TYPE_CHECKING:
+    from polaris_rxrx.audit import Audit
+    from polaris_rxrx.audit.result import Figures
+    from polaris_rxrx.audit.shortcuts import Needs
+
+
+@click.command(no_args_is_help=True)
+@click.argument("preds", type=FILE)
+@task_option
+@data_option
+@click.option(
+    "--map", "map_path", type=FILE, metavar="FILE", help="A saved map: audit against its norms, too."
+)
+@click.option(
+    "--nuclei", type=FILE, metavar="FILE", help="A table of well_id and a nuclei count (CSV or parquet)."
+)
+@click.option(
+    "--smiles", type=FILE, metavar="FILE", help="A table of treatment and SMILES, instead of the metadata's."
+)
+@click.option("--strict", is_flag=True, help="Exit with 1 if a check fails.")
+@click.option("--json", "as_json", is_flag=True, help="Print the audit as JSON and nothing else.")
+@resampling_options
+@fill_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    preds: Path,
+    task: Path,
+    data: Path,
+    map_path: Path | None,
+    nuclei: Path | None,
+    smiles: Path | None,
+    strict: bool,
+    as_json: bool,
+    resamples: int,
+    seed: int,
+    level: float,
+    fill: float | None,
+) -> None:
+    """Tell whether a submission's score comes from biology, from a shortcut, or from leaked labels.
+
+    PREDS is a predictions file as for `score`. Shortcuts (popular genes, numbers of wells, places on the
+    plate, strength of a phenotype, nuclei counts, ...) are scored as submissions are; those that need the
+    metadata are left out, and named, where the default data folder has none.
+    """
+    from polaris_rxrx.audit import audit
+    from polaris_rxrx.audit.structures import read_smiles
+    from polaris_rxrx.cli._inputs import MADE_UP, read_given, read_map
+    from polaris_rxrx.cli._tables import json_text
+    from polaris_rxrx.task import load_task
+
+    given = ctx.get_parameter_source("data") is ParameterSource.COMMANDLINE
+    loaded = load_task(task)
+    predictions = read_given(preds, loaded, task, fill=fill)
+    metadata, absent = _metadata(data, given=given, needed=nuclei is not None)
+    source = None if map_path is None else read_map(map_path)
+    if source is not None and source.made_up:
+        note(MADE_UP)
+    structures = None if smiles is None else read_smiles(smiles)
+    with Bar("audit") as bar:
+
+        def run(metadata: Path | None, absent: dict[Needs, str]) -> Audit:
+            return audit(
+                loaded,
+                predictions,
+                metadata=metadata,
+                map_=None if source is None else source.map_,
+                nuclei=nuclei,
+                structures=structures,
+                absent=absent,
+                resamples=resamples,
+                seed=seed,
+                level=level,
+                progress=bar.step,
+            )
+
+        try:
+            found = run(metadata, absent)
+        except DataError as error:
+            # Metadata that nobody asked for and that is broken is as good as none.
+            if given or nuclei is not None or metadata is None or str(metadata) not in str(error):
+                raise
+            found = run(None, {**absent, "metadata": str(error)})
+    click.echo(json_text(found.to_dict()) if as_json else as_text(found))
+    if strict and found.failed:
+        raise DataError(
+            f"{preds}: {len(found.failed)} of {len(found.checks)} checks FAILED: "
+            f"{', '.join(c.name for c in found.failed)}"
+        )
+
+
+def _metadata(data: Path, *, given: bool, needed: bool) -> tuple[Path | None, dict[Needs, str]]:
+    """The metadata, or why there is none; where it was asked for, that is an error."""
+    from polaris_rxrx.dataset.registry import locate
+
+    try:
+        return locate("metadata", data), {"map": "no --map given"}
+    except MissingError as error:
+        if given:
+            raise
+        if needed:
+            raise MissingError(f"--nuclei needs the wells: {error}", error.command) from None
+        words = f"{error}; --data DIR names another folder"
+        return None, {"metadata": words, "map": "no --map given"}
+
+
+def as_text(found: Audit) -> str:
+    """An audit for reading."""
+    from polaris_rxrx.cli._tables import notes, number, shown, table
+
+    header = ["", "AP", _interval(found.level), "AUROC", "ahead by", "p", "pooled AP", "pooled AUROC"]
+    header += ["rank corr.", "explained"]
+    own = _figures(found.figures)
+    rows = [["this submission", *own[:3], "", "", *own[3:], "", ""]]
+    for result in found.shortcuts:
+        own = _figures(result.figures)
+        ahead = [number(result.difference, "+.4f"), number(result.p_value)]
+        share = [number(result.correlation, "+.2f"), number(result.explained, ".0%")]
+        rows.append([result.shortcut.kind.title, *own[:3], *ahead, *own[3:], *share])
+    score = found.score
+    lines = [f"{shown(score.predictions.source, 200)} on {shown(score.task, 200)}", ""]
+    lines += [*table(header, rows), ""]
+    lines.append(f"Chance (random scores): AP {found.chance:.4f}, AUROC 0.5. Shortcuts, by what they know:")
+    width = max(len(r.shortcut.kind.title) for r in found.shortcuts)
+    for result in found.shortcuts:
+        kind = result.shortcut.kind
+        lines.append(f"  {kind.title:{width}}  {kind.knows}; {kind.direction}")
+    lines.append("")
+    width = max(len(c.title) for c in found.checks)
+    for check in found.checks:
+        words = notes([shown(check.words, 10_000)], "")[0].strip()
+        lines.append(f"{check.verdict.upper():11}  {check.title:{width}}  {words}")
+    return "\n".join([*lines, "", *notes(shown(n, 10_000) for n in found.notes)])
+
+
+def _figures(of: Figures) -> list[str]:
+    from polaris_rxrx.cli._tables import number, span
+
+    pooled = [number(of.pooled_pr_auc), number(of.pooled_roc_auc)]
+    return [number(of.pr_auc), span(of.interval), number(of.roc_auc), *pooled]
+
+
+def _interval(level: float) -> str:
+    return f"{100 * level:g}% interval"
