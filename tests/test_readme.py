@@ -36,6 +36,14 @@ def test_score_prints_the_report(
     assert capsys.readouterr().out == blocks("text")[1]
 
 
+def test_compare_prints_the_differences(
+    demo: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(demo)
+    assert run(["compare", "openphenom.csv", "cellprofiler.csv", "random.csv"]) == 0
+    assert blocks("text")[2] in capsys.readouterr().out
+
+
 CARD = """
 name = "my-model"
 owner = "my-lab"
@@ -70,7 +78,7 @@ def test_the_submission_is_a_transcript(
         assert run(["verify", "submissions/my-model/bundle"]) == 0
     assert printed.out == f"{hub.url}/results/my-lab/my-model\n"
     said = printed.err.split("\n", 1)[1].replace(hub.url, "https://polarishub.io")
-    assert timeless(said) == timeless(blocks("text")[2])
+    assert timeless(said) == timeless(blocks("text")[3])
 
 
 def timeless(text: str) -> str:
@@ -79,7 +87,7 @@ def timeless(text: str) -> str:
 
 
 def test_the_notebook_example_runs(demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("task", "data", "openphenom.csv"):
+    for name in ("task", "data", "openphenom.csv", "random.csv"):
         (tmp_path / name).symlink_to(demo / name)
     monkeypatch.chdir(tmp_path)
     (code,) = blocks("python")

@@ -27,6 +27,8 @@ COMMANDS = {
     "baseline": "Predict with a baseline or your own model's card.",
     "score": "Score predictions as the Polaris client would, with intervals.",
     "compare": "Tell whether one submission is really better than another.",
+    "audit": "Look for shortcuts and leaked labels in predictions.",
+    "report": "Write one HTML page, and figures, about a score.",
     "leaderboard": "Set submissions beside published figures, by protocol.",
     "login": "Log in to the Polaris Hub.",
     "logout": "Forget the login.",

@@ -1,0 +1,177 @@
+"""`polaris-rxrx report PREDS`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from polaris_rxrx.cli.options import FILE, Bar, data_option, fill_option, note, task_option
+
+if TYPE_CHECKING:
+    from polaris_rxrx.dataset.affinities import Affinities
+    from polaris_rxrx.maps.build import Map
+    from polaris_rxrx.report.material import Material
+    from polaris_rxrx.task import Task
+
+
+@click.command(no_args_is_help=True)
+@click.argument("preds", type=FILE)
+@task_option
+@click.option(
+    "--against", type=FILE, multiple=True, metavar="FILE", help="Compare with these; may be repeated."
+)
+@click.option("--map", "map_path", type=FILE, metavar="FILE", help="A saved map, for the dose curves.")
+@click.option("--annotations", type=FILE, metavar="CSV", help="The affinities.  [default: those in --data]")
+@click.option("--classes", type=FILE, metavar="CSV", help="gene_symbol,target_class.  [default: our own]")
+@data_option
+@click.option("--out", type=FILE, default=Path("report.html"), show_default=True, help="The page to write.")
+@click.option("--figures", type=FILE, metavar="DIR", help="Also write each figure for print.")
+@click.option("--title", help="The page's title.")
+@fill_option
+@click.pass_context
+def command(
+    context: click.Context,
+    /,
+    preds: Path,
+    task: Path,
+    against: tuple[Path, ...],
+    map_path: Path | None,
+    annotations: Path | None,
+    classes: Path | None,
+    data: Path,
+    out: Path,
+    figures: Path | None,
+    title: str | None,
+    fill: float | None,
+) -> None:
+    """Write one HTML page about a score, for reading offline and for a paper's supplement.
+
+    PREDS and each --against are predictions as `score` takes them. Structures are drawn if `prepare --smiles`
+    wrote them or --data holds the metadata. What is not at hand is left out, and the page says how to get it.
+    """
+    from polaris_rxrx.cli._inputs import read_given
+    from polaris_rxrx.report import figures as drawing
+    from polaris_rxrx.report.breakdown import read_classes
+    from polaris_rxrx.report.material import gather
+    from polaris_rxrx.report.page import write_page
+    from polaris_rxrx.report.words import count, fixed, percent, span
+    from polaris_rxrx.scoring import score
+    from polaris_rxrx.task import load_task
+
+    explicit = context.get_parameter_source("data") is click.core.ParameterSource.COMMANDLINE
+    loaded = load_task(task)
+    mine, *others = (score(loaded, read_given(path, loaded, task, fill=fill)) for path in (preds, *against))
+    own_classes = None if classes is None else read_classes(classes)
+    annotations = annotations or _located("annotations", data, explicit)
+    with Bar("report") as bar:
+        bar.step("reading", 0, 3)
+        affinities, drawn = _affinities(annotations)
+        bar.step("reading", 1, 3)
+        map_ = _map(map_path)
+        bar.step("reading", 2, 3)
+        smiles = _smiles(loaded, data, explicit)
+        bar.step("reading", 3, 3)
+        bar.step("computing", 0, 1)
+        material = gather(
+            loaded,
+            mine,
+            against=others,
+            names=_names([preds, *against]),
+            map_=map_,
+            affinities=affinities,
+            classes=own_classes,
+            smiles=smiles,
+            title=title,
+        )
+        if drawn or (map_ is not None and map_.protocol.get("made_up")):
+            material = _made_up(material)
+        bar.step("computing", 1, 1)
+        bar.step("drawing", 0, 2)
+        plots = drawing.draw(material)
+        bar.step("drawing", 1, 2)
+        write_page(out, material, plots)
+        if figures is not None:
+            drawing.write(plots, figures)
+        bar.step("drawing", 2, 2)
+    found, level = material.uncertainty.pr_auc, percent(material.uncertainty.level)
+    click.echo(
+        f"{out}: mean average precision {fixed(found.value, 4)} ({level} interval {span(found.interval, 4)}) "
+        f"over {count(mine.n_scored_pr_auc, 'treatment')}"
+    )
+    if figures is not None:
+        note(f"Wrote {len(plots):,} figures into {figures}")
+    for line in material.notes:
+        note(f"Note: {line}")
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """File names if they tell the submissions apart, else with as many of the folders above as do."""
+    names: list[str] = []
+    for n in range(1, max(len(path.parts) for path in paths) + 1):
+        names = ["/".join(path.parts[-n:]) for path in paths]
+        if len(set(names)) == len(names):
+            break
+    return names
+
+
+def _located(what: str, data: Path, explicit: bool) -> Path | None:
+    """A file of the data folder; only a folder that was named must have it."""
+    from polaris_rxrx.dataset.registry import locate
+    from polaris_rxrx.errors import MissingError
+
+    try:
+        return locate(what, data)
+    except MissingError:
+        if explicit:
+            raise
+        return None
+
+
+def _affinities(path: Path | None) -> tuple[Affinities | None, bool]:
+    """The affinity table, and whether `polaris-rxrx demo` made it up: it says so row by row."""
+    if path is None:
+        return None, False
+    from polaris_rxrx.dataset.affinities import read_affinities
+    from polaris_rxrx.tables import read_table
+
+    affinities = read_affinities(path)
+    return affinities, "made up" in read_table(path).columns.get("database", ())
+
+
+def _map(path: Path | None) -> Map | None:
+    if path is None:
+        return None
+    from polaris_rxrx.maps.store import load_map
+
+    return load_map(path)
+
+
+def _smiles(task: Task, data: Path, explicit: bool) -> dict[str, str] | None:
+    """SMILES of the treatments: those in the prepared folder, else those of the metadata."""
+    from polaris_rxrx.tables import read_table
+    from polaris_rxrx.task import FEATURES
+
+    assert task.folder is not None
+    prepared = read_table(task.folder / FEATURES).columns
+    if "SMILES" in prepared:
+        return {
+            name: smiles
+            for name, smiles in zip(prepared["treatment"], prepared["SMILES"], strict=True)
+            if smiles
+        }
+    metadata = _located("metadata", data, explicit)
+    if metadata is None:
+        return None
+    from polaris_rxrx.dataset.smiles import read_structures
+
+    return {
+        name: smiles for name, smiles in read_structures(metadata, task.treatment).smiles.items() if smiles
+    }
+
+
+def _made_up(material: Material) -> Material:
+    return replace(material, provenance={"made_up": True, **material.provenance})

@@ -1,0 +1,263 @@
+"""Scores by kind of active pair: which targets a model finds, and how strong a binder it takes.
+
+Conventions
+    Both metrics are means over a treatment's actives: average precision of the precision at the threshold of
+    each active, AUROC of the share of the treatment's inactives that score lower (a tie is half). So a part
+    of the actives has its own value: within a treatment the mean over its actives of that part, then the mean
+    over the treatments that have any. Of one part that holds every active, that is the official score.
+    The other pairs of a treatment stay what they are, whatever the part; so `chance` is the exact expectation
+    of the treatment's average precision, averaged over the same treatments.
+    Intervals are over treatments; a part with fewer than two has none (NaN).
+
+Target classes
+    `target_classes.csv` gives each gene of the public affinity table one coarse class. The assignment is
+    ours, by gene family (as HGNC and the IUPHAR guide group them): a subunit goes with its complex (MLST8
+    with the kinase MTOR, PSMA3 with the proteasome's proteases), lipid kinases are kinases, ion pumps are
+    transporters, CFTR is an ion channel, and `epigenetic` are readers, writers and erasers of chromatin.
+    `read_classes` reads a table of one's own instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from polaris_rxrx.dataset.affinities import Affinities
+from polaris_rxrx.errors import DataError
+from polaris_rxrx.metrics import group_scores
+from polaris_rxrx.scoring import Score
+from polaris_rxrx.stats.chance import expected_average_precision
+from polaris_rxrx.stats.intervals import Interval, bca_each
+from polaris_rxrx.tables import read_table
+from polaris_rxrx.uncertainty import LEVEL, RESAMPLES, mean_of
+
+Floats = NDArray[np.float64]
+
+CLASSES = Path(__file__).parent / "target_classes.csv"
+COLUMNS = ("gene_symbol", "target_class")
+UNCLASSIFIED = "unclassified"
+UNKNOWN = "unknown"
+BINS = ((10.0, "at most 10 nM"), (100.0, "10 to 100 nM"), (1_000.0, "100 to 1,000 nM"))
+BEYOND = "above 1,000 nM"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One row of a breakdown; intervals are NaN where there is none."""
+
+    name: str
+    n_active: int
+    n_treatments: int
+    precision: float
+    precision_interval: Interval
+    chance: float
+    auroc: float
+    auroc_interval: Interval
+
+
+@dataclass(frozen=True)
+class Breakdown:
+    """The score taken apart by something its actives have."""
+
+    title: str
+    parts: tuple[Part, ...]
+    notes: tuple[str, ...]
+
+
+def per_active(active: ArrayLike, score: ArrayLike, group: ArrayLike) -> tuple[Floats, Floats]:
+    """What each active pair adds to its group's two metrics.
+
+    Arguments are those of `polaris_rxrx.metrics.group_scores`, which also says what is refused.
+
+    Returns:
+        Precision at the pair's threshold, and the share of the group's inactives that score lower, a tie
+        counting half; both (n_pairs,) and NaN for pairs that are not active, the second also in a group
+        without an inactive.
+    """
+    y = np.asarray(active, dtype=np.float64)
+    s = np.asarray(score, dtype=np.float64)
+    g = np.asarray(group, dtype=np.int64)
+    n_groups = int(g.max(initial=-1)) + 1
+    counts = group_scores(y, s, g, n_groups)  # checks all three
+    precision, wins = np.full(len(y), np.nan), np.full(len(y), np.nan)
+    labelled = np.flatnonzero(~np.isnan(y))
+    order = labelled[np.lexsort((-s[labelled], g[labelled]))]
+    y, s, g = y[order], s[order], g[order]
+    # The place of the first and after the last pair of each pair's block of equal scores, and of its group.
+    new = np.flatnonzero(np.r_[True, (s[1:] != s[:-1]) | (g[1:] != g[:-1])][: s.size])
+    block = np.cumsum(np.isin(np.arange(s.size), new)) - 1
+    first, end = new[block], np.r_[new[1:], s.size][block]
+    start = (np.cumsum(counts.n_pairs) - counts.n_pairs)[g]
+    actives = np.r_[0, np.cumsum(y == 1)]
+    tp = actives[end] - actives[start]
+    fp = end - start - tp
+    fp_above = first - start - (actives[first] - actives[start])
+    n_inactive = (counts.n_pairs - counts.n_active)[g]
+    is_active = y == 1
+    with np.errstate(invalid="ignore"):  # no inactive: NaN, as said above
+        share = (n_inactive - 0.5 * (fp + fp_above)) / n_inactive
+    precision[order[is_active]] = (tp / (tp + fp))[is_active]
+    wins[order[is_active]] = share[is_active]
+    return precision, wins
+
+
+def break_down(
+    title: str,
+    score: Score,
+    kinds: Sequence[str],
+    order: Sequence[str],
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    level: float = LEVEL,
+    notes: Sequence[str] = (),
+) -> Breakdown:
+    """A score by the kind of its active pairs.
+
+    Args:
+        title: What the kinds are.
+        score: The score.
+        kinds: The kind of every pair, in official order; that of a pair that is not active does not matter.
+        order: Kinds in the order wanted; those without an active are left out.
+        resamples: Of the intervals.
+        seed: Of the intervals.
+        level: Of the intervals.
+        notes: What else a reader should know.
+    """
+    assert score.truth.active is not None
+    codes, _ = score.truth.groups("treatment")
+    precision, wins = per_active(score.truth.active, score.predictions.values, codes)
+    chance = expected_average_precision(score.groups.n_pairs, score.groups.n_active)
+    n = len(chance)
+    of = np.array([order.index(kind) if a == 1 else -1 for kind, a in _active_kinds(kinds, score)])
+    parts = []
+    for i, name in enumerate(order):
+        chosen = of == i
+        if not chosen.any():
+            continue
+        by_treatment = _means(precision[chosen], codes[chosen], n)
+        wins_by_treatment = _means(wins[chosen], codes[chosen], n)
+        there = ~np.isnan(by_treatment)
+        intervals = bca_each([by_treatment, wins_by_treatment], level=level, resamples=resamples, seed=seed)
+        parts.append(
+            Part(
+                name=name,
+                n_active=int(chosen.sum()),
+                n_treatments=int(there.sum()),
+                precision=mean_of(by_treatment),
+                precision_interval=intervals[0],
+                chance=mean_of(chance[there]),
+                auroc=mean_of(wins_by_treatment),
+                auroc_interval=intervals[1],
+            )
+        )
+    return Breakdown(title, tuple(parts), tuple(notes))
+
+
+def _active_kinds(kinds: Sequence[str], score: Score) -> list[tuple[str, float]]:
+    assert score.truth.active is not None
+    return list(zip(kinds, score.truth.active.tolist(), strict=True))
+
+
+def _means(values: Floats, codes: NDArray[np.int64], n: int) -> Floats:
+    """The mean of each group's values; NaN where it has none."""
+    with np.errstate(invalid="ignore"):
+        means: Floats = np.bincount(codes, values, minlength=n) / np.bincount(codes, minlength=n)
+    return means
+
+
+def by_target_class(
+    score: Score,
+    classes: Mapping[str, str] | None = None,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    level: float = LEVEL,
+) -> Breakdown:
+    """By the class of the active gene, most actives first; genes without one come last.
+
+    Args:
+        score: The score.
+        classes: Gene -> class; by default the package's own (see `read_classes`).
+        resamples: Of the intervals.
+        seed: Of the intervals.
+        level: Of the intervals.
+    """
+    own = classes is None
+    classes = read_classes() if classes is None else classes
+    assert score.truth.active is not None
+    kinds = [classes.get(gene, UNCLASSIFIED) for gene in score.truth.gene_symbol]
+    counts: dict[str, int] = {}
+    for kind, active in _active_kinds(kinds, score):
+        if active == 1:
+            counts[kind] = counts.get(kind, 0) + 1
+    order = sorted(counts, key=lambda kind: (kind == UNCLASSIFIED, -counts[kind], kind))
+    notes = []
+    if own:
+        notes.append("classes are coarse and ours, by gene family")
+    if UNCLASSIFIED in counts:
+        notes.append(f"{counts[UNCLASSIFIED]:,} active pairs have a gene without a class")
+    return break_down(
+        "by target class", score, kinds, order, resamples=resamples, seed=seed, level=level, notes=notes
+    )
+
+
+def by_potency(
+    score: Score, affinities: Affinities, *, resamples: int = RESAMPLES, seed: int = 0, level: float = LEVEL
+) -> Breakdown:
+    """By the strongest affinity of the active pair in the table; a pair that is not in it is `unknown`."""
+    kinds = [
+        potency(affinities.by_compound.get(treatment, {}).get(gene))
+        for treatment, gene in zip(score.truth.treatment, score.truth.gene_symbol, strict=True)
+    ]
+    found = break_down(
+        "by potency of the active pair",
+        score,
+        kinds,
+        [*(name for _, name in BINS), BEYOND, UNKNOWN],
+        resamples=resamples,
+        seed=seed,
+        level=level,
+    )
+    absent = sum(part.n_active for part in found.parts if part.name == UNKNOWN)
+    if not absent:
+        return found
+    note = f"{absent:,} active pairs are not in {affinities.path.name}"
+    return Breakdown(found.title, found.parts, (note,))
+
+
+def potency(affinity: float | None) -> str:
+    """The bin of an affinity in nM; an upper end belongs to its bin."""
+    if affinity is None:
+        return UNKNOWN
+    return next((name for most, name in BINS if affinity <= most), BEYOND)
+
+
+def read_classes(path: Path | str = CLASSES) -> dict[str, str]:
+    """Read `gene_symbol,target_class`, one row a gene (further columns are allowed).
+
+    Raises:
+        DataError: Naming the line and the value.
+    """
+    table = read_table(Path(path))
+    table.need(*COLUMNS)
+    classes: dict[str, str] = {}
+    row_of: dict[str, int] = {}
+    for row, (gene, kind) in enumerate(zip(*(table.columns[name] for name in COLUMNS), strict=True)):
+        for name, cell in zip(COLUMNS, (gene, kind), strict=True):
+            if not isinstance(cell, str) or not cell.strip():
+                shown = repr(cell) if cell not in ("", None) else "empty"
+                raise DataError(f"{table.at(row)}: {name} is {shown}; a name was expected")
+        if gene in classes:
+            raise DataError(
+                f"{table.at(row)}: {gene!r} stands a second time ({kind!r}); it is {classes[gene]!r} on "
+                f"{table.unit} {table.lines[row_of[gene]]}. One row a gene is expected"
+            )
+        classes[gene], row_of[gene] = kind.strip(), row
+    if not classes:
+        raise DataError(f"{path} holds no target classes")
+    return classes

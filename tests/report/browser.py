@@ -1,0 +1,101 @@
+"""A real browser for tests of the page: found, started without a network, watched.
+
+`$POLARIS_RXRX_CHROMIUM` names the browser; otherwise it is looked for on the path.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+# From a page's element: the contrast of its text against the nearest ground that is not transparent.
+CONTRAST = """element => {
+    const numbers = (text) => text.match(/[\\d.]+/g).map(Number);
+    const light = (rgb) => {
+        const [r, g, b] = rgb.slice(0, 3).map((v) => v / 255)
+            .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+    };
+    const ink = light(numbers(getComputedStyle(element).color));
+    let ground = 1;
+    for (let at = element; at; at = at.parentElement) {
+        const colour = numbers(getComputedStyle(at).backgroundColor);
+        if (colour.length < 4 || colour[3] === 1) { ground = light(colour); break; }
+    }
+    return (Math.max(ink, ground) + 0.05) / (Math.min(ink, ground) + 0.05);
+}"""
+
+
+def find_chromium() -> str | None:
+    """The browser's path, or None."""
+    if given := os.environ.get("POLARIS_RXRX_CHROMIUM"):
+        return given
+    return next((path for name in NAMES if (path := shutil.which(name))), None)
+
+
+@contextmanager
+def started(home: Path) -> Iterator[Any]:
+    """A running browser with a home of its own; skips where there is none."""
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    path = find_chromium()
+    if path is None:
+        pytest.skip(f"no browser: $POLARIS_RXRX_CHROMIUM is not set and none of {', '.join(NAMES)} is there")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=path, args=list(ARGUMENTS), env={**os.environ, "HOME": str(home)}
+        )
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@dataclass
+class Visit:
+    """An open page and what has happened on it."""
+
+    page: Any
+    url: str
+    said: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+
+    @property
+    def strangers(self) -> list[str]:
+        """Requests for anything but the page itself and what lies within it."""
+        return [url for url in self.asked if url != self.url and not url.startswith("data:")]
+
+
+@contextmanager
+def visit(browser: Any, path: Path, **options: Any) -> Iterator[Visit]:
+    """Open a file; at the end nothing may have been said, asked for or thrown."""
+    context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+    try:
+        page = context.new_page()
+        page.set_default_timeout(5_000)
+        here = Visit(page, path.as_uri())
+        page.on("console", lambda message: here.said.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: here.said.append(f"error: {error}"))
+        page.on("request", lambda request: here.asked.append(request.url))
+        page.on("dialog", lambda dialog: (here.said.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        page.goto(here.url)
+        yield here
+        assert here.said == [] and here.strangers == []
+    finally:
+        context.close()
