@@ -152,10 +152,10 @@ class Comparison:
         wide = max(ends) or 1.0
         rows = []
         for d in self.differences:
-            cells: list[object] = [self.names[d.first], self.names[d.second], html.number(d.mean, "+.4f")]
-            cells += [html.span(d.interval), html.scale(d.mean, d.interval, [0], -wide, wide)]
-            cells += [html.number(d.p_corrected), f"{d.wins:,} / {d.ties:,} / {d.losses:,}"]
-            rows.append([*cells, html.number(d.detectable), html.element("b", d.verdict)])
+            cells: list[object] = [self.names[d.first], self.names[d.second], html.signed(d.mean, 4)]
+            cells += [html.span(d.interval, 4), html.scale(d.mean, d.interval, [0], -wide, wide)]
+            cells += [html.fixed(d.p_corrected, 4), f"{d.wins:,} / {d.ties:,} / {d.losses:,}"]
+            rows.append([*cells, html.fixed(d.detectable, 4), html.element("b", d.verdict)])
         header = ["first", "second", "difference", f"{100 * self.level:g}% interval", "0 dashed"]
         header += ["p (Holm)", "wins / ties / losses", "detectable", "first is"]
         most = [
@@ -163,7 +163,7 @@ class Comparison:
                 f"Where {self.names[d.first]} and {self.names[d.second]} differ most",
                 html.table(
                     ["treatment", "first", "second"],
-                    [[t, html.number(a), html.number(b)] for t, a, b in self.apart(d)],
+                    [[t, html.fixed(a, 4), html.fixed(b, 4)] for t, a, b in self.apart(d)],
                 ),
             )
             for d in self.differences

@@ -1,6 +1,7 @@
-"""Small pieces of HTML for notebooks: every text from data is escaped, nothing is loaded, no script runs.
+"""Numbers set for HTML, and small pieces of it for notebooks: nothing is loaded, no script runs.
 
 Conventions
+    A figure that is not defined is a dash; minus signs are real ones.
     A cell is text, which is escaped, or `Markup`, which is HTML already. Colours follow the notebook's own
     theme (`currentColor`), so light and dark both work.
 """
@@ -9,9 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from html import escape
+from math import isfinite
 
 from polaris_rxrx.stats.intervals import Interval
 
+DASH = "–"
+MINUS = "−"
 _CELL = "padding:.2em .7em;text-align:{};font-variant-numeric:tabular-nums"
 
 
@@ -26,16 +30,27 @@ def text(value: object) -> str:
     return value if isinstance(value, Markup) else escape(str(value))
 
 
-def number(value: float, form: str = ".4f") -> str:
-    """A figure, or a dash where there is none."""
-    return "–" if value != value else format(value, form)
+def fixed(value: float | None, digits: int = 3) -> str:
+    """0.277, a real minus sign, or a dash where there is no value."""
+    if value is None or not isfinite(value):
+        return DASH
+    text = f"{value:.{digits}f}"
+    if text.startswith("-"):
+        text = MINUS + text[1:] if float(text) else text[1:]
+    return text
 
 
-def span(interval: Interval, form: str = ".4f") -> str:
-    """An interval, or a dash where there is none."""
-    if interval.low != interval.low:
-        return "–"
-    return f"{interval.low:{form}} to {interval.high:{form}}"
+def signed(value: float | None, digits: int = 3) -> str:
+    """The same with its sign, for a difference."""
+    text = fixed(value, digits)
+    return text if value is None or text == DASH or text.startswith(MINUS) else f"+{text}"
+
+
+def span(interval: Interval, digits: int = 3) -> str:
+    """0.261 to 0.294, or a dash."""
+    if not isfinite(interval.low):
+        return DASH
+    return f"{fixed(interval.low, digits)} to {fixed(interval.high, digits)}"
 
 
 def element(tag: str, *inside: object, style: str = "") -> Markup:

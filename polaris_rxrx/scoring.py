@@ -162,10 +162,10 @@ class Score:
             rows.append(
                 [
                     title,
-                    html.number(of.value),
-                    html.span(of.interval),
+                    html.fixed(of.value, 4),
+                    html.span(of.interval, 4),
                     html.scale(of.value, of.interval, [of.chance], 0, 1),
-                    *(html.number(v) for v in (of.chance, of.normalised, of.p_value)),
+                    *(html.fixed(v, 4) for v in (of.chance, of.normalised, of.p_value)),
                     f"{n:,}",
                 ]
             )

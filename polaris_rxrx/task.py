@@ -130,6 +130,13 @@ class Task:
             key: i for i, key in reversed(list(enumerate(zip(self.treatment, self.gene_symbol, strict=True))))
         }
 
+    def smiles(self) -> dict[str, str]:
+        """SMILES by treatment, where known: from the inputs, else those that `prepare --smiles` wrote."""
+        column = self.inputs.get("SMILES")
+        if column is None and self.folder is not None:
+            column = read_table(self.folder / FEATURES).columns.get("SMILES")
+        return {name: s for name, s in zip(self.treatment, column or [], strict=False) if s.strip()}
+
     def same_pairs(self, other: Task) -> bool:
         """Whether two tasks ask for the same pairs in the same order and have the same labels."""
         if self is other:

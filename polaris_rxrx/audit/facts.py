@@ -20,7 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polaris_rxrx.audit.shortcuts import Pairs
-from polaris_rxrx.dataset.wells import NOT_FEATURES, Metadata, OpenTable, open_table, read_metadata
+from polaris_rxrx.dataset.wells import (
+    NOT_FEATURES,
+    Metadata,
+    OpenTable,
+    open_table,
+    read_metadata,
+    rows_in_metadata,
+)
 from polaris_rxrx.errors import DataError, some
 
 Floats = NDArray[np.float64]
@@ -196,30 +203,15 @@ def _count_column(path: Path, names: list[str]) -> str:
 
 def _join(meta: Metadata, path: Path, facts: Facts) -> Floats:
     """A count a well of the metadata, from a table of its own; NaN where that has none."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     names = open_table(path).names
     if "well_id" not in names:
         raise DataError(f"{path}: no column 'well_id'; it has {some(names)}")
     column = _count_column(path, names)
     table = open_table(path, text=True, only=("well_id", column))
-    ids = pc.fill_null(table.read(["well_id"]).column(0).combine_chunks(), "")
-    counts = _numbers(table, column, ids, empty=False)
-    if pc.count_distinct(ids).as_py() < len(ids):
-        twice = [c["values"] for c in pc.value_counts(ids).to_pylist() if c["counts"] > 1]
-        raise DataError(
-            f"{path}: {len(twice):,} wells stand more than once: {some(twice, 3)}; one row a well"
-        )
-    row = pc.index_in(ids.cast(pa.string()), value_set=meta.well_id.cast(pa.string()))
-    if row.null_count:
-        unknown = ids.filter(pc.is_null(row)).to_pylist()
-        raise DataError(
-            f"{path}: {len(unknown):,} of {len(ids):,} wells are not in {meta.path}: {some(unknown, 3)}; "
-            "do the two files belong together?"
-        )
+    ids = table.read(["well_id"]).column(0).combine_chunks()
+    row = rows_in_metadata(path, ids, meta, allow_missing=True)
     found = np.full(len(meta), np.nan)
-    found[row.to_numpy()] = counts
+    found[row] = _numbers(table, column, ids, empty=False)
     if absent := int(np.isnan(found).sum()):
         facts.notes.append(f"nuclei-count: {absent:,} of {len(meta):,} wells have no count and are left out")
     return found

@@ -10,15 +10,14 @@ Conventions
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from polaris_rxrx.dataset.smiles import strip_extension
-from polaris_rxrx.dataset.wells import open_table
+from polaris_rxrx.dataset.smiles import read_smiles, strip_extension
 from polaris_rxrx.errors import DataError
 from polaris_rxrx.tables import read_table
-from polaris_rxrx.task import FEATURES, Task
+from polaris_rxrx.task import Task
 
 
 @dataclass(frozen=True)
@@ -38,39 +37,24 @@ class Groups:
 def find(task: Task, metadata: Path | None) -> tuple[dict[str, str], str]:
     """SMILES by compound, and where they are from; none, and why.
 
-    From the task's inputs, the prepared folder's test_features.csv (`prepare --smiles`), or the metadata.
+    From the task itself (see `Task.smiles`) and its training set, else from the metadata.
     """
-    train = dict(zip(task.train.get("treatment", []), task.train.get("SMILES", []), strict=False))
-    names, smiles = task.treatment, task.inputs.get("SMILES")
-    if smiles is None and task.folder is not None:
-        held = read_table(task.folder / FEATURES).columns
-        smiles = held.get("SMILES")
-    found = {n: s for n, s in {**train, **dict(zip(names, smiles or [], strict=False))}.items() if s.strip()}
+    train = zip(task.train.get("treatment", []), task.train.get("SMILES", []), strict=False)
+    found = {**{name: s for name, s in train if s.strip()}, **task.smiles()}
     if found:
         return found, "the task's SMILES"
     if metadata is None:
         return {}, "no structures: the task has no SMILES and there is no metadata"
-    found = _from_metadata(metadata, {*names, *task.train.get("treatment", [])})
+    try:
+        found = read_smiles(metadata, {*task.treatment, *task.train.get("treatment", [])})
+    except DataError as error:  # no such column
+        return {}, f"no structures: {error}"
     if not found:
         return {}, f"no structures: {metadata} has no SMILES of the task's compounds"
     return found, str(metadata)
 
 
-def _from_metadata(path: Path, compounds: Collection[str]) -> dict[str, str]:
-    """The first SMILES beside each of these treatments."""
-    table = open_table(path, text=True, only=("treatment", "SMILES"))
-    if not {"treatment", "SMILES"} <= set(table.names):
-        return {}
-    pairs = table.read(["treatment", "SMILES"])
-    unique = pairs.group_by(["treatment", "SMILES"], use_threads=False).aggregate([])
-    found: dict[str, str] = {}
-    for name, smiles in zip(*(unique.column(n).to_pylist() for n in ("treatment", "SMILES")), strict=True):
-        if name in compounds and smiles and smiles.strip():
-            found.setdefault(name, smiles)
-    return found
-
-
-def read_smiles(path: Path) -> dict[str, str]:
+def read_table_of_smiles(path: Path) -> dict[str, str]:
     """SMILES by compound from a table of `treatment` and `SMILES`, CSV or parquet.
 
     Raises:

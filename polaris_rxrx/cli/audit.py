@@ -65,7 +65,7 @@ def command(
     metadata are left out, and named, where the default data folder has none.
     """
     from polaris_rxrx.audit import audit
-    from polaris_rxrx.audit.structures import read_smiles
+    from polaris_rxrx.audit.structures import read_table_of_smiles
     from polaris_rxrx.cli._inputs import MADE_UP, read_given, read_map
     from polaris_rxrx.cli._tables import json_text
     from polaris_rxrx.task import load_task
@@ -77,7 +77,7 @@ def command(
     source = None if map_path is None else read_map(map_path)
     if source is not None and source.made_up:
         note(MADE_UP)
-    structures = None if smiles is None else read_smiles(smiles)
+    structures = None if smiles is None else read_table_of_smiles(smiles)
     with Bar("audit") as bar:
 
         def run(metadata: Path | None, absent: dict[Needs, str]) -> Audit:

@@ -106,6 +106,7 @@ def benchmark_from_affinities(path: Path, seed: int) -> Artifact:
             "min_negatives": aff.MIN_NEGATIVES,
             "negatives_per_active": aff.NEGATIVES_PER_ACTIVE,
             "too_few_negatives": drawn.short,
+            **({"made_up": True} if table.made_up else {}),
         },
     )
     artifact = make_benchmark(

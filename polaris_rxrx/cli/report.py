@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,6 @@ from polaris_rxrx.cli.options import FILE, Bar, data_option, fill_option, note, 
 if TYPE_CHECKING:
     from polaris_rxrx.dataset.affinities import Affinities
     from polaris_rxrx.maps.build import Map
-    from polaris_rxrx.report.material import Material
     from polaris_rxrx.task import Task
 
 
@@ -54,11 +52,11 @@ def command(
     wrote them or --data holds the metadata. What is not at hand is left out, and the page says how to get it.
     """
     from polaris_rxrx.cli._inputs import read_given
+    from polaris_rxrx.cli._tables import number, span
     from polaris_rxrx.report import figures as drawing
     from polaris_rxrx.report.breakdown import read_classes
     from polaris_rxrx.report.material import gather
     from polaris_rxrx.report.page import write_page
-    from polaris_rxrx.report.words import count, fixed, percent, span
     from polaris_rxrx.scoring import score
     from polaris_rxrx.task import load_task
 
@@ -69,7 +67,7 @@ def command(
     annotations = annotations or _located("annotations", data, explicit)
     with Bar("report") as bar:
         bar.step("reading", 0, 3)
-        affinities, drawn = _affinities(annotations)
+        affinities = _affinities(annotations)
         bar.step("reading", 1, 3)
         map_ = _map(map_path)
         bar.step("reading", 2, 3)
@@ -87,8 +85,6 @@ def command(
             smiles=smiles,
             title=title,
         )
-        if drawn or (map_ is not None and map_.protocol.get("made_up")):
-            material = _made_up(material)
         bar.step("computing", 1, 1)
         bar.step("drawing", 0, 2)
         plots = drawing.draw(material)
@@ -97,10 +93,11 @@ def command(
         if figures is not None:
             drawing.write(plots, figures)
         bar.step("drawing", 2, 2)
-    found, level = material.uncertainty.pr_auc, percent(material.uncertainty.level)
+    found, n = material.uncertainty.pr_auc, mine.n_scored_pr_auc
+    level = f"{100 * material.uncertainty.level:g}%"
     click.echo(
-        f"{out}: mean average precision {fixed(found.value, 4)} ({level} interval {span(found.interval, 4)}) "
-        f"over {count(mine.n_scored_pr_auc, 'treatment')}"
+        f"{out}: average precision {number(found.value)} ({level} interval {span(found.interval)}), mean "
+        f"over {n:,} treatment{'' if n == 1 else 's'}"
     )
     if figures is not None:
         note(f"Wrote {len(plots):,} figures into {figures}")
@@ -131,15 +128,12 @@ def _located(what: str, data: Path, explicit: bool) -> Path | None:
         return None
 
 
-def _affinities(path: Path | None) -> tuple[Affinities | None, bool]:
-    """The affinity table, and whether `polaris-rxrx demo` made it up: it says so row by row."""
+def _affinities(path: Path | None) -> Affinities | None:
     if path is None:
-        return None, False
+        return None
     from polaris_rxrx.dataset.affinities import read_affinities
-    from polaris_rxrx.tables import read_table
 
-    affinities = read_affinities(path)
-    return affinities, "made up" in read_table(path).columns.get("database", ())
+    return read_affinities(path)
 
 
 def _map(path: Path | None) -> Map | None:
@@ -151,27 +145,19 @@ def _map(path: Path | None) -> Map | None:
 
 
 def _smiles(task: Task, data: Path, explicit: bool) -> dict[str, str] | None:
-    """SMILES of the treatments: those in the prepared folder, else those of the metadata."""
-    from polaris_rxrx.tables import read_table
-    from polaris_rxrx.task import FEATURES
-
-    assert task.folder is not None
-    prepared = read_table(task.folder / FEATURES).columns
-    if "SMILES" in prepared:
-        return {
-            name: smiles
-            for name, smiles in zip(prepared["treatment"], prepared["SMILES"], strict=True)
-            if smiles
-        }
+    """SMILES of the treatments: the task's own, else those of the metadata."""
+    if own := task.smiles():
+        return own
     metadata = _located("metadata", data, explicit)
     if metadata is None:
         return None
-    from polaris_rxrx.dataset.smiles import read_structures
+    from polaris_rxrx.dataset.smiles import read_smiles, strip_extension
+    from polaris_rxrx.errors import DataError
 
-    return {
-        name: smiles for name, smiles in read_structures(metadata, task.treatment).smiles.items() if smiles
-    }
-
-
-def _made_up(material: Material) -> Material:
-    return replace(material, provenance={"made_up": True, **material.provenance})
+    try:
+        found = read_smiles(metadata, task.treatment)
+    except DataError:
+        if explicit:
+            raise
+        return None
+    return {name: strip_extension(smiles) for name, smiles in found.items()}

@@ -38,13 +38,17 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Affinities:
-    """Strongest affinity in nM of every annotated pair: compound -> gene -> nM; and all genes, sorted."""
+    """Strongest affinity in nM of every annotated pair: compound -> gene -> nM; and all genes, sorted.
+
+    `made_up`: `polaris-rxrx demo` drew the table, as its column `database` says.
+    """
 
     by_compound: dict[str, dict[str, float]]
     genes: tuple[str, ...]
     path: Path
     sha256: str
     n_rows: int
+    made_up: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +117,8 @@ def read_affinities(path: Path | str) -> Affinities:
     if not by_compound:
         raise DataError(f"{path} holds no affinities")
     all_genes = tuple(sorted({gene for genes in by_compound.values() for gene in genes}))
-    return Affinities(by_compound, all_genes, path, sha256(path), len(table))
+    made_up = "made up" in table.columns.get("database", ())
+    return Affinities(by_compound, all_genes, path, sha256(path), len(table), made_up)
 
 
 def candidates(

@@ -6,7 +6,7 @@ Conventions
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +36,7 @@ def read_structures(metadata: Path, compounds: Iterable[str]) -> Structures:
     import datamol as dm
 
     wanted = sorted(set(compounds))
-    raw = _read_smiles(metadata)
+    raw = read_smiles(metadata, wanted)
     smiles: dict[str, str] = {}
     absent: list[str] = []
     unparsable: list[str] = []
@@ -63,8 +63,12 @@ def _standard(text: str) -> str:
         return ""
 
 
-def _read_smiles(path: Path) -> dict[str, str]:
-    """The first SMILES that stands beside each treatment."""
+def read_smiles(path: Path, compounds: Collection[str]) -> dict[str, str]:
+    """The first SMILES that stands beside each of these treatments in the metadata, as it is written there.
+
+    Raises:
+        DataError: The metadata has no SMILES column.
+    """
     from polaris_rxrx.dataset.wells import open_table
 
     table = open_table(path, text=True, only=("treatment", "SMILES"))
@@ -75,10 +79,11 @@ def _read_smiles(path: Path) -> dict[str, str]:
     unique = (
         table.read(["treatment", "SMILES"]).group_by(["treatment", "SMILES"], use_threads=False).aggregate([])
     )
+    wanted = set(compounds)
     found: dict[str, str] = {}
     for treatment, smiles in zip(
         *(unique.column(n).to_pylist() for n in ("treatment", "SMILES")), strict=True
     ):
-        if smiles and treatment:
+        if treatment in wanted and smiles and smiles.strip():
             found.setdefault(treatment, smiles)
     return found

@@ -149,7 +149,7 @@ def read_wells(
     table = open_table(path)
     names = _feature_names(path, table, width)
     ids = table.read(["well_id"]).column(0).combine_chunks()
-    row = _rows_in_metadata(path, ids, meta, allow_missing=allow_missing)
+    row = rows_in_metadata(path, ids, meta, allow_missing=allow_missing)
     by_name = np.empty(len(row), dtype=np.int64)
     by_name[pc.sort_indices(ids).to_numpy()] = np.arange(len(row))
     order = np.lexsort((by_name, meta.perturbation[row], meta.experiment[row]))
@@ -292,8 +292,18 @@ def _first(which: NDArray[np.bool_]) -> int:
     return int(np.flatnonzero(which)[0])
 
 
-def _rows_in_metadata(path: Path, ids: Any, meta: Metadata, *, allow_missing: bool) -> Ints:
-    """For every row of the embeddings, its row in the metadata."""
+def rows_in_metadata(path: Path, ids: Any, meta: Metadata, *, allow_missing: bool) -> Ints:
+    """For every row of a table of wells, its row in the metadata.
+
+    Args:
+        path: The table, for messages.
+        ids: Its well_id, a pyarrow string array.
+        meta: The metadata.
+        allow_missing: Let wells of the metadata be absent from the table.
+
+    Raises:
+        DataError: A well_id is no text, empty, repeated or not in the metadata, or wells are absent.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 

@@ -120,7 +120,7 @@ def gather(
         recipe: How the map was read; by default the paper's.
         affinities: For the breakdown by potency.
         classes: Gene -> class of target; by default the package's own.
-        smiles: Treatment -> SMILES, as far as known; by default those the task asks with.
+        smiles: Treatment -> SMILES, as far as known; by default the task's own.
         resamples: Of every bootstrap and permutation.
         seed: Of each of them.
         level: Of the intervals.
@@ -172,9 +172,8 @@ def gather(
 
 
 def _structures(task: Task, smiles: Mapping[str, str] | None) -> dict[str, str]:
-    """The known SMILES of the task's treatments, from the task itself if it asks with them."""
-    if smiles is None:
-        smiles = dict(zip(task.treatment, task.inputs.get("SMILES", []), strict=False))
+    """The known SMILES of the task's treatments, the task's own if no others are given."""
+    smiles = task.smiles() if smiles is None else smiles
     return {t: smiles[t] for t in sorted(set(task.treatment)) if smiles.get(t)}
 
 
@@ -262,6 +261,8 @@ def _provenance(
         found["recipe"] = (recipe or Recipe()).model_dump(mode="json")
     if affinities is not None:
         found["affinities"] = {"file": affinities.path.name, "sha256": affinities.sha256}
+        if affinities.made_up:
+            found["affinities"]["made_up"] = True
     return found
 
 

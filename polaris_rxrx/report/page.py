@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from polaris_rxrx import __version__
+from polaris_rxrx import __version__, html
 from polaris_rxrx.files import write_text
 from polaris_rxrx.report import rows as table_rows
 from polaris_rxrx.report import structures, words
@@ -72,9 +72,9 @@ def render(material: Material, figures: Mapping[str, Figure]) -> str:
         keep_trailing_newline=True,
     )
     environment.filters.update(
-        fixed=words.fixed,
-        signed=words.signed,
-        span=words.span,
+        fixed=html.fixed,
+        signed=html.signed,
+        span=html.span,
         spread=words.spread_text,
         sentence=words.sentence,
     )
@@ -117,14 +117,14 @@ def _context(material: Material) -> dict[str, Any]:
         "version": __version__,
         "made_up": made_up(material.provenance),
         "level": words.percent(u.level),
-        "lead": f"Mean average precision {words.fixed(u.pr_auc.value)} ({words.percent(u.level)} interval "
-        f"{words.span(u.pr_auc.interval)}) over {words.count(score.n_scored_pr_auc, 'treatment')}, where "
-        f"chance is {words.fixed(u.pr_auc.chance)}.",
+        "lead": f"Mean average precision {html.fixed(u.pr_auc.value)} ({words.percent(u.level)} interval "
+        f"{html.span(u.pr_auc.interval)}) over {words.count(score.n_scored_pr_auc, 'treatment')}, where "
+        f"chance is {html.fixed(u.pr_auc.chance)}.",
         "notes": [text for text in material.notes if text not in score.notes],
         "contents": _contents(material),
         "key_figures": words.key_figures(material),
         "answers": words.answers(material),
-        "scale_alt": f"{words.fixed(u.pr_auc.value)} against chance at {words.fixed(u.pr_auc.chance)}"
+        "scale_alt": f"{html.fixed(u.pr_auc.value)} against chance at {html.fixed(u.pr_auc.chance)}"
         f"{_referred(material)}.",
         "above": _above(material),
         "pooled_ap": _pooled(material, "average_precision", "Average precision"),
@@ -175,7 +175,7 @@ def _compound(row: table_rows.Row, material: Material, pictures: Mapping[str, st
 
 
 def _referred(material: Material) -> str:
-    told = ", ".join(f"{r.model} {words.fixed(r.value)}" for r in material.references)
+    told = ", ".join(f"{r.model} {html.fixed(r.value)}" for r in material.references)
     return f"; published: {told}" if told else ""
 
 
@@ -190,7 +190,7 @@ def _above(material: Material) -> str:
 
 def _pooled(material: Material, value: str, title: str) -> str:
     told = [
-        f"{name} {words.fixed(getattr(curve, value))}"
+        f"{name} {html.fixed(getattr(curve, value))}"
         for name, curve in zip(material.names, material.curves, strict=True)
     ]
     return f"{title}: {', '.join(told)}."

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from polaris_rxrx.report.words import fixed
+from polaris_rxrx.html import fixed
 from polaris_rxrx.uncertainty import chance_of, normalise
 
 if TYPE_CHECKING:

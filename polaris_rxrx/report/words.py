@@ -13,13 +13,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from polaris_rxrx.comparison import POWER, Difference
+from polaris_rxrx.html import DASH, fixed, signed, span
 from polaris_rxrx.stats.intervals import Interval
 
 if TYPE_CHECKING:
     from polaris_rxrx.report.material import Material, Reference
-
-DASH = "–"
-MINUS = "−"
 
 
 @dataclass(frozen=True)
@@ -38,29 +36,6 @@ class Answer:
     question: str
     short: str
     text: str
-
-
-def fixed(value: float | None, digits: int = 3) -> str:
-    """0.277, a real minus sign, or a dash where there is no value."""
-    if value is None or not math.isfinite(value):
-        return DASH
-    text = f"{value:.{digits}f}"
-    if text.startswith("-"):
-        text = MINUS + text[1:] if float(text) else text[1:]
-    return text
-
-
-def signed(value: float | None, digits: int = 3) -> str:
-    """The same with its sign, for a difference."""
-    text = fixed(value, digits)
-    return text if value is None or text == DASH or text.startswith(MINUS) else f"+{text}"
-
-
-def span(interval: Interval, digits: int = 3) -> str:
-    """0.261 to 0.294, or a dash."""
-    if not math.isfinite(interval.low):
-        return DASH
-    return f"{fixed(interval.low, digits)} to {fixed(interval.high, digits)}"
 
 
 def share(value: float, digits: int = 1) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from polaris_rxrx.audit.overlap import duplicates, train_pairs
-from polaris_rxrx.audit.structures import Groups, find, group, read_smiles
+from polaris_rxrx.audit.structures import Groups, find, group, read_table_of_smiles
 from polaris_rxrx.errors import DataError
 from polaris_rxrx.task import Task, load_task
 from tests.wells_factory import make_metadata
@@ -178,7 +178,7 @@ def test_structures_of_the_metadata(make_task: MakeTask, tmp_path: Path) -> None
 def test_a_table_of_structures(tmp_path: Path) -> None:
     path = tmp_path / "s.csv"
     path.write_text('treatment,SMILES\nNA,CCO\n"a,b",\nNA,CCO\n')
-    assert read_smiles(path) == {"NA": "CCO", "a,b": ""}
+    assert read_table_of_smiles(path) == {"NA": "CCO", "a,b": ""}
 
 
 @pytest.mark.parametrize(
@@ -192,5 +192,5 @@ def test_a_bad_table_of_structures(tmp_path: Path, text: str, said: str) -> None
     path = tmp_path / "s.csv"
     path.write_text(text)
     with pytest.raises(DataError, match=r"s\.csv") as error:
-        read_smiles(path)
+        read_table_of_smiles(path)
     assert said in str(error.value)

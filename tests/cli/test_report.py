@@ -56,8 +56,8 @@ def refused(capsys: Capture, *arguments: object, code: int = 1) -> str:
 def test_a_page_is_written_and_told(prepared: Path, preds: Path, other: Path, capsys: Capture) -> None:
     assert run(["report", str(preds), "--task", str(prepared), "--against", str(other)]) == 0
     out, err = capsys.readouterr()
-    assert out.startswith("report.html: mean average precision 0.7500 (95% interval 0.")
-    assert out.endswith(") over 2 treatments\n") and out.count("\n") == 1
+    assert out.startswith("report.html: average precision 0.7500 (95% interval 0.")
+    assert out.endswith("), mean over 2 treatments\n") and out.count("\n") == 1
     assert "Note: no map" in err and "Note: no structures" in err
     page = Path("report.html").read_text("utf-8")
     assert page.startswith("<!doctype html>") and page.endswith("</html>\n")

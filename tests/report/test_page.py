@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from polaris_rxrx import html
 from polaris_rxrx.comparison import compare
 from polaris_rxrx.predictions import Predictions
 from polaris_rxrx.report import words
@@ -188,9 +189,9 @@ def test_the_table_stands_in_the_page(read: Reader, small: Material) -> None:
     )
     assert [c.of for c in columns(small)] == [""] * 6 + ["1.csv"]
     for row in found:
-        assert row.cells[2] == words.fixed(by_name[row.name]) and row.cells[6] == words.fixed(other[row.name])
+        assert row.cells[2] == html.fixed(by_name[row.name]) and row.cells[6] == html.fixed(other[row.name])
         assert f"{row.name}{''.join(row.cells)}" in read.text
-    assert next(row.cells for row in found if row.name == "Without")[2] == words.DASH
+    assert next(row.cells for row in found if row.name == "Without")[2] == html.DASH
 
 
 def test_what_there_is_no_material_for_has_no_section(make_task: MakeTask) -> None:
@@ -270,13 +271,13 @@ def test_a_structure_s_svg_is_lean_and_the_same_every_time() -> None:
     ],
 )
 def test_numbers(value: float | None, text: str, difference: str) -> None:
-    assert words.fixed(value) == text
-    assert words.signed(value) == difference
+    assert html.fixed(value) == text
+    assert html.signed(value) == difference
 
 
 def test_small_words() -> None:
-    assert words.span(Interval(0.25, 0.3)) == "0.250 to 0.300"
-    assert words.span(Interval(math.nan, math.nan)) == "–"
+    assert html.span(Interval(0.25, 0.3)) == "0.250 to 0.300"
+    assert html.span(Interval(math.nan, math.nan)) == "–"
     assert words.p_text(1 / 10_001, 10_000) == "p ≤ 0.0001"
     assert words.p_text(0.0321, 10_000) == "p = 0.032"
     assert words.p_text(0.5, 100) == "p = 0.50"
@@ -326,4 +327,4 @@ def test_a_tie_is_not_called_equality(make_task: MakeTask) -> None:
     comparison = compare(*scores, names=["a", "b"], resamples=200)
     answer = words.difference_answer(comparison.differences[0], comparison.names, comparison.level)
     assert answer.short == "Not shown" and "not the same as none" in answer.text
-    assert words.fixed(comparison.differences[0].detectable) in answer.text
+    assert html.fixed(comparison.differences[0].detectable) in answer.text
