@@ -31,10 +31,11 @@ def text(value: object) -> str:
 
 
 def fixed(value: float | None, digits: int = 3) -> str:
-    """0.277, a real minus sign, or a dash where there is no value."""
+    """0.277, a real minus sign, or a dash where there is no value; 0.0003 and not 0.000."""
     if value is None or not isfinite(value):
         return DASH
-    text = f"{value:.{digits}f}"
+    shown = (f"{value:.{n}f}" for n in range(digits, digits + 4))
+    text = next((t for t in shown if float(t)), f"{value:.{digits}f}")
     if text.startswith("-"):
         text = MINUS + text[1:] if float(text) else text[1:]
     return text

@@ -13,15 +13,21 @@ MOST = 300  # characters of a note; JSON and --out have all of it
 
 
 def number(value: object, form: str = ".4f") -> str:
-    """A figure, or a dash where there is none (None or NaN)."""
-    return "-" if value is None or value != value else format(value, form)
+    """A figure, or a dash where there is none (None or NaN); what is not zero is not shown as 0.0000."""
+    if value is None or value != value:
+        return "-"
+    text = format(value, form)
+    if isinstance(value, float) and not form.endswith("%") and not float(text.replace(",", "")):
+        rounding = abs(value) < 1e-9
+        return format(0.0, form) if rounding else format(value, form.partition(".")[0] + ".1g")
+    return text
 
 
 def span(interval: Interval) -> str:
     """`0.3652 to 0.4880`, or a dash where there is none."""
     if interval.low != interval.low:
         return "-"
-    return f"{interval.low:.4f} to {interval.high:.4f}"
+    return f"{number(interval.low)} to {number(interval.high)}"
 
 
 def shown(name: str, most: int = 60) -> str:

@@ -12,6 +12,7 @@ import pytest
 
 from polaris_rxrx.baselines import load_card, map_of, predict
 from polaris_rxrx.cli import run
+from polaris_rxrx.cli._tables import number
 from polaris_rxrx.dataset.wells import read_wells
 from polaris_rxrx.predictions import read_predictions, write_predictions
 from polaris_rxrx.task import Task, load_task
@@ -78,6 +79,14 @@ def test_openphenom_against_random_and_against_itself_with_a_little_noise(
     tie, better = json.loads(capsys.readouterr().out)["comparisons"]
     assert tie["verdict"] == "tie" and tie["ties"] >= 30 and tie["detectable"] < 0.02
     assert better["verdict"] == "better" and better["p_corrected"] < 0.01 and better["interval"][0] > 0.05
+
+
+def test_small_numbers_are_not_shown_as_nothing() -> None:
+    assert [number(v) for v in (0.00003, -0.00003, 0.0, -1e-17, 0.5)] == [
+        *("3e-05", "-3e-05", "0.0000", "0.0000", "0.5000")
+    ]
+    assert [number(v, ".1%") for v in (0.0, 0.00001, 0.25)] == ["0.0%", "0.0%", "25.0%"]
+    assert number(None) == number(float("nan")) == "-" and number(1234, ",d") == "1,234"
 
 
 def test_json_is_strict_and_alone_on_stdout(at_demo: Path, capsys: Capture) -> None:
