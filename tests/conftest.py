@@ -34,7 +34,7 @@ def clean_environment(
     """No token, cache, task or setting of the person who runs the tests, and none left behind."""
     for name in list(os.environ):
         foreign = name.startswith(("POLARIS_", "HF_", "HUGGINGFACE_", "HUGGING_FACE_"))
-        if foreign and name != "POLARIS_RXRX_SHARED":
+        if foreign and name not in ("POLARIS_RXRX_SHARED", "POLARIS_RXRX_CHROMIUM"):
             monkeypatch.delenv(name)
     home = tmp_path_factory.mktemp("home")
     for name, folder in {
