@@ -76,6 +76,12 @@ def read_given(preds: Path, task: Task, folder: Path, *, fill: float | None = No
     raise MissingError(f"{preds}: no such file", command)
 
 
+def refuse_twice(paths: Sequence[Path]) -> None:
+    """Raise `UsageError` if a file that is to be compared stands twice among them."""
+    if twice := [p for i, p in enumerate(paths) if p in paths[:i]]:
+        raise UsageError(f"{twice[0]} was given twice; different files were expected")
+
+
 def card_embeddings(card: Card, data: Path) -> Path:
     """A card's table in the data folder."""
     from polaris_rxrx.dataset.registry import KNOWN, locate

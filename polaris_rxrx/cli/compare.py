@@ -43,15 +43,14 @@ def command(
     p-value (random signs), Holm's correction if there are several comparisons, and the smallest difference
     that a task of this size would show.
     """
-    from polaris_rxrx.cli._inputs import read_given
+    from polaris_rxrx.cli._inputs import read_given, refuse_twice
     from polaris_rxrx.comparison import compare
     from polaris_rxrx.scoring import score
     from polaris_rxrx.task import load_task
 
     if len(preds) < 2:
         raise UsageError(f"{preds[0]} alone was given; two or more predictions files were expected")
-    if twice := sorted({str(p) for p in preds if preds.count(p) > 1}):
-        raise UsageError(f"{twice[0]} was given twice; different files were expected")
+    refuse_twice(preds)
     loaded = load_task(task)
     scores = []
     for path in preds:

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from polaris_rxrx.cli.options import FILE, Bar, data_option, fill_option, note, task_option
+from polaris_rxrx.cli.options import (
+    FILE,
+    Bar,
+    data_option,
+    fill_option,
+    note,
+    resampling_options,
+    task_option,
+)
 
 if TYPE_CHECKING:
     from polaris_rxrx.dataset.affinities import Affinities
@@ -29,6 +37,7 @@ if TYPE_CHECKING:
 @click.option("--out", type=FILE, default=Path("report.html"), show_default=True, help="The page to write.")
 @click.option("--figures", type=FILE, metavar="DIR", help="Also write each figure for print.")
 @click.option("--title", help="The page's title.")
+@resampling_options
 @fill_option
 @click.pass_context
 def command(
@@ -44,6 +53,9 @@ def command(
     out: Path,
     figures: Path | None,
     title: str | None,
+    resamples: int,
+    seed: int,
+    level: float,
     fill: float | None,
 ) -> None:
     """Write one HTML page about a score, for reading offline and for a paper's supplement.
@@ -51,7 +63,7 @@ def command(
     PREDS and each --against are predictions as `score` takes them. Structures are drawn if `prepare --smiles`
     wrote them or --data holds the metadata. What is not at hand is left out, and the page says how to get it.
     """
-    from polaris_rxrx.cli._inputs import read_given
+    from polaris_rxrx.cli._inputs import read_given, refuse_twice
     from polaris_rxrx.cli._tables import number, span
     from polaris_rxrx.report import figures as drawing
     from polaris_rxrx.report.breakdown import read_classes
@@ -61,6 +73,7 @@ def command(
     from polaris_rxrx.task import load_task
 
     explicit = context.get_parameter_source("data") is click.core.ParameterSource.COMMANDLINE
+    refuse_twice([preds, *against])
     loaded = load_task(task)
     mine, *others = (score(loaded, read_given(path, loaded, task, fill=fill)) for path in (preds, *against))
     own_classes = None if classes is None else read_classes(classes)
@@ -83,6 +96,9 @@ def command(
             affinities=affinities,
             classes=own_classes,
             smiles=smiles,
+            resamples=resamples,
+            seed=seed,
+            level=level,
             title=title,
         )
         bar.step("computing", 1, 1)
@@ -94,10 +110,9 @@ def command(
             drawing.write(plots, figures)
         bar.step("drawing", 2, 2)
     found, n = material.uncertainty.pr_auc, mine.n_scored_pr_auc
-    level = f"{100 * material.uncertainty.level:g}%"
     click.echo(
-        f"{out}: average precision {number(found.value)} ({level} interval {span(found.interval)}), mean "
-        f"over {n:,} treatment{'' if n == 1 else 's'}"
+        f"{out}: average precision {number(found.value)} ({100 * level:g}% interval "
+        f"{span(found.interval)}), mean over {n:,} treatment{'' if n == 1 else 's'}"
     )
     if figures is not None:
         note(f"Wrote {len(plots):,} figures into {figures}")

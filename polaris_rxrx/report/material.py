@@ -27,6 +27,7 @@ from polaris_rxrx.report.curves import Curve, Floats, pooled_curve
 from polaris_rxrx.report.doses import DoseCurve, dose_curves
 from polaris_rxrx.scoring import Score
 from polaris_rxrx.suites import published
+from polaris_rxrx.suites.result import Digest
 from polaris_rxrx.task import MANIFEST, Manifest, Task
 from polaris_rxrx.uncertainty import LEVEL, RESAMPLES, Uncertainty, chance_of, check_options, normalise
 
@@ -163,7 +164,7 @@ def gather(
         smiles=known,
         hardest=hardest,
         easiest=easiest,
-        provenance=_provenance(task, scores, names, map_, recipe, affinities, options),
+        provenance=_provenance(task, scores, names, map_, recipe, affinities, classes, options),
         notes=(
             *score.notes,
             *_missing(against, several, map_, doses, affinities, known, len(hardest) + len(easiest)),
@@ -231,6 +232,7 @@ def _provenance(
     map_: Map | None,
     recipe: Recipe | None,
     affinities: Affinities | None,
+    classes: Mapping[str, str] | None,
     options: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Where every number comes from, without a time or a path."""
@@ -263,6 +265,9 @@ def _provenance(
         found["affinities"] = {"file": affinities.path.name, "sha256": affinities.sha256}
         if affinities.made_up:
             found["affinities"]["made_up"] = True
+    if classes is not None:
+        rows = [cell for row in sorted(classes.items()) for cell in row]
+        found["target_classes"] = {"n_genes": len(classes), "sha256": Digest().names(rows).hex()}
     return found
 
 

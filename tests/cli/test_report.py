@@ -168,6 +168,17 @@ def test_a_data_folder_that_was_named_must_hold_what_is_asked_of_it(
     assert run(["report", str(preds), "--task", str(prepared)]) == 0
 
 
+def test_resampling_as_in_score(prepared: Path, preds: Path, capsys: Capture) -> None:
+    words = ["--resamples", "300", "--seed", "4", "--level", "0.8"]
+    assert run(["report", str(preds), "--task", str(prepared), *words]) == 0
+    assert "(80% interval" in capsys.readouterr().out
+    assert "80% BCa bootstrap over treatments, 300 resamples, seed 4." in Path("report.html").read_text(
+        "utf-8"
+    )
+    assert run(["report", str(preds), "--task", str(prepared), "--level", "80"]) == 2
+    assert "level is 80; from 0.5 to below 1" in capsys.readouterr().err
+
+
 def test_classes_of_one_s_own(prepared: Path, preds: Path, tmp_path: Path, capsys: Capture) -> None:
     classes = tmp_path / "classes.csv"
     classes.write_text("gene_symbol,target_class\nBCL2,<i>apoptosis</i>\n")
@@ -187,6 +198,8 @@ def test_what_is_wrong_is_named(prepared: Path, preds: Path, tmp_path: Path, cap
     assert "gone.csv: no such file" in refused(
         capsys, preds, "--task", prepared, "--against", tmp_path / "gone.csv"
     )
+    again = ["--against", preds, "--task", prepared]
+    assert f"{preds} was given twice" in refused(capsys, preds, *again, code=2)
     broken = tmp_path / "map.parquet"
     broken.write_text("no map")
     assert "not a whole map" in refused(capsys, preds, "--task", prepared, "--map", broken)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,8 @@ def test_everything_is_there(task: Task, tmp_path: Path) -> None:
     assert len(found.curves) == 3
     assert found.target_classes is not None
     assert [p.name for p in found.target_classes.parts] == ["kinase", "unclassified"]
+    told = found.provenance["target_classes"]
+    assert told == {"n_genes": 1, "sha256": hashlib.sha256(b'["G0", "kinase"]').hexdigest()}
     assert found.potency is not None
     assert [p.name for p in found.potency.parts] == ["at most 10 nM", "10 to 100 nM", "unknown"]
     assert [c.treatment for c in found.doses] == [*found.hardest, *found.easiest]
