@@ -109,6 +109,17 @@ def test_holm_over_the_comparisons_made(good: Score, poor: Score, nearly: Score)
     assert every.differences[0].p_corrected > some.differences[0].p_corrected
 
 
+def test_what_is_detectable_grows_with_the_comparisons(good: Score, poor: Score, nearly: Score) -> None:
+    """Found as often as promised although Holm divides the level: the smallest p must be below .05 / 3."""
+    one, three = compare(good, poor), compare(good, poor, nearly, all_pairs=True)
+    d = three.differences[0]
+    assert d.detectable == detectable(d.values, level=1 - 0.05 / 3) > one.differences[0].detectable
+    rng = np.random.default_rng(0)
+    spread = d.values.std(ddof=1)
+    p = [sign_flip_p(rng.normal(d.detectable, spread, 81), resamples=600, seed=i) for i in range(400)]
+    assert 0.74 <= np.mean(np.array(p) * 3 < 0.05) <= 0.86
+
+
 def test_many_comparisons_draw_more_signs(middling: Task, good: Score) -> None:
     """Of 120 comparisons at 100 draws, Holm's smallest p-value would be 120 / 101."""
     runs = [scored(middling, model(middling, 0, seed), f"{seed}") for seed in range(15)]

@@ -101,7 +101,8 @@ def _as_text(found: Comparison) -> str:
         f"Interval    BCa bootstrap over treatments, {drawn}",
         "p           random signs of the treatments' differences, two-sided; corrected: Holm, of "
         f"{len(found.differences):,}",
-        f"Detectable  a true difference as large would be found in {POWER:.0%} of such tasks",
+        f"Detectable  a true difference as large would be found in {POWER:.0%} of such tasks, correction "
+        "included",
     ]
     if any(d.verdict == "tie" for d in found.differences):
         lines.append(

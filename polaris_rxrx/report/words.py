@@ -224,7 +224,7 @@ def terms(material: Material) -> list[tuple[str, str]]:
             (
                 "Detectable",
                 "The smallest true mean difference that such a test would find four times in five, at the "
-                "spread of these differences.",
+                "spread of these differences and with the correction.",
             ),
         ]
     return found

@@ -58,7 +58,7 @@ Where a.csv and b.csv differ most
 
 Interval    BCa bootstrap over treatments, 10,000 resamples, seed 0
 p           random signs of the treatments' differences, two-sided; corrected: Holm, of 1
-Detectable  a true difference as large would be found in 80% of such tasks
+Detectable  a true difference as large would be found in 80% of such tasks, correction included
 Tied        no difference beyond noise was seen, which does not prove that there is none
 """
     )
