@@ -64,7 +64,7 @@ def table(header: Sequence[object], rows: Iterable[Sequence[object]], *, left: i
     """A table; the first `left` columns are aligned left, the others right."""
 
     def line(tag: str, cells: Sequence[object]) -> Markup:
-        sides = ["left" if i < left else "right" for i in range(len(cells))]
+        sides = ["left" if i < left else "right;white-space:nowrap" for i in range(len(cells))]
         return element(
             "tr", *(element(tag, c, style=_CELL.format(s)) for c, s in zip(cells, sides, strict=True))
         )
