@@ -17,7 +17,7 @@ Source
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 from polaris_rxrx import html
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.scoring import Score
-from polaris_rxrx.stats.intervals import METHOD, Interval, bca
-from polaris_rxrx.stats.paired import TIE, detectable, draws, holm, sign_flip_p
+from polaris_rxrx.stats.intervals import METHOD, Interval, bca_each
+from polaris_rxrx.stats.paired import TIE, Progress, detectable, draws, holm, pairwise_p
 from polaris_rxrx.uncertainty import LEVEL, RESAMPLES, check_options, mean_of, values_of
 
 if TYPE_CHECKING:
@@ -181,6 +181,7 @@ def compare(
     resamples: int = RESAMPLES,
     seed: int = 0,
     level: float = LEVEL,
+    progress: Progress | None = None,
 ) -> Comparison:
     """Compare the first score with each of the others.
 
@@ -192,6 +193,7 @@ def compare(
         resamples: Of the intervals and, if there are many comparisons at least, of the sign flips.
         seed: Of both.
         level: Of the intervals; the verdicts' error is 1 - level over all comparisons.
+        progress: Called with a word, how far, out of how many.
 
     Raises:
         UsageError: Fewer than two scores, names that do not tell them apart, options out of range.
@@ -215,9 +217,28 @@ def compare(
     pairs = list(combinations(range(len(scores)), 2))
     if not all_pairs:
         pairs = [(a, b) for a, b in pairs if a == 0]
-    k = len(pairs)
-    found = [_difference(each, a, b, k, resamples, seed, level) for a, b in pairs]
-    corrected = holm([d.p_value for d in found])
+    apart = [each[:, a] - each[:, b] for a, b in pairs]
+    p = pairwise_p(each, pairs, resamples=draws(len(pairs), resamples), seed=seed, progress=progress)
+    intervals = bca_each(apart, level=level, resamples=resamples, seed=seed)
+    # At Holm's first step, the hardest: what is as large is found whatever the others are.
+    hardest = 1 - (1 - level) / len(pairs)
+    differences = [
+        Difference(
+            first=a,
+            second=b,
+            mean=mean_of(d),
+            interval=interval,
+            p_value=raw,
+            p_corrected=corrected,
+            wins=int(np.sum(d > TIE)),
+            ties=int(np.sum(np.abs(d) <= TIE)),
+            losses=int(np.sum(d < -TIE)),
+            detectable=detectable(d, level=hardest, power=POWER),
+            verdict=_verdict(mean_of(d), corrected, level),
+            values=d,
+        )
+        for (a, b), d, interval, raw, corrected in zip(pairs, apart, intervals, p, holm(p), strict=True)
+    ]
     return Comparison(
         task=scores[0].task,
         metric=metric,
@@ -225,10 +246,7 @@ def compare(
         scores=tuple(scores),
         treatments=treatments,
         values=each,
-        differences=tuple(
-            replace(d, p_corrected=p, verdict=_verdict(d.mean, p, level))
-            for d, p in zip(found, corrected, strict=True)
-        ),
+        differences=tuple(differences),
         level=level,
         resamples=resamples,
         seed=seed,
@@ -257,28 +275,6 @@ def _check(scores: Sequence[Score], names: Sequence[str]) -> None:
     for (i, a), (j, b) in combinations(enumerate(scores), 2):
         if np.array_equal(a.predictions.values, b.predictions.values):
             raise DataError(f"{names[i]} and {names[j]} hold the same scores: there is nothing to compare")
-
-
-def _difference(
-    each: Floats, a: int, b: int, n_comparisons: int, resamples: int, seed: int, level: float
-) -> Difference:
-    d = each[:, a] - each[:, b]
-    p = sign_flip_p(d, resamples=draws(n_comparisons, resamples), seed=seed)
-    return Difference(
-        first=a,
-        second=b,
-        mean=mean_of(d),
-        interval=bca(d, level=level, resamples=resamples, seed=seed),
-        p_value=p,
-        p_corrected=p,
-        wins=int(np.sum(d > TIE)),
-        ties=int(np.sum(np.abs(d) <= TIE)),
-        losses=int(np.sum(d < -TIE)),
-        # At Holm's first step, the hardest: what is as large is found whatever the others are.
-        detectable=detectable(d, level=1 - (1 - level) / n_comparisons, power=POWER),
-        verdict="tie",
-        values=d,
-    )
 
 
 def _verdict(mean: float, p: float, level: float) -> Verdict:

@@ -27,7 +27,7 @@ from polaris_rxrx.metrics import group_scores
 from polaris_rxrx.predictions import Predictions
 from polaris_rxrx.scoring import Score, score
 from polaris_rxrx.stats.intervals import Interval, bca_each
-from polaris_rxrx.stats.paired import sign_flip_p
+from polaris_rxrx.stats.paired import pairwise_p
 from polaris_rxrx.task import Task
 from polaris_rxrx.uncertainty import LEVEL, RESAMPLES, chance_of, check_options, mean_of
 
@@ -135,11 +135,15 @@ class _Judge:
         columns = [own, *(o.groups.average_precision for o in others), *apart]
         found = bca_each(columns, level=self.level, resamples=self.resamples, seed=self.seed)
         of_others, of_apart = found[1 : 1 + len(others)], found[1 + len(others) :]
+        each = np.stack(columns[: 1 + len(others)], axis=1)
+        each = each[~np.isnan(own)]  # undefined for all alike: the labels are the same
+        versus = [(0, i) for i in range(1, each.shape[1])]
+        p = pairwise_p(each, versus, resamples=self.resamples, seed=self.seed)
         figures = self._figures(self.scored, found[0])
         results = []
         for i, shortcut in enumerate(shortcuts):
             of = self._figures(others[i], of_others[i])
-            results.append(self._beside(figures, shortcut, of, apart[i], of_apart[i]))
+            results.append(self._beside(figures, shortcut, of, apart[i], of_apart[i], p[i]))
             if progress is not None:
                 progress("shortcuts", i + 1, len(shortcuts))
         return figures, results
@@ -156,9 +160,14 @@ class _Judge:
         )
 
     def _beside(
-        self, figures: Figures, shortcut: Shortcut, of: Figures, apart: Floats, interval: Interval
+        self,
+        figures: Figures,
+        shortcut: Shortcut,
+        of: Figures,
+        apart: Floats,
+        interval: Interval,
+        p_value: float,
     ) -> ShortcutResult:
-        apart = apart[~np.isnan(apart)]
         at = self.places_of(shortcut.values)
         each = rank_correlations(self.places, at, self.group, self.n_groups)
         remainder = remove(self.places, at)
@@ -169,7 +178,7 @@ class _Judge:
             figures=of,
             difference=mean_of(apart),
             difference_interval=interval,
-            p_value=sign_flip_p(apart, resamples=self.resamples, seed=self.seed),
+            p_value=p_value,
             correlation=mean_of(each),
             n_correlated=int(np.sum(~np.isnan(each))),
             tied=order.tied_pairs(shortcut.values[self.keep], self.group) / len(self.group),

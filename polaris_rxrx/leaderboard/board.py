@@ -1,7 +1,7 @@
 """The leaderboard: submissions scored here on one task, then published figures, one block a protocol.
 
 Conventions
-    `Local` has ranks: its rows were scored on the same pairs, and noise can be told (see `ranks`).
+    `Local` has ranks: its rows were scored on the same pairs, and `polaris_rxrx.comparison` tells noise.
     Submissions with the very same scores are one row. Rows stand in the order of their value.
     A published block is one table's figures of one suite: one protocol. It has no ranks, for what is printed
     does not say which models can be told apart, and its lists (a quantity at a dose or for a source of
@@ -11,26 +11,22 @@ Conventions
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from itertools import combinations
 from typing import Any
 
 import numpy as np
 
-from polaris_rxrx.comparison import TITLES, Metric, Verdict
+from polaris_rxrx.comparison import TITLES, Comparison, Difference, Metric, compare
 from polaris_rxrx.errors import UsageError
 from polaris_rxrx.leaderboard.gather import Entry, LeftOut
-from polaris_rxrx.leaderboard.ranks import pairwise_p, ranks
 from polaris_rxrx.scoring import Score
-from polaris_rxrx.stats.intervals import METHOD, bca
-from polaris_rxrx.stats.paired import draws, holm
+from polaris_rxrx.stats.intervals import METHOD, bca_each
+from polaris_rxrx.stats.paired import Progress
 from polaris_rxrx.suites import published
 from polaris_rxrx.suites.published import Figure, Published
 from polaris_rxrx.task import Task
 from polaris_rxrx.uncertainty import LEVEL, RESAMPLES, plain, values_of
-
-Progress = Callable[[str, int, int], None]
 
 SCHEMA_VERSION = 1
 GRADE = "computed here"
@@ -54,28 +50,16 @@ class Row:
 
     @property
     def name(self) -> str:
-        return " = ".join(e.name for e in self.entries)
+        return _joined(self.entries)
 
     def of(self, field: str) -> list[str | None]:
         """What its entries say of themselves, each word once."""
         return list(dict.fromkeys(getattr(e, field) for e in self.entries))
 
 
-@dataclass(frozen=True)
-class Pair:
-    """Two rows, by their places in `Local.rows`: the first less the second."""
-
-    first: int
-    second: int
-    difference: float
-    p_value: float
-    p_corrected: float
-    verdict: Verdict
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Local:
-    """The submissions at hand on one task. `resamples` and `draws` are of the intervals and of the tests."""
+    """The submissions at hand on one task; `comparison` is of every two rows, None where there are no two."""
 
     task: str
     source: str
@@ -83,10 +67,9 @@ class Local:
     n_pairs: int
     n_treatments: int
     rows: tuple[Row, ...]
-    pairs: tuple[Pair, ...]
+    comparison: Comparison | None
     level: float
     resamples: int
-    draws: int
     seed: int
     notes: tuple[str, ...]
 
@@ -98,26 +81,17 @@ class Local:
     @property
     def rule(self) -> str | None:
         """How ranks are made, in words; None where none are."""
-        if not self.pairs:
+        if self.comparison is None:
             return None
+        n = len(self.comparison.differences)
         return (
             "1 + how many rows are better by more than noise: sign flips over treatments, two-sided, Holm "
-            f"over all {len(self.pairs):,} pairs of rows, corrected p below {1 - self.level:.3g}. Any other "
+            f"over all {n:,} pairs of rows, corrected p below {1 - self.level:.3g}. Any other "
             "difference is a tie, whatever the order of the values"
         )
 
     def to_dict(self) -> dict[str, Any]:
-        names = [row.name for row in self.rows]
-        method = {
-            "interval": METHOD,
-            "level": self.level,
-            "p_value": "sign-flip permutation over treatments, two-sided",
-            "correction": "Holm",
-            "n_comparisons": len(self.pairs),
-            "resamples": self.resamples,
-            "draws": self.draws,
-            "seed": self.seed,
-        }
+        compared = None if self.comparison is None else self.comparison.to_dict(most=0)
         return {
             "task": self.task,
             "source": self.source,
@@ -127,10 +101,17 @@ class Local:
             "n_treatments": self.n_treatments,
             "grade": GRADE,
             "rule": self.rule,
-            "method": method,
+            "interval": {
+                "method": METHOD,
+                "level": self.level,
+                "resamples": self.resamples,
+                "seed": self.seed,
+            },
             "rows": [{"name": row.name, **asdict(row)} for row in self.rows],
+            "method": compared and compared["method"],
             "comparisons": [
-                {**asdict(p), "first": names[p.first], "second": names[p.second]} for p in self.pairs
+                {key: value for key, value in c.items() if key != "apart"}
+                for c in (compared["comparisons"] if compared else ())
             ],
             "notes": list(self.notes),
         }
@@ -226,16 +207,22 @@ def local(
     means = each.mean(axis=0) if n else np.full(s, np.nan)
     order = sorted(range(s), key=lambda i: (-means[i] if n else 0.0, [e.name for e in folded[i][0]]))
     folded, each, means = [folded[i] for i in order], each[:, order], means[order]
-    pairs: list[Pair] = []
-    resamples = draws(s * (s - 1) // 2)
+    comparison = None
     if n >= 2 and s >= 2:
-        pairs = _compare(each, resamples, seed, progress)
+        comparison = compare(
+            *(of for _, of in folded),
+            names=[_joined(entries) for entries, _ in folded],
+            metric=metric,
+            all_pairs=True,
+            seed=seed,
+            progress=progress,
+        )
     found: list[int | None] = [None] * s
-    if n and (pairs or s == 1):
-        found = [*ranks(s, [_winner_first(p) for p in pairs if p.verdict != "tie"])]
+    if n and (comparison or s == 1):
+        found = [*ranks(s, comparison.differences if comparison else ())]
     rows = []
-    for i, (entries, of) in enumerate(folded):
-        ends = bca(each[:, i], level=LEVEL, resamples=RESAMPLES, seed=seed)
+    intervals = bca_each(list(each.T), level=LEVEL, resamples=RESAMPLES, seed=seed)
+    for i, ((entries, of), ends) in enumerate(zip(folded, intervals, strict=True)):
         rows.append(
             Row(
                 rank=found[i],
@@ -253,13 +240,17 @@ def local(
         n_pairs=len(task),
         n_treatments=n,
         rows=tuple(rows),
-        pairs=tuple(pairs),
+        comparison=comparison,
         level=LEVEL,
         resamples=RESAMPLES,
-        draws=resamples,
         seed=seed,
-        notes=tuple(_notes(metric, n, rows, pairs)),
+        notes=tuple(_notes(metric, n, rows, comparison)),
     )
+
+
+def _joined(entries: Sequence[Entry]) -> str:
+    """One name for submissions of the very same scores."""
+    return " = ".join(e.name for e in entries)
 
 
 def _fold(scored: Sequence[tuple[Entry, Score]]) -> list[tuple[tuple[Entry, ...], Score]]:
@@ -270,24 +261,19 @@ def _fold(scored: Sequence[tuple[Entry, Score]]) -> list[tuple[tuple[Entry, ...]
     return [(tuple(sorted(entries, key=lambda e: e.name)), of) for entries, of in held.values()]
 
 
-def _compare(each: np.ndarray[Any, Any], resamples: int, seed: int, progress: Progress | None) -> list[Pair]:
-    p = pairwise_p(each, resamples=resamples, seed=seed, progress=progress)
-    out = []
-    places = combinations(range(each.shape[1]), 2)
-    for (a, b), raw, corrected in zip(places, p, holm(p), strict=True):
-        mean = float((each[:, a] - each[:, b]).mean())
-        verdict: Verdict = "tie"
-        if corrected < 1 - LEVEL:
-            verdict = "better" if mean > 0 else "worse"
-        out.append(Pair(a, b, mean, raw, corrected, verdict))
-    return out
+def ranks(n: int, differences: Sequence[Difference]) -> list[int]:
+    """1 + how many are better beyond noise, of each of n.
+
+    Being told apart is not transitive, so ranks need not rise in steps of one, nor in the order of the means.
+    """
+    counts = [1] * n
+    for d in differences:
+        if d.verdict != "tie":
+            counts[d.second if d.verdict == "better" else d.first] += 1
+    return counts
 
 
-def _winner_first(pair: Pair) -> tuple[int, int]:
-    return (pair.first, pair.second) if pair.verdict == "better" else (pair.second, pair.first)
-
-
-def _notes(metric: Metric, n: int, rows: Sequence[Row], pairs: Sequence[Pair]) -> list[str]:
+def _notes(metric: Metric, n: int, rows: Sequence[Row], comparison: Comparison | None) -> list[str]:
     """What a reader of the ranks should know."""
     out = []
     if n < 2 and (len(rows) > 1 or n == 0):
@@ -297,8 +283,8 @@ def _notes(metric: Metric, n: int, rows: Sequence[Row], pairs: Sequence[Pair]) -
         )
     elif len(rows) == 1:
         out.append("one row: rank 1 without a test")
-    elif len(pairs) * 2.0 ** (1 - n) >= 1 - LEVEL:
-        out.append(f"{n} treatments are too few to tell any of {len(pairs):,} differences from noise")
+    elif comparison and (k := len(comparison.differences)) * 2.0 ** (1 - n) >= 1 - LEVEL:
+        out.append(f"{n} treatments are too few to tell any of {k:,} differences from noise")
     out += [f"{row.name}: the very same scores, so one row" for row in rows if len(row.entries) > 1]
     return out
 

@@ -23,6 +23,7 @@ Floats = NDArray[np.float64]
 
 METHOD = "BCa bootstrap over treatments"
 _CELLS = 1_000_000  # drawn at once: bounds the memory
+_COLUMNS = 256  # whose means are held at once
 
 
 @dataclass(frozen=True)
@@ -87,9 +88,11 @@ def bca_each(
         if len(x) < 2:
             found.update(dict.fromkeys(places, Interval(float("nan"), float("nan"))))
             continue
-        means = bootstrap_means(x, resamples, seed)
-        for column, i in enumerate(places):
-            found[i] = _ends(x[:, column], means[:, column], level)
+        for first in range(0, len(places), _COLUMNS):  # the same seed: the same treatments are drawn
+            some = x[:, first : first + _COLUMNS]
+            means = bootstrap_means(some, resamples, seed)
+            for column, i in enumerate(places[first : first + _COLUMNS]):
+                found[i] = _ends(some[:, column], means[:, column], level)
     return [found[i] for i in range(len(each))]
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from itertools import permutations
+from itertools import combinations, permutations
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from polaris_rxrx.comparison import Difference
 from polaris_rxrx.errors import UsageError
-from polaris_rxrx.leaderboard.board import CLOSING, Board, Local, blocks, local
+from polaris_rxrx.leaderboard.board import CLOSING, Board, Local, blocks, local, ranks
 from polaris_rxrx.leaderboard.gather import Entry, LeftOut
 from polaris_rxrx.predictions import Predictions
 from polaris_rxrx.scoring import Score, score
@@ -49,6 +51,10 @@ def large(make_task: MakeTask) -> Task:
     return make_task([(f"t{i:03}", g, float(g == "A")) for i in range(200) for g in "AB"])
 
 
+def pairs(found: Local) -> tuple[Difference, ...]:
+    return () if found.comparison is None else found.comparison.differences
+
+
 def by_name(found: Local) -> dict[str, int | None]:
     return {row.name: row.rank for row in found.rows}
 
@@ -70,10 +76,14 @@ def test_noise_shares_a_rank_and_random_is_below(large: Task) -> None:
     assert by_name(found) == {"model": 1, "a little noise": 1, "random": 3}
     assert [row.name for row in found.rows][-1] == "random"
     assert [row.value for row in found.rows] == sorted([row.value for row in found.rows], reverse=True)  # type: ignore[type-var]
-    tie = next(p for p in found.pairs if 2 not in (p.first, p.second))
+    tie = next(p for p in pairs(found) if 2 not in (p.first, p.second))
     assert tie.verdict == "tie" and tie.p_corrected >= 0.05
-    assert [p.verdict for p in found.pairs if p != tie] == ["better", "better"]
-    assert found.draws == 10_000 and found.rule is not None and "all 3 pairs" in found.rule
+    assert [p.verdict for p in pairs(found) if p is not tie] == ["better", "better"]
+    assert (
+        found.to_dict()["method"]["sign_flips"] == 10_000
+        and found.rule is not None
+        and "all 3 pairs" in found.rule
+    )
 
 
 def test_ties_are_not_transitive(large: Task) -> None:
@@ -87,7 +97,7 @@ def test_ties_are_not_transitive(large: Task) -> None:
     )
     two -= 0.9 * (one - one.mean())  # what the steps add up to varies less than either
     found = local(large, made(large, {"a": middle + one, "b": middle, "c": middle - two}))
-    verdicts = {(p.first, p.second): p.verdict for p in found.pairs}
+    verdicts = {(p.first, p.second): p.verdict for p in pairs(found)}
     assert verdicts == {(0, 1): "tie", (1, 2): "tie", (0, 2): "better"}
     assert by_name(found) == {"a": 1, "b": 1, "c": 2}
 
@@ -97,21 +107,38 @@ def test_ranks_and_corrected_p_values_are_recomputed_from_the_pairs(large: Task,
     rng = np.random.default_rng(seed)
     columns = {f"m{i}": rng.normal(0.3 + 0.004 * i, 0.02 + 0.1 * (i % 3), 200) for i in range(7)}
     found = local(large, made(large, columns), seed=seed)
-    assert len(found.pairs) == 21
+    assert len(pairs(found)) == 21
     names = [row.name for row in found.rows]
-    for p in found.pairs:
+    for p in pairs(found):
         d = columns[names[p.first]] - columns[names[p.second]]
-        assert p.difference == pytest.approx(d.mean())
+        assert p.mean == pytest.approx(d.mean())
         assert (p.verdict == "tie") == (p.p_corrected >= 0.05)
         assert p.verdict == "tie" or (p.verdict == "better") == (d.mean() > 0)
-    assert [p.p_corrected for p in found.pairs] == holm([p.p_value for p in found.pairs])
+    assert [p.p_corrected for p in pairs(found)] == holm([p.p_value for p in pairs(found)])
     for i, row in enumerate(found.rows):
         better = sum(
             (p.second == i and p.verdict == "better") or (p.first == i and p.verdict == "worse")
-            for p in found.pairs
+            for p in pairs(found)
         )
         assert row.rank == 1 + better
     assert set(by_name(found).values()) != {1}
+
+
+@given(st.integers(1, 7), st.data())
+def test_ranks_against_the_rule_read_aloud(n: int, data: st.DataObject) -> None:
+    found, beats = [], set()
+    for a, b in combinations(range(n), 2):
+        verdict = data.draw(st.sampled_from(["better", "worse", "tie"]), label=f"{a} against {b}")
+        found.append(SimpleNamespace(first=a, second=b, verdict=verdict))
+        beats |= {"better": {(a, b)}, "worse": {(b, a)}, "tie": set()}[verdict]
+    expected = []
+    for row in range(n):
+        better = 0
+        for other in range(n):
+            if (other, row) in beats:
+                better += 1
+        expected.append(1 + better)
+    assert ranks(n, found) == expected  # type: ignore[arg-type]
 
 
 def test_the_order_given_does_not_matter(large: Task) -> None:
@@ -150,10 +177,10 @@ def test_the_very_same_scores_are_one_row(large: Task) -> None:
     found = local(large, held)
     folded = next(row for row in found.rows if len(row.entries) == 2)
     assert folded.name == "a = b" and folded.of("supervision") == ["zero-shot", "targets"]
-    assert len(found.rows) == 2 and len(found.pairs) == 1
+    assert len(found.rows) == 2 and len(pairs(found)) == 1
     assert found.notes == ("a = b: the very same scores, so one row",)
     alone = local(large, held[:2])
-    assert by_name(alone) == {"a = b": 1} and alone.pairs == () and alone.rule is None
+    assert by_name(alone) == {"a = b": 1} and pairs(alone) == () and alone.rule is None
     assert alone.notes[0] == "one row: rank 1 without a test"
 
 
@@ -170,7 +197,7 @@ def test_too_few_treatments(make_task: MakeTask) -> None:
     assert two.n_treatments == 2 and by_name(two) == {"1": 1, "-1": 1}
     assert two.notes == ("2 treatments are too few to tell any of 1 differences from noise",)
     one = rows("roc_auc")
-    assert one.n_treatments == 1 and set(by_name(one).values()) == {None} and one.pairs == ()
+    assert one.n_treatments == 1 and set(by_name(one).values()) == {None} and pairs(one) == ()
     assert one.notes[0].startswith("no ranks: AUROC is defined for 1 of the treatments; at least 2 are")
     assert [row.interval for row in one.rows] == [None, None] and one.rows[0].value == 1.0
     actives = make_task([("a", "G", 1), ("b", "G", 1)])

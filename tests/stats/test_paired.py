@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import product
+from itertools import combinations, product
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import permutation_test, ttest_1samp
 
-from polaris_rxrx.stats.paired import detectable, draws, holm, sign_flip_p
+from polaris_rxrx.stats.paired import detectable, draws, holm, pairwise_p, sign_flip_p
 
 NAN = float("nan")
 
@@ -108,6 +108,70 @@ def test_the_detectable_difference_grows_with_level_and_power() -> None:
     assert detectable(d, level=0.99) > detectable(d) > detectable(d, power=0.5)
     assert np.isnan(detectable([0.3])) and np.isnan(detectable([]))
     assert detectable([0.3, 0.3]) == 0
+
+
+# --- many pairs at once ------------------------------------------------------------------------------------
+
+
+def every(s: int) -> list[tuple[int, int]]:
+    return list(combinations(range(s), 2))
+
+
+@given(st.integers(2, 5), st.integers(1, 8), st.integers(0, 1000))
+def test_few_treatments_of_many_columns_are_counted_exactly(s: int, n: int, seed: int) -> None:
+    values = np.random.default_rng(seed).integers(0, 4, (n, s)) / 4.0  # with ties
+    found = pairwise_p(values, every(s), resamples=2**n)
+    assert found == pytest.approx([slow_p((values[:, a] - values[:, b]).tolist()) for a, b in every(s)])
+
+
+def test_drawn_signs_against_the_obvious_twin() -> None:
+    """The same signs, one pair and one draw at a time, without centring or shared sums."""
+    n, s, resamples = 21, 4, 400
+    rng = np.random.default_rng(3)
+    values = rng.random((n, s)) + [0, 0.1, 0.2, 0.2]
+    values[:, 3] = values[:, 2]  # the same in every treatment
+    values[:15, 3] += 0.05  # but for a few: more than are counted exactly
+    bits = np.random.default_rng(7).integers(0, 256, (resamples, 3), dtype=np.uint8)
+    expected = []
+    for a, b in every(s):
+        d = values[:, a] - values[:, b]
+        hits = 0
+        for row in bits:
+            signs = [-1 if bit == "1" else 1 for bit in "".join(f"{byte:08b}" for byte in row)[:n]]
+            flipped = sum(sign * x for sign, x in zip(signs, d.tolist(), strict=True))
+            hits += abs(flipped) >= abs(sum(d.tolist())) - 1e-9
+        expected.append((hits + 1) / (resamples + 1))
+    assert pairwise_p(values, every(s), resamples=resamples, seed=7) == expected
+
+
+def test_drawn_p_values_are_those_of_the_paired_test_up_to_chance() -> None:
+    rng = np.random.default_rng(1)
+    values = rng.random((120, 5)) + np.arange(5) * 0.03
+    p = pairwise_p(values, every(5), resamples=40_000, seed=1)
+    for (a, b), ours in zip(every(5), p, strict=True):
+        other = sign_flip_p(values[:, a] - values[:, b], resamples=40_000, seed=2)
+        assert ours == pytest.approx(other, abs=5 * np.sqrt(2 * max(other, 1e-4) / 40_000))
+
+
+def test_columns_in_parts_and_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few signs are drawn at once, every draw counts."""
+    values = np.random.default_rng(0).random((40, 3)) + [0, 0, 1]
+    whole = pairwise_p(values, every(3), resamples=3000)
+    told: list[tuple[str, int, int]] = []
+    monkeypatch.setattr("polaris_rxrx.stats.paired._CELLS", 40 * 128)
+    parts = pairwise_p(values, every(3), resamples=3000, progress=lambda *of: told.append(of))
+    assert told[-1] == ("comparing", 3000, 3000) and len(told) == 24
+    assert parts[1:] == whole[1:] == [1 / 3001, 1 / 3001]
+    assert parts[0] == pytest.approx(whole[0], abs=0.05)
+
+
+def test_a_p_value_does_not_depend_on_what_else_is_compared() -> None:
+    values = np.random.default_rng(2).random((90, 5)) + np.arange(5) * 0.02
+    whole = dict(zip(every(5), pairwise_p(values, every(5), resamples=2_000, seed=3), strict=True))
+    for pair in every(5):
+        a, b = pair
+        assert pairwise_p(values[:, [a, b]], [(0, 1)], resamples=2_000, seed=3) == [whole[pair]]
+        assert pairwise_p(values, [(b, a)], resamples=2_000, seed=3) == [whole[pair]]
 
 
 # --- Holm --------------------------------------------------------------------------------------------------
