@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polaris_rxrx.audit.shortcuts import Pairs
+from polaris_rxrx.dataset.features import NOT_FEATURES
+from polaris_rxrx.dataset.ids import as_ids
 from polaris_rxrx.dataset.wells import (
-    NOT_FEATURES,
     Metadata,
     OpenTable,
     open_table,
@@ -66,7 +67,7 @@ def read_facts(metadata: Path, pairs: Pairs, nuclei: Path | None = None) -> Fact
     """
     meta = read_metadata(metadata)
     gene, compound = _codes(meta, pairs)
-    facts = Facts()
+    facts = Facts(notes=list(meta.notes))
     g_wells = np.bincount(gene[gene >= 0], minlength=len(pairs.genes)).astype(np.float64)
     c_wells = np.bincount(compound[compound >= 0], minlength=len(pairs.compounds)).astype(np.float64)
     facts.tables["gene-wells"] = np.where(g_wells > 0, g_wells, np.nan)
@@ -77,7 +78,7 @@ def read_facts(metadata: Path, pairs: Pairs, nuclei: Path | None = None) -> Fact
         if column not in more.names:
             facts.reasons[name] = f"{metadata} has no column {column!r}"
             continue
-        code, names = _encode(more, column)
+        code, names = _encode(more, column, facts)
         if len(names) > _MOST_PLACES:
             facts.reasons[name] = f"{metadata}: {len(names):,} different values in {column!r} are no plates'"
             continue
@@ -110,10 +111,13 @@ def _highest(meta: Metadata, pairs: Pairs) -> Floats:
     return table
 
 
-def _encode(table: OpenTable, column: str) -> tuple[Ints, list[str]]:
+def _encode(table: OpenTable, column: str, facts: Facts) -> tuple[Ints, list[str]]:
+    """Codes and names of a column of ids; what was taken off them is noted once."""
     import pyarrow.compute as pc
 
-    encoded = pc.dictionary_encode(pc.fill_null(table.read([column]).column(0), "")).combine_chunks()
+    ids, stripped = as_ids(table.path, column, table.read([column]).column(0))
+    facts.notes += [n for n in stripped if n not in facts.notes]
+    encoded = pc.dictionary_encode(pc.fill_null(ids, ""))
     return encoded.indices.to_numpy().astype(np.int64), encoded.dictionary.to_pylist()
 
 
@@ -138,7 +142,7 @@ def _edges(facts: Facts, metadata: Path, more: OpenTable, gene: Ints, n_genes: i
     if "address" not in more.names:
         facts.reasons["plate-edge"] = f"{metadata} has no column 'address'"
         return
-    code, names = _encode(more, "address")
+    code, names = _encode(more, "address", facts)
     steps = steps_to_edge(names)
     odd = [n for n, s in zip(names, steps, strict=True) if np.isnan(s)]
     if len(odd) == len(names):
@@ -208,7 +212,8 @@ def _join(meta: Metadata, path: Path, facts: Facts) -> Floats:
         raise DataError(f"{path}: no column 'well_id'; it has {some(names)}")
     column = _count_column(path, names)
     table = open_table(path, text=True, only=("well_id", column))
-    ids = table.read(["well_id"]).column(0).combine_chunks()
+    ids, stripped = as_ids(path, "well_id", table.read(["well_id"]).column(0))
+    facts.notes += stripped
     row = rows_in_metadata(path, ids, meta, allow_missing=True)
     found = np.full(len(meta), np.nan)
     found[row] = _numbers(table, column, ids, empty=False)

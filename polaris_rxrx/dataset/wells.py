@@ -3,11 +3,13 @@
 Conventions
     A well is one row of the metadata, named by `well_id`. Its perturbation is the gene (CRISPR, all guides
     together, or on request the guide) or the compound at a concentration in uM (COMPOUND); names are text as
-    it stands in the file.
+    it stands in the file. Blanks at the ends of a `well_id` or an `experiment_name` are taken off, and said.
     Control wells are those whose gene or treatment is `EMPTY_control`.
     The matrix of `Wells` is C-ordered, one row a well, sorted by experiment, in it by perturbation, then by
     `well_id`: an experiment is a contiguous block, and the order of the files' rows changes no bit of a sum.
-    Features are float32 unless the file holds something wider.
+    Which columns are features, and in which order, `polaris_rxrx.dataset.features` says; which values are
+    refused or told of, `polaris_rxrx.dataset.values`. Features are float32 unless the file holds something
+    wider; decimals and whole numbers become float64.
 
 Reading
     A parquet file is read a few columns at a time into the rows where they belong, so the peak is little more
@@ -16,14 +18,18 @@ Reading
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from polaris_rxrx.dataset.features import Choice, choose
+from polaris_rxrx.dataset.ids import as_ids, is_text
+from polaris_rxrx.dataset.values import Extremes, look
 from polaris_rxrx.errors import DataError, some
 from polaris_rxrx.files import open_binary
 
@@ -32,9 +38,8 @@ CONTROL = "EMPTY_control"
 NOMINAL = (0.0025, 0.01, 0.025, 0.1, 0.25, 1.0, 2.5, 10.0)
 TYPES = ("COMPOUND", "CRISPR")
 NEEDED = ("well_id", "experiment_name", "gene", "treatment", "concentration", "perturbation_type")
-# Columns that a feature table may carry along and that are not features.
-NOT_FEATURES = {*NEEDED, "plate", "address", "SMILES", "cell_type", "well_type_label", "well_type", "site"}
 _COLUMNS_AT_ONCE = 32
+_LEAST_NUMBERED = 20  # rows; of fewer, whole numbers without a gap may be chance
 
 Progress = Callable[[str, int, int], None]
 Ints = NDArray[np.int64]
@@ -67,6 +72,8 @@ class Metadata:
     perturbation: Ints
     perturbations: Perturbations
     control: NDArray[np.bool_]
+    columns: tuple[str, ...] = ()  # all that the file has
+    notes: tuple[str, ...] = ()  # what reading it changed
 
     def __len__(self) -> int:
         return len(self.experiment)
@@ -94,7 +101,10 @@ class WellSource(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Wells:
-    """Wells in memory. `missing` counts metadata wells without an embedding, `sources` says what was read."""
+    """Wells in memory. `missing` counts metadata wells without an embedding, `sources` says what was read.
+
+    `notes` are what a user should be told of the reading, `reading` is the same for a protocol.
+    """
 
     x: Matrix
     features: list[str]
@@ -105,6 +115,8 @@ class Wells:
     control: NDArray[np.bool_]
     missing: int
     sources: dict[str, str]
+    notes: tuple[str, ...] = ()
+    reading: dict[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.x)
@@ -126,6 +138,7 @@ def read_wells(
     allow_nan: bool = False,
     allow_missing: bool = False,
     guides: bool = False,
+    features: str | Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Wells:
     """Read the metadata and an embedding (or feature) table and join them on `well_id`.
@@ -137,6 +150,7 @@ def read_wells(
         allow_nan: Let NaN and infinite values through (a feature table to be cleaned).
         allow_missing: Let wells of the metadata be absent from the embeddings.
         guides: A CRISPR well's perturbation is its guide (`treatment`), not its gene.
+        features: Patterns of the names of features, `*` and `?` as in a shell; without any, names decide.
         progress: Called with a word, how far, out of how many.
 
     Raises:
@@ -147,25 +161,33 @@ def read_wells(
     meta = read_metadata(Path(metadata), guides=guides)
     path = Path(embeddings)
     table = open_table(path)
-    names = _feature_names(path, table, width)
-    ids = table.read(["well_id"]).column(0).combine_chunks()
+    choice = _choose(table, meta, [features] if isinstance(features, str) else features)
+    names = choice.names
+    if width is not None and len(names) != width:
+        raise DataError(
+            f"{path} has {len(names):,} features; {width:,} were expected. Is it another model's file? Taken "
+            f"are {choice.told(table.numeric())}"
+        )
+    ids, stripped = as_ids(path, "well_id", table.read(["well_id"]).column(0))
     row = rows_in_metadata(path, ids, meta, allow_missing=allow_missing)
     by_name = np.empty(len(row), dtype=np.int64)
     by_name[pc.sort_indices(ids).to_numpy()] = np.arange(len(row))
     order = np.lexsort((by_name, meta.perturbation[row], meta.experiment[row]))
     x = np.empty((len(row), len(names)), dtype=table.dtype(names))
+    extremes = Extremes.of(len(names))
     for start in range(0, len(names), _COLUMNS_AT_ONCE):
         some_names = names[start : start + _COLUMNS_AT_ONCE]
         columns = table.read(some_names)
         block = np.empty((len(some_names), len(row)), dtype=x.dtype)
         for i, name in enumerate(some_names):
-            block[i] = columns.column(name).to_numpy()[order]
-        if not (allow_nan or np.isfinite(block).all()):
+            block[i] = _as_floats(columns.column(name))[order]
+        if not allow_nan and not extremes.add(start, block):
             _refuse_nan(path, some_names, block, ids.take(order))
         x[:, start : start + len(some_names)] = block.T
         if progress is not None:
             progress("reading", start + len(some_names), len(names))
     row = row[order]
+    seen = look(x, names, lambda i: str(ids[int(order[i])].as_py()), path, None if allow_nan else extremes)
     return Wells(
         x=x,
         features=names,
@@ -176,7 +198,46 @@ def read_wells(
         control=meta.control[row],
         missing=len(meta) - len(row),
         sources={"metadata": str(meta.path), "embeddings": str(path)},
+        notes=(choice.told(table.numeric()), *meta.notes, *stripped, *seen.notes),
+        reading={"features": choice.to_dict(), "ids": [*meta.notes, *stripped], "values": seen.to_dict()},
     )
+
+
+def _choose(table: OpenTable, meta: Metadata, patterns: Sequence[str]) -> Choice:
+    """The features of a table."""
+    if "well_id" not in table.names:
+        raise DataError(f"{table.path}: no column 'well_id'; it has {some(table.names)}")
+
+    def counts_wells(name: str) -> bool:
+        import pyarrow as pa
+
+        if not pa.types.is_integer(table.schema.field(name).type):
+            return False
+        values = table.read([name]).column(0)
+        if values.null_count or len(values) < _LEAST_NUMBERED:
+            return False
+        found = np.sort(values.to_numpy())
+        return bool((np.diff(found) == 1).all())
+
+    one_file = table.path.samefile(meta.path)
+    return choose(
+        table.path,
+        {name: table.kind(name) for name in table.header},
+        indices=table.indices,
+        metadata=() if one_file else meta.columns,
+        patterns=patterns,
+        counts_wells=counts_wells,
+    )
+
+
+def _as_floats(column: Any) -> Matrix:
+    """A column of numbers as numpy has them; null becomes NaN."""
+    import pyarrow as pa
+
+    if pa.types.is_decimal(column.type) or pa.types.is_null(column.type):
+        column = column.cast(pa.float64())
+    values: Matrix = column.to_numpy()
+    return values
 
 
 def read_metadata(path: Path, *, guides: bool = False) -> Metadata:
@@ -185,6 +246,7 @@ def read_metadata(path: Path, *, guides: bool = False) -> Metadata:
     Raises:
         DataError: A needed column is absent, a `well_id` stands twice, or a row is not a well.
     """
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     table = open_table(path, text=True)
@@ -194,11 +256,16 @@ def read_metadata(path: Path, *, guides: bool = False) -> Metadata:
     columns = table.read(list(NEEDED))
     if columns.num_rows == 0:
         raise DataError(f"{path} holds no wells")
-    well_id = columns.column("well_id").combine_chunks()
+    well_id, notes = as_ids(path, "well_id", columns.column("well_id"))
     _refuse_duplicates(path, well_id)
     code, names = {}, {}
     for name in NEEDED[1:]:
-        encoded = pc.dictionary_encode(pc.fill_null(columns.column(name), "")).combine_chunks()
+        cells = columns.column(name)
+        if name == "experiment_name":
+            cells, stripped = as_ids(path, name, cells)
+            notes += stripped
+        cells = cells.combine_chunks() if isinstance(cells, pa.ChunkedArray) else cells
+        encoded = pc.dictionary_encode(pc.fill_null(cells, ""))
         code[name] = encoded.indices.to_numpy().astype(np.int64)
         names[name] = encoded.dictionary.to_pylist()
 
@@ -211,6 +278,9 @@ def read_metadata(path: Path, *, guides: bool = False) -> Metadata:
     if "" in names["experiment_name"]:
         row = _first(code["experiment_name"] == names["experiment_name"].index(""))
         raise DataError(f"{where(row)}: no experiment_name")
+
+    for name in ("gene", "treatment"):
+        _refuse_nearly_control(where, name, code[name], names[name])
 
     # One list of names for both sides; a gene and a compound of one name differ by type.
     every = sorted({*names["gene"], *names["treatment"]})
@@ -240,7 +310,17 @@ def read_metadata(path: Path, *, guides: bool = False) -> Metadata:
             concentration=doses[unique % len(doses)],
         ),
         control=control,
+        columns=tuple(table.header),
+        notes=tuple(notes),
     )
+
+
+def _refuse_nearly_control(where: Callable[[int], str], column: str, code: Ints, names: list[str]) -> None:
+    """A control whose name is misspelt would be a perturbation like any other."""
+    for i, name in enumerate(names):
+        if name != CONTROL and name.strip().casefold() == CONTROL.casefold():
+            row = _first(code == i)
+            raise DataError(f"{where(row)}: {column} is {name!r}; a control is called {CONTROL}")
 
 
 def _kinds(where: Callable[[int], str], code: Ints, names: list[str]) -> Ints:
@@ -297,22 +377,20 @@ def rows_in_metadata(path: Path, ids: Any, meta: Metadata, *, allow_missing: boo
 
     Args:
         path: The table, for messages.
-        ids: Its well_id, a pyarrow string array.
+        ids: Its well_id, from `as_ids`.
         meta: The metadata.
         allow_missing: Let wells of the metadata be absent from the table.
 
     Raises:
-        DataError: A well_id is no text, empty, repeated or not in the metadata, or wells are absent.
+        DataError: A well_id is empty, repeated or not in the metadata, or wells are absent.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if not (pa.types.is_string(ids.type) or pa.types.is_large_string(ids.type)):
-        raise DataError(f"{path}: well_id holds {ids.type}; names like gene-001_1_A01 were expected")
     if len(ids) == 0:
         raise DataError(f"{path} holds no wells")
     _refuse_duplicates(path, ids)
-    row = pc.index_in(ids.cast(pa.string()), value_set=meta.well_id.cast(pa.string()))
+    row = pc.index_in(ids, value_set=meta.well_id)
     if row.null_count:
         unknown = ids.filter(pc.is_null(row)).to_pylist()
         raise DataError(
@@ -355,30 +433,26 @@ def _refuse_nan(path: Path, names: Sequence[str], block: Matrix, ids: Any) -> No
     )
 
 
-def _feature_names(path: Path, table: OpenTable, width: int | None) -> list[str]:
-    if "well_id" not in table.names:
-        raise DataError(f"{path}: no column 'well_id'; it has {some(table.names)}")
-    names = [n for n in table.names if n not in NOT_FEATURES]
-    text = [n for n in names if not table.is_number(n)]
-    if text:
-        raise DataError(
-            f"{path}: column {some(text)} is not numeric; well_id and one number a feature are expected"
-        )
-    if not names:
-        raise DataError(f"{path} has no feature columns")
-    if width is not None and len(names) != width:
-        raise DataError(
-            f"{path} has {len(names):,} features; {width:,} were expected. Is it another model's file?"
-        )
-    return names
-
-
 class OpenTable:
-    """A CSV or parquet file of which columns can be read."""
+    """A CSV or parquet file of which columns can be read.
 
-    def __init__(self, path: Path, schema: Any, read: Callable[[list[str]], Any], *, is_csv: bool) -> None:
+    `header` holds all its columns, `names` those that can be read and are not pandas' nameless index,
+    `indices` those that the file itself calls an index.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        schema: Any,
+        read: Callable[[list[str]], Any],
+        *,
+        is_csv: bool,
+        header: Sequence[str] | None = None,
+    ) -> None:
         self.path, self.schema, self._read, self._is_csv = path, schema, read, is_csv
+        self.header: list[str] = list(schema.names if header is None else header)
         self.names: list[str] = [n for n in schema.names if not n.startswith("__index_level_")]
+        self.indices = _pandas_index(schema)
         if len(set(self.names)) < len(self.names):
             twice = sorted({n for n in self.names if self.names.count(n) > 1})
             raise DataError(f"{path}: column {some(twice)} stands more than once")
@@ -395,11 +469,26 @@ class OpenTable:
         """`meta.csv, line 17`: where a row stands, for a message."""
         return f"{self.path}, line {row + 2}" if self._is_csv else f"{self.path}, row {row + 1}"
 
-    def is_number(self, name: str) -> bool:
+    def kind(self, name: str) -> str | None:
+        """None if a column holds numbers, else what it holds, in words."""
         import pyarrow.types as t
 
         kind = self.schema.field(name).type
-        return bool(t.is_floating(kind) or t.is_integer(kind) or t.is_null(kind))
+        if t.is_floating(kind) or t.is_integer(kind) or t.is_decimal(kind) or t.is_null(kind):
+            return None
+        if is_text(kind):
+            return "text"
+        if t.is_dictionary(kind):
+            return "categories"
+        if t.is_boolean(kind):
+            return "true and false"
+        if t.is_list(kind) or t.is_large_list(kind) or t.is_fixed_size_list(kind):
+            return f"lists ({kind}); write each number into a column of its own"
+        return str(kind)
+
+    def numeric(self) -> set[str]:
+        """The columns that hold numbers."""
+        return {n for n in self.header if self.kind(n) is None}
 
     def dtype(self, names: list[str]) -> Any:
         import pyarrow.types as t
@@ -407,6 +496,15 @@ class OpenTable:
         kinds = {self.schema.field(n).type for n in names}
         narrow = all(t.is_float32(k) or t.is_float16(k) for k in kinds)
         return np.dtype(np.float32 if narrow else np.float64)
+
+
+def _pandas_index(schema: Any) -> set[str]:
+    """The columns that pandas wrote as its index, as the file's metadata has it."""
+    try:
+        said = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
+        return {n for n in said.get("index_columns", ()) if isinstance(n, str)} & set(schema.names)
+    except (ValueError, AttributeError, TypeError, RecursionError):  # not pandas' own: nothing is known
+        return set()
 
 
 def open_table(path: Path, *, text: bool = False, only: Sequence[str] = NEEDED) -> OpenTable:
@@ -428,7 +526,8 @@ def open_table(path: Path, *, text: bool = False, only: Sequence[str] = NEEDED) 
             if text:
                 whole = file.read([n for n in only if n in file.schema_arrow.names])
                 whole = pa.table({n: _as_text(whole.column(n)) for n in whole.column_names})
-                return OpenTable(path, whole.schema, whole.select, is_csv=False)
+                header = file.schema_arrow.names
+                return OpenTable(path, whole.schema, whole.select, is_csv=False, header=header)
             return OpenTable(path, file.schema_arrow, lambda names: file.read(columns=names), is_csv=False)
         compression = "gzip" if start[:2] == b"\x1f\x8b" else None
         with pa.input_stream(str(path), compression=compression) as stream:
@@ -444,7 +543,7 @@ def open_table(path: Path, *, text: bool = False, only: Sequence[str] = NEEDED) 
             whole = pacsv.read_csv(stream, convert_options=options, parse_options=parse)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: neither a whole parquet nor a CSV file ({_first_line(error)})") from None
-    return OpenTable(path, whole.schema, whole.select, is_csv=True)
+    return OpenTable(path, whole.schema, whole.select, is_csv=True, header=header)
 
 
 def _as_text(column: Any) -> Any:
