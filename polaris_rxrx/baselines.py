@@ -17,7 +17,8 @@ Source
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -31,6 +32,7 @@ from polaris_rxrx.maps.align import Aligner
 from polaris_rxrx.maps.build import Map, build_map
 from polaris_rxrx.maps.pairs import pair_tables
 from polaris_rxrx.maps.similarity import Similarity
+from polaris_rxrx.tables import fold
 from polaris_rxrx.task import Task
 
 if sys.version_info >= (3, 11):
@@ -95,10 +97,14 @@ class Card(_Strict):
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """Scores (n,) in official order, NaN for pairs without an embedding, and how they were made."""
+    """Scores (n,) in official order, NaN for pairs without an embedding, and how they were made.
+
+    `near` holds names of the task that the map has not, and the map's that differ by blanks or case alone.
+    """
 
     values: Floats
     protocol: dict[str, Any]
+    near: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def absent(self) -> NDArray[np.int64]:
@@ -161,6 +167,7 @@ def read_model(
     *,
     allow_missing: bool = False,
     guides: bool = False,
+    features: str | Sequence[str] = (),
     progress: Progress | None = None,
 ) -> tuple[Wells, str | None, dict[str, Any]]:
     """Read a card's wells; a profile is cleaned. Also what cleaning did, in words and as a dict.
@@ -175,6 +182,7 @@ def read_model(
         allow_nan=profile,
         allow_missing=allow_missing or profile,
         guides=guides,
+        features=features,
         progress=progress,
     )
     if not profile:
@@ -213,7 +221,26 @@ def predict(task: Task, map_: Map, recipe: Recipe | None = None) -> Prediction:
         if c in compound_at and g in gene_at:
             values[i] = by_compound[compound_at[c], gene_at[g]]
     protocol = {**map_.protocol, **recipe.model_dump(mode="json"), "align": map_.protocol.get("align")}
-    return Prediction(values, protocol)
+    return Prediction(values, protocol, _near(task, map_))
+
+
+def _near(task: Task, map_: Map) -> dict[str, str]:
+    """Names of the task that the map has with other blanks or another case: task's -> map's."""
+    found = {}
+    for type_, names in (("COMPOUND", task.treatment), ("CRISPR", task.gene_symbol)):
+        there = sorted({map_.perturbations.name[i] for i in map_.rows(type_)})
+        folded = {fold(n): n for n in there}
+        for name in sorted(set(names) - set(there)):
+            if (other := folded.get(fold(name))) is not None:
+                found[name] = other
+    return found
+
+
+def told_near(near: Mapping[str, str]) -> str:
+    """`the embedding has 'braf', the task 'BRAF'`, for a few of such names."""
+    pairs = [f"the embedding has {theirs!r}, the task {name!r}" for name, theirs in list(near.items())[:3]]
+    more = f" and {len(near) - 3:,} more" if len(near) > 3 else ""
+    return f"names differ by blanks or case alone: {'; '.join(pairs)}{more}"
 
 
 def refuse_absent(prediction: Prediction, task: Task) -> None:
@@ -230,6 +257,11 @@ def refuse_absent(prediction: Prediction, task: Task) -> None:
         if lost:
             parts.append(f"{what} {some(lost)}")
     pairs = [f"{task.treatment[i]} / {task.gene_symbol[i]}" for i in absent[:3].tolist()]
+    if prediction.near:  # filling would hide that these are there
+        raise DataError(
+            f"{absent.size:,} of {len(task):,} test pairs have no embedding ({'; '.join(parts)}); "
+            f"{told_near(prediction.near)}. Write names in the metadata as the task has them"
+        )
     raise DataError(
         f"{absent.size:,} of {len(task):,} test pairs have no embedding"
         f" ({'; '.join(parts) or some(pairs, 3)}), for example {some(pairs, 3)}. "

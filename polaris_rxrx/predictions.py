@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from polaris_rxrx.errors import DataError, UsageError, some
 from polaris_rxrx.files import new_file
-from polaris_rxrx.tables import Table, read_table, refuse_repeated, to_csv
+from polaris_rxrx.tables import Table, fold, read_table, refuse_repeated, to_csv
 from polaris_rxrx.task import KEYS, Task
 
 if TYPE_CHECKING:
@@ -186,6 +186,8 @@ def _unknown(key: tuple[Any, Any], task: Task) -> str:
         text = f"{column} {value!r} is not in this task"
         if hint := _date_hint(column, value):
             return text + hint
+        if near := [n for n in names if fold(n) == fold(str(value))]:
+            return f"{text}; did you mean {min(near)!r}? They differ by blanks or case alone"
         close = difflib.get_close_matches(str(value), names, n=1, cutoff=0.75)
         return f"{text}; did you mean {close[0]!r}?" if close else text
     return f"the pair {key[0]!r}, {key[1]!r} is not one of the {len(task):,} test pairs"

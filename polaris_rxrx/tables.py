@@ -67,6 +67,11 @@ def read_table(path: Path) -> Table:
     return _read_csv(path, raw, digest)
 
 
+def fold(name: str) -> str:
+    """A name without what people write in two ways: case, blanks at the ends, how many of them within."""
+    return " ".join(name.split()).casefold()
+
+
 def _read_csv(path: Path, raw: bytes, digest: str) -> Table:
     if raw.startswith(b"\x1f\x8b"):
         try:

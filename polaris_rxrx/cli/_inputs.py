@@ -46,7 +46,9 @@ class Source:
         from polaris_rxrx.maps.build import build_map
 
         assert self.wells is not None and self.align is not None
-        return replace(self, map_=build_map(self.wells, self.align, progress=bar.step))
+        built = build_map(self.wells, self.align, progress=bar.step)
+        tell_dropped(built)
+        return replace(self, map_=built)
 
     def stamp(self, result: Result) -> Result:
         """The result with the inputs in its protocol; made-up data is told first."""
@@ -107,25 +109,55 @@ def read_source(
     align: Aligner | None = None,
     allow_missing: bool = False,
     guides: bool = False,
+    features: Sequence[str] = (),
 ) -> Source:
     """Read and hash a card's wells; with `guides` a perturbation is a guide, not a gene."""
     from polaris_rxrx.baselines import read_model
     from polaris_rxrx.files import sha256
 
     wells, cleaning, report = read_model(
-        card, metadata, embeddings, allow_missing=allow_missing, guides=guides, progress=bar.step
+        card,
+        metadata,
+        embeddings,
+        allow_missing=allow_missing,
+        guides=guides,
+        features=features,
+        progress=bar.step,
     )
-    inputs: dict[str, Any] = {"card": card.name, "n_wells_missing": wells.missing, **report}
+    inputs: dict[str, Any] = {
+        "card": card.name,
+        "n_wells_missing": wells.missing,
+        "reading": wells.reading,
+        **report,
+    }
     for done, (name, path) in enumerate((("metadata", metadata), ("embeddings", embeddings))):
         bar.step("hashing", done, 2)
         inputs[f"{name}_sha256"] = sha256(path)
     bar.step("hashing", 2, 2)
     inputs["made_up"] = is_made_up(embeddings)
+    tell_wells(wells, f"{card.title}: ")
     if cleaning:
         note(f"{card.title}: cleaned: {cleaning}")
     elif wells.missing:
         note(f"{wells.missing:,} wells of the metadata have no embedding and were left out")
     return Source(card.title, align or card.recipe.align, inputs, wells)
+
+
+def tell_wells(wells: Wells, before: str = "") -> None:
+    """Say what was taken of a table of wells, and what is odd about it."""
+    for line in wells.notes:
+        note(before + line)
+
+
+def tell_dropped(map_: Map) -> None:
+    """Say how many directions an aligner left out."""
+    protocol = map_.protocol
+    if n := protocol["n_directions_dropped"]:
+        note(
+            f"{protocol['align']}: the {protocol['n_controls']:,} control wells vary in "
+            f"{protocol['n_components']:,} of {protocol['n_features']:,} directions; the other {n:,} were left "
+            "out"
+        )
 
 
 def read_map(path: Path) -> Source:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from polaris_rxrx.cli._inputs import card_embeddings, is_made_up
+from polaris_rxrx.cli._inputs import card_embeddings, is_made_up, tell_dropped, tell_wells
 from polaris_rxrx.cli.options import (
     FILE,
     Bar,
     CardName,
     data_option,
     default_task,
+    features_option,
     fill_option,
     note,
     task_option,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 @data_option
 @click.option("--metadata", type=FILE, help="The well metadata.  [default: the one in --data]")
 @click.option("--embeddings", type=FILE, help="The model's table.  [default: the card's file in --data]")
+@features_option
 @click.option("--out", type=FILE, metavar="FILE", help="Where to write.  [default: NAME.csv]")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="For `random`.")
 @click.option(
@@ -50,6 +52,7 @@ def command(
     data: Path,
     metadata: Path | None,
     embeddings: Path | None,
+    features: tuple[str, ...],
     out: Path | None,
     seed: int,
     align: str | None,
@@ -62,7 +65,7 @@ def command(
 
     NAME may also be the path of your own model's card (a .toml file; see baselines/ for examples).
     """
-    from polaris_rxrx.baselines import load_card, refuse_absent
+    from polaris_rxrx.baselines import load_card, refuse_absent, told_near
     from polaris_rxrx.predictions import write_predictions
     from polaris_rxrx.task import load_task
 
@@ -70,9 +73,9 @@ def command(
     out = out or Path(f"{card.name}.csv")
     if save_map is not None and save_map.suffix not in (".parquet", ".h5ad"):
         raise click.UsageError(f"--save-map {save_map}: a map is saved as .parquet or .h5ad")
-    if card.kind == "random" and (save_map or embeddings or metadata):
+    if card.kind == "random" and (save_map or embeddings or metadata or features):
         raise click.UsageError(
-            f"{card.name} looks at no wells: --save-map, --embeddings, --metadata mean nothing"
+            f"{card.name} looks at no wells: --save-map, --embeddings, --metadata, --features mean nothing"
         )
     loaded = load_task(task)
     if card.kind == "random":
@@ -80,10 +83,14 @@ def command(
 
         prediction = predict_random(loaded, seed)
     else:
-        prediction = _predict(card, loaded, data, metadata, embeddings, save_map, allow_missing_wells)
+        prediction = _predict(
+            card, loaded, data, metadata, embeddings, save_map, allow_missing_wells, features
+        )
     if fill is None:
         refuse_absent(prediction, loaded)
     elif prediction.absent.size:
+        if prediction.near:
+            note(told_near(prediction.near))
         note(f"{prediction.absent.size:,} pairs without an embedding were scored {fill:g}")
         prediction.values[prediction.absent] = fill
     write_predictions(out, loaded, prediction.values)
@@ -116,6 +123,7 @@ def _predict(
     embeddings: Path | None,
     save_map: Path | None,
     allow_missing: bool,
+    features: tuple[str, ...],
 ) -> Prediction:
     from polaris_rxrx import baselines
     from polaris_rxrx.dataset.registry import locate
@@ -125,14 +133,27 @@ def _predict(
     metadata = metadata or locate("metadata", data)
     with Bar(card.title) as bar:
         wells, cleaning, report = baselines.read_model(
-            card, metadata, embeddings, allow_missing=allow_missing, progress=bar.step
+            card,
+            metadata,
+            embeddings,
+            allow_missing=allow_missing,
+            features=features,
+            progress=bar.step,
         )
         map_ = baselines.map_of(wells, card, progress=bar.step)
+    tell_wells(wells)
     if cleaning:
         note(f"Cleaned: {cleaning}")
     elif wells.missing:
         note(f"{wells.missing:,} wells of the metadata have no embedding and were left out")
-    map_.protocol.update(report, card=card.name, sources=wells.sources, n_wells_missing=wells.missing)
+    tell_dropped(map_)
+    map_.protocol.update(
+        report,
+        card=card.name,
+        sources=wells.sources,
+        n_wells_missing=wells.missing,
+        reading=wells.reading,
+    )
     map_.protocol["made_up"] = is_made_up(embeddings)
     if save_map is not None:
         write_map(map_, save_map)

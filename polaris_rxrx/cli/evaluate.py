@@ -18,7 +18,7 @@ from polaris_rxrx.cli._inputs import (
     write_folder,
 )
 from polaris_rxrx.cli._tables import as_text, json_text
-from polaris_rxrx.cli.options import FILE, Bar, CardName, data_option, note
+from polaris_rxrx.cli.options import FILE, Bar, CardName, data_option, features_option, note
 
 if TYPE_CHECKING:
     from polaris_rxrx.baselines import Card
@@ -52,6 +52,7 @@ BELONGS = {
 @data_option
 @click.option("--model", type=CardName(), metavar="CARD", help="A card's name, or the path of your own.")
 @click.option("--embeddings", type=FILE, help="The model's table.  [default: the card's file in --data]")
+@features_option
 @click.option("--map", "map_path", type=FILE, metavar="FILE", help="A saved map instead (not for signal).")
 @click.option("--metadata", type=FILE, help="The well metadata.  [default: the one in --data]")
 @click.option(
@@ -99,6 +100,7 @@ def command(
     data: Path,
     model: str | None,
     embeddings: Path | None,
+    features: tuple[str, ...],
     map_path: Path | None,
     metadata: Path | None,
     align: Any,
@@ -141,6 +143,7 @@ def command(
                 align=align,
                 allow_missing=allow_missing_wells,
                 guides=by == "guide",
+                features=features,
             )
         if set(suites) != {"signal"}:
             source = source.with_map(bar)
@@ -174,7 +177,7 @@ def _refuse_strangers(context: click.Context, suite: str, by: str | None) -> Non
 
 def _refuse_wells(context: click.Context, suites: Sequence[str]) -> None:
     """Refuse, beside a map, what concerns wells."""
-    for name in ("model", "embeddings", "metadata", "align", "allow_missing_wells"):
+    for name in ("model", "embeddings", "features", "metadata", "align", "allow_missing_wells"):
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
             raise click.UsageError(f"--{name.replace('_', '-')} means nothing for a saved map (--map)")
     if "signal" in suites:

@@ -84,6 +84,15 @@ def fill_option(function: F) -> F:
     )(function)
 
 
+def features_option(function: F) -> F:
+    return click.option(
+        "--features",
+        metavar="PATTERN",
+        multiple=True,
+        help="Take columns named like 'emb_*' as features; may be repeated.  [default: told by their names]",
+    )(function)
+
+
 def resampling_options(function: F) -> F:
     """`--resamples`, `--seed` and `--level`: how intervals and p-values are drawn."""
     for option in (

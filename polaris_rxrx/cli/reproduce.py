@@ -18,7 +18,7 @@ from polaris_rxrx.cli._inputs import (
     write_folder,
 )
 from polaris_rxrx.cli._tables import json_text, notes, number, table
-from polaris_rxrx.cli.options import FILE, Bar, CardName, data_option, note
+from polaris_rxrx.cli.options import FILE, Bar, CardName, data_option, features_option, note
 
 if TYPE_CHECKING:
     from polaris_rxrx.baselines import Card
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     multiple=True,
     help="Only this one; may be repeated.  [default: all whose files are in --data]",
 )
+@features_option
 @click.option("--metadata", type=FILE, help="The well metadata.  [default: the one in --data]")
 @click.option("--annotations", type=FILE, metavar="CSV", help="The affinities.  [default: those in --data]")
 @click.option(
@@ -51,6 +52,7 @@ def command(
     name: str | None,
     data: Path,
     models: tuple[str, ...],
+    features: tuple[str, ...],
     metadata: Path | None,
     annotations: Path | None,
     relations: tuple[Path, ...],
@@ -76,7 +78,7 @@ def command(
     inputs: dict[str, Any] = {}
     for card, embeddings in cards:
         with Bar(card.title) as bar:
-            source = read_source(card, metadata, embeddings, bar, align="pca-cs")
+            source = read_source(card, metadata, embeddings, bar, align="pca-cs", features=features)
             _run(tables, card.name, source.with_map(bar), held, bar, results)
         inputs[card.name] = source.inputs
         del source  # or two models' wells would be held while the next is read

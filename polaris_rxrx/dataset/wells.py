@@ -187,6 +187,7 @@ def read_wells(
         if progress is not None:
             progress("reading", start + len(some_names), len(names))
     row = row[order]
+    told = [*((meta.path, note) for note in meta.notes), *((path, note) for note in stripped)]
     seen = look(x, names, lambda i: str(ids[int(order[i])].as_py()), path, None if allow_nan else extremes)
     return Wells(
         x=x,
@@ -199,7 +200,11 @@ def read_wells(
         missing=len(meta) - len(row),
         sources={"metadata": str(meta.path), "embeddings": str(path)},
         notes=(choice.told(table.numeric()), *meta.notes, *stripped, *seen.notes),
-        reading={"features": choice.to_dict(), "ids": [*meta.notes, *stripped], "values": seen.to_dict()},
+        reading={
+            "features": choice.to_dict(),
+            "ids": [n.replace(f"{p}:", f"{p.name}:", 1) for p, n in told],  # a protocol says not where
+            "values": seen.to_dict(),
+        },
     )
 
 

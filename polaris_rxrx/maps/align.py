@@ -21,11 +21,16 @@ Source
 Deviation from the public code
     1. Directions in which all control wells together do not vary (a constant feature, fewer control wells
        than features) are dropped; scikit-learn keeps them and scaling makes features of rounding errors.
+    2. For PCA-CS the correlations of the features tell which directions those are, not their sizes: a feature
+       in another unit costs the others nothing. Where the variances of directions differ by more than
+       `GRADED`, directions are computed by way of the correlations, too; the small ones among eigenvectors
+       of the covariance, which the public code takes, are rounding errors there.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -37,6 +42,8 @@ Floats = NDArray[np.float64]
 Aligner = Literal["pca-cs", "tvn", "center-scale", "none"]
 ALIGNERS: tuple[Aligner, ...] = get_args(Aligner)
 MIN_CONTROLS = 2
+GRADED = 1e8
+FLAT = "the control wells do not vary: every feature is constant"
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +89,10 @@ class Affine:
 
 @dataclass(frozen=True, eq=False)
 class Basis:
-    """What an aligner takes from all control wells: x -> (x - center) @ rotation."""
+    """What an aligner takes from all control wells: x -> (x - center) @ rotation.
+
+    The lengths of the rotation's columns mean nothing: what comes out is scaled in each experiment.
+    """
 
     aligner: Aligner
     center: Floats
@@ -121,11 +131,13 @@ def basis(aligner: Aligner, controls: Moments | None, n_features: int) -> Basis:
     if controls is None or controls.n < MIN_CONTROLS:
         raise DataError(f"{aligner} needs control wells, and there are none")
     covariance = controls.scatter / controls.n
+    if not np.isfinite(covariance).all():
+        raise DataError(f"{aligner}: the control wells' squares do not fit into float64; are values damaged?")
     if aligner == "tvn":
         scale = 1 / _deviation(np.diag(covariance), controls.mean, controls.n)
         rotation = scale[:, None] * _directions(covariance * np.outer(scale, scale))
     else:
-        rotation = _directions(covariance)
+        rotation = _principal(covariance, controls.mean, controls.n)
     return Basis(aligner, controls.mean, rotation)
 
 
@@ -151,19 +163,81 @@ def fit(shared: Basis, controls: NDArray[Any]) -> Affine:
 
 
 def _deviation(variance: Floats, mean: Floats, n: int) -> Floats:
-    """Standard deviations, 1 where a column is constant up to rounding (scikit-learn's bound)."""
+    """Standard deviations, 1 where a column is constant up to rounding."""
+    return np.where(_constant(variance, mean, n), 1.0, np.sqrt(np.maximum(variance, 0)))
+
+
+def _constant(variance: Floats, mean: Floats, n: int) -> NDArray[np.bool_]:
+    """Which columns are constant up to rounding (scikit-learn's bound)."""
     eps = np.finfo(np.float64).eps
-    constant = variance <= n * eps * variance + (n * mean * eps) ** 2
-    return np.where(constant, 1.0, np.sqrt(np.maximum(variance, 0)))
+    constant: NDArray[np.bool_] = variance <= n * eps * variance + (n * mean * eps) ** 2
+    return constant
+
+
+def _principal(covariance: Floats, mean: Floats, n: int) -> Floats:
+    """Principal directions (d, k), largest first, of the rank that the correlations have (deviation 2)."""
+    values, vectors = np.linalg.eigh(covariance)
+    by_size = _not_rounding(values)
+    graded = values[by_size].min(initial=np.inf) * GRADED < values[-1]
+    if by_size.all() and not graded:
+        return np.ascontiguousarray(vectors[:, ::-1])
+    varies = ~_constant(np.diag(covariance), mean, n)
+    if not varies.any():
+        raise DataError(FLAT)
+    size = np.sqrt(np.diag(covariance)[varies])
+    share, mixed = np.linalg.eigh(covariance[np.ix_(varies, varies)] / size / size[:, None])
+    keep = _not_rounding(share)
+    if keep.sum() == by_size.sum() and not graded:
+        return np.ascontiguousarray(vectors[:, by_size][:, ::-1])
+    root, mixed = np.sqrt(share[keep]), mixed[:, keep]
+    # The covariance is F F^T, F = size * mixed * root. In the white coordinates x / size @ (mixed / root)
+    # a principal direction is a right singular vector of F, and no coordinate is larger than another.
+    white = mixed / root
+    rotation = np.zeros((len(covariance), white.shape[1]))
+    rotation[varies] = (white @ _right_vectors(size[:, None] * mixed * root)) / size[:, None]
+    return rotation
+
+
+def _right_vectors(rows: Floats) -> Floats:
+    """Right singular vectors (k, k), largest first, of rows (d, k) of very different sizes, d >= k.
+
+    Repeated QR decompositions draw the large apart from the small (Stewart 1999, the QLP decomposition), so
+    that each group between gaps can be decomposed alone; a plain decomposition of all errs by the rounding of
+    the largest.
+    """
+    order = np.argsort(-np.linalg.norm(rows, axis=1))
+    found, upper = np.linalg.qr(rows[order].T)
+    for _ in range(3):
+        turn, upper = np.linalg.qr(_triangle(upper.T).T)
+        found = found @ turn
+    upper = _triangle(upper.T)
+    diagonal = np.abs(np.diag(upper))
+    least, largest = np.minimum.accumulate(diagonal), np.maximum.accumulate(diagonal[::-1])[::-1]
+    cuts = [0, *(1 + np.flatnonzero(least[:-1] > 1e3 * largest[1:])).tolist(), len(diagonal)]
+    for a, b in pairwise(cuts):
+        found[:, a:b] = found[:, a:b] @ np.linalg.svd(upper[a:b, a:b])[2].T
+    return found
+
+
+def _triangle(matrix: Floats) -> Floats:
+    """R of QR."""
+    r: Floats = np.linalg.qr(matrix).R
+    return r
 
 
 def _directions(covariance: Floats) -> Floats:
     """Eigenvectors (d, k) of a covariance, largest first, without those of no variance."""
     values, vectors = np.linalg.eigh(covariance)
-    keep = values > values[-1] * len(values) * np.finfo(np.float64).eps * 10
+    keep = _not_rounding(values)
     if not keep.any():
-        raise DataError("the control wells do not vary: every feature is constant")
+        raise DataError(FLAT)
     return np.ascontiguousarray(vectors[:, keep][:, ::-1])
+
+
+def _not_rounding(values: Floats) -> NDArray[np.bool_]:
+    """Which eigenvalues, in ascending order, are more than the rounding of the largest."""
+    keep: NDArray[np.bool_] = values > values[-1] * len(values) * np.finfo(np.float64).eps * 10
+    return keep
 
 
 def _inverse_root(matrix: Floats) -> Floats:

@@ -124,6 +124,7 @@ def build_map(wells: WellSource, align_by: Aligner = "pca-cs", *, progress: Prog
         "control": CONTROL,
         "n_features": len(wells.features),
         "n_components": basis.width,
+        "n_directions_dropped": len(wells.features) - basis.width,
         "n_wells": int(n_wells.sum()),
         "n_controls": int(sum(counts.values())),
         "n_experiments": len(counts),

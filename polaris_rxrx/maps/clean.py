@@ -1,12 +1,18 @@
 """Feature tables of CellProfiler's kind, made fit for alignment.
 
-In this order, every decision resting on control wells except the first two, which count what is absent:
-    1. a feature that is not finite in more than `MAX_ABSENT` of the wells is dropped;
-    2. a well in which more than `MAX_ABSENT_IN_WELL` of the features left are not finite is dropped;
+In this order, every decision resting on control wells except the first two, which count what is absent (not
+finite, or beyond `LARGEST`):
+    1. a feature that is absent in more than `MAX_ABSENT` of the wells is dropped;
+    2. a well in which more than `MAX_ABSENT_IN_WELL` of the features left are absent is dropped;
     3. a feature that is constant over the control wells is dropped;
-    4. what is still not finite becomes the feature's median over the control wells;
+    4. what is still absent becomes the feature's median over the control wells;
     5. values beyond `TAIL` robust standard deviations (1.4826 MAD; where that is 0, the standard deviation)
-       from that median are set to the bound: heavy tails would own the principal components.
+       from that median are set to the bound: heavy tails would own the principal components;
+    6. every feature is centred and scaled on all control wells (population standard deviation): areas stand
+       beside correlations, and principal components, whose order is that of size, would see the areas alone.
+
+What comes out has no unit: change a feature's, and nothing changes but the last bits. It is float64 for that
+reason, whatever came in.
 """
 
 from __future__ import annotations
@@ -23,6 +29,7 @@ from polaris_rxrx.errors import DataError, some
 MAX_ABSENT = 0.05
 MAX_ABSENT_IN_WELL = 0.5
 TAIL = 10.0
+LARGEST = 1e300  # so that no difference or bound overflows
 _COLUMNS_AT_ONCE = 64
 
 
@@ -39,7 +46,12 @@ class Cleaning:
     n_clipped: int
 
     def to_dict(self) -> dict[str, Any]:
-        rule = {"max_absent": MAX_ABSENT, "max_absent_in_well": MAX_ABSENT_IN_WELL, "tail": TAIL}
+        rule = {
+            "max_absent": MAX_ABSENT,
+            "max_absent_in_well": MAX_ABSENT_IN_WELL,
+            "tail": TAIL,
+            "scaled_on": "all control wells",
+        }
         return {**asdict(self), "rule": rule}
 
     def __str__(self) -> str:
@@ -53,6 +65,7 @@ class Cleaning:
             f"{self.n_wells_absent:,} wells not in the table",
             f"{self.n_imputed:,} values imputed",
             f"{self.n_clipped:,} values clipped",
+            "every feature centred and scaled on all control wells",
         ]
         return "; ".join(parts)
 
@@ -65,7 +78,8 @@ def clean(wells: Wells) -> tuple[Wells, Cleaning]:
     """
     absent = np.zeros(wells.x.shape, dtype=bool)
     for a in range(0, wells.x.shape[1], _COLUMNS_AT_ONCE):
-        absent[:, a : a + _COLUMNS_AT_ONCE] = ~np.isfinite(wells.x[:, a : a + _COLUMNS_AT_ONCE])
+        part = wells.x[:, a : a + _COLUMNS_AT_ONCE].astype(np.float64)
+        absent[:, a : a + _COLUMNS_AT_ONCE] = ~(np.abs(part) <= LARGEST)
     full = absent.mean(axis=0) <= MAX_ABSENT
     mostly_missing = _names(wells, ~full)
     if not full.any():
@@ -78,14 +92,14 @@ def clean(wells: Wells) -> tuple[Wells, Cleaning]:
             f"{wells.sources.get('embeddings', 'the table')}: no control well is left after cleaning"
         )
 
-    # Features as they stand, a few columns at a time, so the peak is one matrix in and one out.
-    x = np.empty((int(whole.sum()), len(kept)), dtype=wells.x.dtype)
+    # A few columns at a time, so the peak is one matrix in and one out.
+    x = np.empty((int(whole.sum()), len(kept)))
     varies = np.empty(len(kept), dtype=bool)
     n_imputed = n_clipped = 0
     for a in range(0, len(kept), _COLUMNS_AT_ONCE):
         columns = kept[a : a + _COLUMNS_AT_ONCE]
         part = wells.x[np.ix_(np.flatnonzero(whole), columns)].astype(np.float64)
-        part[~np.isfinite(part)] = np.nan
+        part[~(np.abs(part) <= LARGEST)] = np.nan
         out, varying, imputed, clipped = _clean_columns(part, control)
         x[:, a : a + len(columns)], varies[a : a + len(columns)] = out, varying
         n_imputed, n_clipped = n_imputed + imputed, n_clipped + clipped
@@ -117,21 +131,31 @@ def clean(wells: Wells) -> tuple[Wells, Cleaning]:
 def _clean_columns(
     x: NDArray[np.float64], control: NDArray[np.bool_]
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_], int, int]:
-    """Steps 3 to 5 on some columns: values, which of them vary, how many imputed and clipped."""
+    """Steps 3 to 6 on some columns: values, which of them vary, how many imputed and clipped."""
     c = x[control]
     seen = ~np.isnan(c).all(axis=0)
     median, deviation = np.zeros(x.shape[1]), np.zeros(x.shape[1])
     median[seen] = np.nanmedian(c[:, seen], axis=0)
     spread = np.zeros(x.shape[1])
-    spread[seen] = np.nanstd(c[:, seen], axis=0)
-    deviation[seen] = 1.4826 * np.nanmedian(np.abs(c[:, seen] - median[seen]), axis=0)
+    # In units of the largest distance from the median, whose square always fits.
+    away = c[:, seen] - median[seen]
+    reach = np.nanmax(np.abs(away), axis=0)
+    reach[reach == 0] = 1.0
+    spread[seen] = np.nanstd(away / reach, axis=0) * reach
+    deviation[seen] = 1.4826 * np.nanmedian(np.abs(away), axis=0)
     # A spread this small beside the values is the rounding of float32, not variation.
     varies = seen & (spread > 1e-7 * np.abs(median))
     bound = TAIL * np.where(deviation > 0, deviation, spread)
     holes = np.isnan(x)
     x = np.where(holes, median, x)
     out = np.clip(x, median - bound, median + bound)
-    return out, varies, int(holes[:, varies].sum()), int((out != x)[:, varies].sum())
+    clipped = int((out != x)[:, varies].sum())
+    # In units of the bound first, so that no unit is too large or too small for a square.
+    out = (out - median) / np.where(bound > 0, bound, 1.0)
+    out -= out[control].mean(axis=0)
+    scale = out[control].std(axis=0)
+    out /= np.where(scale > 0, scale, 1.0)
+    return out, varies, int(holes[:, varies].sum()), clipped
 
 
 def _names(wells: Wells, which: NDArray[np.bool_]) -> tuple[str, ...]:

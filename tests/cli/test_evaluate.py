@@ -89,7 +89,11 @@ def same(found: dict[str, Any], expected: Result) -> None:
 
 def test_all_is_what_the_library_computes(run: Run, map_: Map, tmp_path: Path) -> None:
     code, out, err = run("evaluate", "all", "--model", "mine.toml", "--seeds", "7", "--json", "--out", "res")
-    assert (code, err) == (0, "Wrote drug-target, gene-gene, signal, replicate-consistency into res\n")
+    assert (code, err) == (
+        0,
+        "My model: 6 features: feature_0 .. feature_5\n"
+        "Wrote drug-target, gene-gene, signal, replicate-consistency into res\n",
+    )
     found = strict(out)
     assert list(found) == ["drug-target", "gene-gene", "signal", "replicate-consistency"]
     wells = read_wells("metadata_rxrx3_core.csv", "embeddings.parquet")
@@ -104,6 +108,7 @@ def test_all_is_what_the_library_computes(run: Run, map_: Map, tmp_path: Path) -
     inputs = {
         "card": "mine",
         "n_wells_missing": 0,
+        "reading": json.loads(json.dumps(wells.reading)),
         "metadata_sha256": sha256(tmp_path / "metadata_rxrx3_core.csv"),
         "embeddings_sha256": sha256(tmp_path / "embeddings.parquet"),
         "made_up": False,
@@ -126,7 +131,7 @@ def test_the_text_says_the_same(run: Run, map_: Map) -> None:
     code, out, err = run(
         "evaluate", "drug-target", "--model", "mine.toml", "--seeds", "7", "--min-negatives", "2"
     )
-    assert (code, err) == (0, "")
+    assert (code, err) == (0, "My model: 6 features: feature_0 .. feature_5\n")
     result = drug_target.evaluate(
         map_,
         read_affinities("compound_gene_interactions.csv"),

@@ -143,6 +143,7 @@ def test_what_a_map_holds(tmp_path: Path) -> None:
         "control": CONTROL,
         "n_features": 6,
         "n_components": 6,
+        "n_directions_dropped": 0,
         "n_wells": sum(g.n for g in PLAN),
         "n_controls": sum(g.n for g in PLAN if g.name == CONTROL),
         "n_experiments": 5,

@@ -66,7 +66,7 @@ def dirty(tmp_path: Path) -> Wells:
 
 
 def twin(wells: Wells) -> tuple[list[list[float]], Cleaning, list[int], list[str]]:
-    """The five steps in plain Python, a value at a time."""
+    """The six steps in plain Python, a value at a time."""
     x = [[float(v) for v in row] for row in wells.x]
     ok = [[np.isfinite(v) for v in row] for row in x]
     columns = [j for j in range(len(wells.features)) if sum(not row[j] for row in ok) / len(x) <= MAX_ABSENT]
@@ -89,6 +89,10 @@ def twin(wells: Wells) -> tuple[list[list[float]], Cleaning, list[int], list[str
             bounded = min(max(value, middle - TAIL * spread), middle + TAIL * spread)
             clipped += bounded != value
             out[place].append(bounded)
+        here = [out[place][-1] for place, i in enumerate(rows) if wells.control[i]]
+        center, scale = statistics.fmean(here), statistics.pstdev(here)
+        for row in out:
+            row[-1] = (row[-1] - center) / scale
     report = Cleaning(
         n_features=len(wells.features),
         mostly_missing=tuple(n for j, n in enumerate(wells.features) if j not in columns),
@@ -141,7 +145,8 @@ def test_bounds_and_medians_by_hand(values: list[float], expected: list[float]) 
     control = np.arange(9) < 5
     out, varies, *_ = _clean_columns(np.where(np.isfinite(values), values, np.nan)[:, None], control)
     assert varies.all()
-    np.testing.assert_allclose(out[:, 0], expected, rtol=1e-12)
+    c = np.array(expected[:5], dtype=np.float64)
+    np.testing.assert_allclose(out[:, 0], (np.array(expected) - c.mean()) / c.std(), rtol=1e-12, atol=1e-15)
 
 
 def test_the_report_says_everything(dirty: Wells) -> None:
@@ -158,13 +163,17 @@ def test_the_report_says_everything(dirty: Wells) -> None:
         f"{report.n_clipped} values clipped",
     ):
         assert part in text
-    assert report.to_dict()["rule"] == {"max_absent": 0.05, "max_absent_in_well": 0.5, "tail": 10.0}
+    assert report.to_dict()["rule"] == {
+        "max_absent": 0.05, "max_absent_in_well": 0.5, "tail": 10.0, "scaled_on": "all control wells"
+    }  # fmt: skip
 
 
-def test_clean_wells_stay_as_they_are(tmp_path: Path) -> None:
+def test_clean_wells_are_scaled_and_nothing_else(tmp_path: Path) -> None:
     wells = read_wells(*small(tmp_path))
     cleaned, report = clean(wells)
-    assert np.array_equal(cleaned.x, wells.x) and cleaned.x.dtype == np.float32
+    c = wells.x[wells.control].astype(np.float64)
+    np.testing.assert_allclose(cleaned.x, (wells.x - c.mean(axis=0)) / c.std(axis=0), rtol=1e-12, atol=1e-14)
+    assert cleaned.x.dtype == np.float64
     assert cleaned.features == wells.features
     assert (report.n_imputed, report.n_clipped, report.n_wells_dropped) == (0, 0, 0)
 
@@ -188,12 +197,33 @@ def test_a_cleaned_table_makes_a_finite_map(dirty: Wells) -> None:
         assert np.isfinite(map_.x).all() and "ONLY" not in map_.perturbations.name
 
 
-def test_units_do_not_matter_to_cleaning(dirty: Wells) -> None:
-    units = 2.0 ** np.arange(-8, 8)
+@pytest.mark.parametrize("seed", range(5))
+def test_units_do_not_matter_to_cleaning(dirty: Wells, seed: int) -> None:
+    units = 10.0 ** np.random.default_rng(seed).uniform(-12, 12, size=len(NAMES))
+    units *= np.random.default_rng(seed).choice([-1, 1], size=len(NAMES))
     ours, theirs = clean(dirty), clean(replace(dirty, x=dirty.x * units))
     assert ours[1] == theirs[1]
-    kept = [NAMES.index(n) for n in ours[0].features]
-    np.testing.assert_allclose(ours[0].x * units[kept], theirs[0].x, rtol=1e-12)
+    signs = np.sign(units[[NAMES.index(n) for n in ours[0].features]])
+    np.testing.assert_allclose(ours[0].x * signs, theirs[0].x, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("unit", [1e-290, 1e-160, 1e160, 1e280])
+def test_no_unit_is_too_small_or_too_large(dirty: Wells, unit: float) -> None:
+    x = dirty.x.copy()
+    x[:, 6] = np.tanh(x[:, 6])  # what it had is beyond every bound at 1e280
+    ours, theirs = clean(replace(dirty, x=x)), clean(replace(dirty, x=x * unit))
+    assert ours[1] == theirs[1]
+    np.testing.assert_allclose(ours[0].x, theirs[0].x, rtol=1e-9, atol=1e-11)
+
+
+def test_a_value_that_no_square_holds_is_absent_or_clipped(tmp_path: Path) -> None:
+    wells = read_wells(*small(tmp_path, plan=PLAN, dtype=np.float64))
+    for value in (1e160, 1e299, 1.7e308):
+        x = wells.x.copy()
+        x[5, 2], x[6, 3] = value, -value
+        cleaned, report = clean(replace(wells, x=x))
+        assert np.isfinite(cleaned.x).all() and len(cleaned) == len(wells)
+        assert (report.n_clipped, report.n_imputed) == ((0, 2) if value > 1e300 else (2, 0))
 
 
 def test_more_columns_than_are_cleaned_at_once(tmp_path: Path) -> None:
@@ -205,7 +235,7 @@ def test_more_columns_than_are_cleaned_at_once(tmp_path: Path) -> None:
     values, expected, _, kept = twin(wells)
     cleaned, report = clean(wells)
     assert report == expected and cleaned.features == kept
-    np.testing.assert_allclose(cleaned.x, values, rtol=1e-12)
+    np.testing.assert_allclose(cleaned.x, values, rtol=1e-10, atol=1e-12)
 
 
 def _all_nan(w: Wells) -> Floats:
