@@ -151,12 +151,11 @@ def tell_wells(wells: Wells, before: str = "") -> None:
 
 def tell_dropped(map_: Map) -> None:
     """Say how many directions an aligner left out."""
-    protocol = map_.protocol
-    if n := protocol["n_directions_dropped"]:
+    p = map_.protocol
+    if n := p["n_directions_dropped"]:
         note(
-            f"{protocol['align']}: the {protocol['n_controls']:,} control wells vary in "
-            f"{protocol['n_components']:,} of {protocol['n_features']:,} directions; the other {n:,} were left "
-            "out"
+            f"{p['align']}: the {p['n_controls']:,} control wells vary in {p['n_components']:,} of "
+            f"{p['n_features']:,} directions; the other {n:,} were left out"
         )
 
 

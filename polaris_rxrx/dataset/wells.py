@@ -457,7 +457,7 @@ class OpenTable:
         self.path, self.schema, self._read, self._is_csv = path, schema, read, is_csv
         self.header: list[str] = list(schema.names if header is None else header)
         self.names: list[str] = [n for n in schema.names if not n.startswith("__index_level_")]
-        self.indices = _pandas_index(schema)
+        self.indices, self._categories = _of_pandas(schema)
         if len(set(self.names)) < len(self.names):
             twice = sorted({n for n in self.names if self.names.count(n) > 1})
             raise DataError(f"{path}: column {some(twice)} stands more than once")
@@ -479,6 +479,8 @@ class OpenTable:
         import pyarrow.types as t
 
         kind = self.schema.field(name).type
+        if name in self._categories and not is_text(kind):
+            return "categories"
         if t.is_floating(kind) or t.is_integer(kind) or t.is_decimal(kind) or t.is_null(kind):
             return None
         if is_text(kind):
@@ -503,13 +505,16 @@ class OpenTable:
         return np.dtype(np.float32 if narrow else np.float64)
 
 
-def _pandas_index(schema: Any) -> set[str]:
-    """The columns that pandas wrote as its index, as the file's metadata has it."""
+def _of_pandas(schema: Any) -> tuple[set[str], set[str]]:
+    """The columns that pandas wrote as its index, and those that were categories, which parquet forgets."""
     try:
         said = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
-        return {n for n in said.get("index_columns", ()) if isinstance(n, str)} & set(schema.names)
+        indices = {n for n in said.get("index_columns", ()) if isinstance(n, str)}
+        columns = [c for c in said.get("columns", ()) if isinstance(c, dict)]
+        categories = {str(c.get("name")) for c in columns if c.get("pandas_type") == "categorical"}
+        return indices & set(schema.names), categories & set(schema.names)
     except (ValueError, AttributeError, TypeError, RecursionError):  # not pandas' own: nothing is known
-        return set()
+        return set(), set()
 
 
 def open_table(path: Path, *, text: bool = False, only: Sequence[str] = NEEDED) -> OpenTable:
