@@ -173,6 +173,32 @@ def test_absent_pairs_of_present_names_are_named_as_pairs(map_: Map) -> None:
         refuse_absent(predict(task, map_), task)
 
 
+@pytest.mark.parametrize(
+    ("theirs", "ours"), [("braf", "BRAF"), ("BRAF ", "BRAF"), (" Braf", "BRAF"), ("HLA  A", "hla a")]
+)
+@pytest.mark.parametrize("side", ["gene", "compound"])
+def test_names_that_differ_by_case_or_blanks_are_told_as_that(theirs: str, ours: str, side: str) -> None:
+    genes, compounds = ([theirs, "TP53"], ["aspirin"]) if side == "gene" else (["TP53"], [theirs, "aspirin"])
+    types = ["CRISPR"] * len(genes) + ["COMPOUND"] * len(compounds)
+    doses = np.array([np.nan] * len(genes) + [1.0] * len(compounds))
+    x = np.random.default_rng(0).normal(size=(len(types), 4))
+    map_ = Map(Perturbations(types, genes + compounds, doses), x, np.ones(len(types), dtype=np.int64))
+    gene, compound = (ours, "aspirin") if side == "gene" else ("TP53", ours)
+    task = make_task([(compound, gene), ("aspirin", "TP53")])
+    found = predict(task, map_)
+    assert found.near == {ours: theirs}
+    with pytest.raises(DataError) as caught:
+        refuse_absent(found, task)
+    text = str(caught.value)
+    assert f"the embedding has {theirs!r}, the task {ours!r}" in text and "blanks or case alone" in text
+    assert "fill" not in text and "--missing" not in text
+
+
+def test_names_of_the_other_side_are_not_near(map_: Map) -> None:
+    task = make_task([("all", "twin"), ("twin", "A"), ("a", "A"), ("all", "ALL"), ("nowhere", "A")])
+    assert dict(predict(task, map_).near) == {"twin": "TWIN"}  # 'a' is a gene there, 'ALL' a compound
+
+
 def test_random_is_seeded_and_uniform() -> None:
     task = make_task([("c", str(i)) for i in range(20_000)])
     a, b, c = (predict_random(task, seed).values for seed in (3, 3, 4))

@@ -80,6 +80,7 @@ def replicate_consistency(
     protocol = {
         "by": by,
         "align": align_by,
+        "n_directions_dropped": len(wells.features) - units.shape[1],
         "min_wells": int(min_wells),
         "max_group": MAX_GROUP,
         "seed": int(seed),

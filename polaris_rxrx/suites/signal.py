@@ -141,6 +141,7 @@ def evaluate(
     protocol = {
         "by": by,
         "align": align_by,
+        "n_directions_dropped": len(wells.features) - controls.shape[1],
         "max_controls": int(max_controls),
         "n_controls": len(reference_wells),
         "min_wells": int(min_wells),

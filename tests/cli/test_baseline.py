@@ -151,6 +151,60 @@ def test_absent_pairs_stop_it_or_are_filled(run: Run, tmp_path: Path) -> None:
     assert (table.active[absent] == -0.5).all() and (table.active[~absent] >= 0).all()
 
 
+def test_names_in_another_case_are_told_and_not_filled(run: Run, tmp_path: Path) -> None:
+    save_task(tmp_path / "more", COMPOUNDS, ["tp53", "BRCA1 "])
+    code, _, err = run("mine.toml", "--task", "more")
+    assert code == 1 and "the embedding has 'BRCA1', the task 'BRCA1 '" in err and "'TP53'" in err
+    assert "--missing" not in err and made(tmp_path) == {"more"}
+    code, _, err = run("mine.toml", "--task", "more", "--missing", "fill=0")  # asked for, so done, and said
+    assert code == 0 and "the embedding has 'BRCA1', the task 'BRCA1 '" in err
+
+
+def test_features_are_said_chosen_and_kept(run: Run, tmp_path: Path) -> None:
+    table = pd.read_parquet(tmp_path / "embeddings.parquet")
+    before = expected(tmp_path)
+    table.assign(**{"Unnamed: 0": range(len(table)), "confluence": 1.5 * np.arange(len(table))}).to_parquet(
+        tmp_path / "embeddings.parquet"
+    )
+    code, out, err = run("mine.toml", "--save-map", "map.parquet")
+    assert code == 0 and out == "mine.csv: 25 predictions of My model\n"
+    told = (
+        "6 features: feature_0 .. feature_5. Left out: 'Unnamed: 0' (an index), 'confluence' (not named like"
+    )
+    assert err.count(told) == 1
+    values = read_predictions(tmp_path / "mine.csv", load_task(tmp_path / "task")).values
+    assert np.array_equal(values, before)
+    kept = load_map(tmp_path / "map.parquet").protocol["reading"]["features"]
+    assert (kept["n"], kept["taken"], kept["patterns"]) == (6, "feature_0 .. feature_5", [])
+    assert kept["left_out"] == {"an index": ["Unnamed: 0"], "not named like the other 6": ["confluence"]}
+    (tmp_path / "mine.toml").write_text(CARD.replace("width = 6\n", ""))
+    code, _, err = run("mine.toml", "--features", "feature_[0-3]", "--features", "confluence")
+    assert code == 0 and "5 features: feature_0 .. feature_3 (4), 'confluence'" in err
+    chosen = read_predictions(tmp_path / "mine.csv", load_task(tmp_path / "task")).values
+    assert np.abs(chosen - before).max() > 1e-3
+
+
+def test_odd_rows_are_said_once(run: Run, tmp_path: Path) -> None:
+    table = pd.read_parquet(tmp_path / "embeddings.parquet")
+    features = [f"feature_{i}" for i in range(6)]
+    table.loc[3, features] = table.loc[8, features]
+    table.to_parquet(tmp_path / "embeddings.parquet")
+    code, _, err = run("mine.toml", "--save-map", "map.parquet")
+    assert code == 0 and err.count("2 wells share their vector with another") == 1
+    values = load_map(tmp_path / "map.parquet").protocol["reading"]["values"]
+    assert set(values["identical"][0]) == {table.well_id[3], table.well_id[8]}
+
+
+def test_directions_without_variation_are_counted(run: Run, tmp_path: Path) -> None:
+    table = pd.read_parquet(tmp_path / "embeddings.parquet")
+    table.assign(feature_5=table.feature_1 * 2).to_parquet(tmp_path / "embeddings.parquet")
+    code, _, err = run("mine.toml", "--save-map", "map.parquet")
+    assert code == 0
+    assert "pca-cs: the 138 control wells vary in 5 of 6 directions; the other 1 were left out" in err
+    protocol = load_map(tmp_path / "map.parquet").protocol
+    assert (protocol["n_components"], protocol["n_directions_dropped"]) == (5, 1)
+
+
 def test_a_dose_that_few_were_tested_at(run: Run) -> None:
     code, _, err = run("mine.toml", "--dose", "0.25")
     assert code == 1 and "20 of 25 test pairs have no embedding (compounds 'Dactolisib (BEZ235'" in err
@@ -189,6 +243,9 @@ def test_a_profile_says_how_it_was_cleaned(run: Run, tmp_path: Path) -> None:
         (["mine.toml", "--missing", "0"], 2, "expected fill= and a finite number"),
         (["mine.toml", "--save-map", "map.csv"], 2, "a map is saved as .parquet or .h5ad"),
         (["random", "--save-map", "map.parquet"], 2, "random looks at no wells"),
+        (["random", "--features", "*"], 2, "random looks at no wells"),
+        (["mine.toml", "--features", "emb_*"], 1, "embeddings.parquet: no column matches --features 'emb_*'"),
+        (["mine.toml", "--features", "feature_[01]"], 1, "has 2 features; 6 were expected"),
         (["random", "--seed", "-1"], 2, "Invalid value for '--seed'"),
         (["random", "--task", "gone"], 1, "no prepared task in gone"),
         (["random", "--out", "task"], 2, "task is a folder; a file name was expected"),

@@ -475,3 +475,73 @@ def test_a_guide_needs_a_name(tmp_path: Path) -> None:
     read_wells(*files)
     with pytest.raises(DataError, match=r"metadata.csv, line \d+ .*: a CRISPR well without a treatment"):
         read_wells(*files, guides=True)
+
+
+# --- blanks at the ends of ids, and names that nearly are ---------------------------------------------------
+
+
+BLANKS = [" ", "  ", "\t", "\u00a0", "\u2003"]
+
+
+@pytest.mark.parametrize("blank", BLANKS)
+@pytest.mark.parametrize("as_parquet", [False, True])
+def test_blanks_at_the_ends_of_ids_are_taken_off_and_said(
+    tmp_path: Path, blank: str, as_parquet: bool
+) -> None:
+    before = read_wells(*small(tmp_path))
+    metadata, frame = make_metadata(), make_embeddings(make_metadata())
+    metadata.loc[3, "well_id"] = blank + metadata.well_id[3]
+    metadata.loc[[4, 9], "experiment_name"] += blank
+    frame.loc[7, "well_id"] += blank
+    files = write(tmp_path, metadata, frame)
+    if as_parquet:
+        metadata.to_parquet(tmp_path / "metadata.parquet", index=False)
+        files = (tmp_path / "metadata.parquet", files[1])
+    after = read_wells(*files)
+    assert same(before, after)
+    said = [
+        f"{files[0]}: 1 well_id had blanks at their ends, which were taken off: {metadata.well_id[3]!r}",
+        f"{files[0]}: 2 experiment_name had blanks at their ends, which were taken off: "
+        f"{metadata.experiment_name[4]!r}",
+        f"{files[1]}: 1 well_id had blanks at their ends, which were taken off: {frame.well_id[7]!r}",
+    ]
+    assert list(after.notes[1:]) == said
+    # The protocol says the same of the files, and not where they are.
+    assert [str(tmp_path) in n for n in after.reading["ids"]] == [False] * 3
+    assert [n.split(": ", 1)[1] for n in after.reading["ids"]] == [n.split(": ", 1)[1] for n in said]
+
+
+def test_blanks_within_ids_stay(tmp_path: Path) -> None:
+    def change(frame: Frame) -> Frame:
+        return frame.assign(well_id="plate 1 " + frame.well_id)
+
+    wells = read_wells(*small(tmp_path, change_metadata=change, change_embeddings=change))
+    assert len(wells.notes) == 1
+
+
+@pytest.mark.parametrize("which", ["metadata", "embeddings"])
+def test_wells_that_are_one_without_blanks_are_duplicates(tmp_path: Path, which: str) -> None:
+    def change(frame: Frame) -> Frame:
+        frame.loc[3, "well_id"] = frame.well_id[5] + " "
+        return frame
+
+    changes: dict[str, Change] = {f"change_{which}": change}
+    metadata, embeddings = small(tmp_path, **changes)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="1 wells stand more than once") as caught:
+        read_wells(metadata, embeddings)
+    assert str(caught.value).startswith(str(metadata if which == "metadata" else embeddings))
+
+
+@pytest.mark.parametrize("name", ["EMPTY_control ", " EMPTY_control", "empty_control", "Empty_Control"])
+def test_a_misspelt_control_is_no_perturbation(tmp_path: Path, name: str) -> None:
+    row = int(np.flatnonzero(SHUFFLED.gene == CONTROL)[0])
+    for column, wells in (("gene", row), ("treatment", row)):
+        metadata, embeddings = small(tmp_path, change_metadata=at(column, wells, name))
+        with pytest.raises(DataError) as caught:
+            read_wells(metadata, embeddings)
+        assert f"{line(row)}: {column} is {name!r}; a control is called EMPTY_control" in str(caught.value)
+
+
+def test_names_of_genes_and_compounds_keep_their_blanks(tmp_path: Path) -> None:
+    names = read_wells(*small(tmp_path)).perturbations.name
+    assert 'odd, "name" ä ' in names
