@@ -216,13 +216,14 @@ def _choose(table: OpenTable, meta: Metadata, patterns: Sequence[str]) -> Choice
     def counts_wells(name: str) -> bool:
         import pyarrow as pa
 
-        if not pa.types.is_integer(table.schema.field(name).type):
+        kind = table.schema.field(name).type
+        if not (pa.types.is_integer(kind) or (table.is_csv and pa.types.is_floating(kind))):
             return False
         values = table.read([name]).column(0)
         if values.null_count or len(values) < _LEAST_NUMBERED:
             return False
         found = np.sort(values.to_numpy())
-        return bool((np.diff(found) == 1).all())
+        return float(found[0]).is_integer() and bool((np.diff(found) == 1).all())
 
     one_file = table.path.samefile(meta.path)
     return choose(
@@ -454,7 +455,7 @@ class OpenTable:
         is_csv: bool,
         header: Sequence[str] | None = None,
     ) -> None:
-        self.path, self.schema, self._read, self._is_csv = path, schema, read, is_csv
+        self.path, self.schema, self._read, self.is_csv = path, schema, read, is_csv
         self.header: list[str] = list(schema.names if header is None else header)
         self.names: list[str] = [n for n in schema.names if not n.startswith("__index_level_")]
         self.indices, self._categories = _of_pandas(schema)
@@ -472,7 +473,7 @@ class OpenTable:
 
     def at(self, row: int) -> str:
         """`meta.csv, line 17`: where a row stands, for a message."""
-        return f"{self.path}, line {row + 2}" if self._is_csv else f"{self.path}, row {row + 1}"
+        return f"{self.path}, line {row + 2}" if self.is_csv else f"{self.path}, row {row + 1}"
 
     def kind(self, name: str) -> str | None:
         """None if a column holds numbers, else what it holds, in words."""
@@ -541,8 +542,13 @@ def open_table(path: Path, *, text: bool = False, only: Sequence[str] = NEEDED) 
             return OpenTable(path, file.schema_arrow, lambda names: file.read(columns=names), is_csv=False)
         compression = "gzip" if start[:2] == b"\x1f\x8b" else None
         with pa.input_stream(str(path), compression=compression) as stream:
-            header = pacsv.open_csv(stream).schema.names
-        types = dict.fromkeys(header if text else ["well_id"], pa.string())
+            guessed = pacsv.open_csv(stream).schema  # from the first block: 0, 0, 0 may go on with 0.5
+        header = guessed.names
+        whole_numbers = [f.name for f in guessed if pa.types.is_integer(f.type)]
+        types = {
+            **dict.fromkeys(whole_numbers, pa.float64()),
+            **dict.fromkeys(header if text else ["well_id"], pa.string()),
+        }
         options = pacsv.ConvertOptions(
             column_types=types,
             strings_can_be_null=False,

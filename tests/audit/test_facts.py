@@ -44,6 +44,24 @@ def wells(metadata: pd.DataFrame, name: str, kind: str) -> pd.DataFrame:
     return metadata[(metadata.perturbation_type == kind) & (metadata[column] == name)]
 
 
+def test_blanks_at_the_ends_of_plates_and_addresses_are_said(
+    metadata: pd.DataFrame, pairs: Pairs, tmp_path: Path
+) -> None:
+    before = read_facts(save(metadata, tmp_path), pairs)
+    blank = metadata.copy()
+    blank.loc[3, ["plate", "address"]] += " "
+    nuclei = pd.DataFrame({"well_id": metadata.well_id, "cell_count": np.arange(len(metadata)) % 50 + 3})
+    plain = read_facts(save(metadata, tmp_path), pairs, save(nuclei, tmp_path, "nuclei.csv"))
+    nuclei.loc[2, "well_id"] += " "
+    after = read_facts(save(blank, tmp_path), pairs, save(nuclei, tmp_path, "nuclei.csv"))
+    for name, table in before.tables.items():
+        np.testing.assert_array_equal(after.tables[name], table)
+    np.testing.assert_array_equal(after.tables["nuclei-count"], plain.tables["nuclei-count"])
+    said = [n for n in after.notes if "blanks" in n]
+    assert [n.split(": ")[1].split(" had ")[0] for n in said] == ["1 address", "1 plate", "1 well_id"]
+    assert not [n for n in before.notes if "blanks" in n]
+
+
 def test_tables_are_those_of_a_loop(metadata: pd.DataFrame, pairs: Pairs, tmp_path: Path) -> None:
     tables = read_facts(save(metadata, tmp_path), pairs).tables
     assert pairs.genes == GENES and pairs.compounds == COMPOUNDS

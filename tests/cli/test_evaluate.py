@@ -292,6 +292,8 @@ MINE = ["--model", "mine.toml"]
         (["all", "--map", "map.parquet"], 2, "signal needs wells"),
         (["gene-gene", "--map", "map.parquet", "--align", "tvn"], 2, "--align means nothing for a saved map"),
         (["gene-gene", "--map", "map.parquet", *MINE], 2, "--model means nothing for a saved map"),
+        (["gene-gene", "--map", "map.parquet", "--features", "*"], 2, "--features means nothing for a saved"),
+        (["gene-gene", *MINE, "--features", "emb_*"], 1, "no column matches --features 'emb_*'"),
         (["gene-gene", "--map", "mine.toml"], 1, "mine.toml: not a whole map"),
         (["gene-gene", "--map", "embeddings.parquet"], 1, "embeddings.parquet is not a map"),
         (["gene-gene", "--map", "gone.parquet"], 1, "gone.parquet: no such file"),
@@ -352,6 +354,19 @@ def test_what_goes_wrong_is_told(
     assert (found, out) == (code, ""), err
     assert message in err and "Traceback" not in err
     assert {p.name for p in tmp_path.rglob("*")} == before
+
+
+def test_features_decide_and_are_kept(run: Run) -> None:
+    arguments = ["evaluate", "gene-gene", "--embeddings", "embeddings.parquet", "--features", "feature_[0-3]"]
+    code, out, err = run(*arguments, "--json")
+    told = "4 features: feature_0 .. feature_3. Left out: 'feature_4', 'feature_5' (no pattern matches)"
+    assert code == 0 and err == f"embeddings.parquet: {told}\n"
+    protocol = strict(out)["gene-gene"]["protocol"]
+    assert protocol["map"]["n_features"] == 4
+    reading = protocol["inputs"]["reading"]
+    assert reading["features"]["patterns"] == ["feature_[0-3]"]
+    assert reading["features"]["left_out"] == {"no pattern matches": ["feature_4", "feature_5"]}
+    assert reading["ids"] == [] and reading["values"]["n_identical"] == 0
 
 
 def test_targets(run: Run) -> None:

@@ -138,6 +138,13 @@ def test_text(run: Run) -> None:
     )
 
 
+def test_features_are_a_pattern_s_choice(run: Run) -> None:
+    code, _, err = run("table6", "--features", "feature_1*")
+    assert code == 1 and "has 111 features; 384 were expected" in err
+    code, out, err = run("table6", "--features", "feature_*", "--json")
+    assert code == 0 and strict(out)["inputs"]["openphenom"]["reading"]["features"]["n"] == 384
+
+
 def test_a_table_asks_only_for_what_it_needs(run: Run, folder: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()

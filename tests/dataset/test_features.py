@@ -234,9 +234,11 @@ def test_a_named_index_is_told_from_the_file_where_no_stem_helps(tmp_path: Path)
     frame["rank"] = rng.permutation(len(frame)) + 1
     frame["spots"] = rng.integers(0, 9, len(frame))
     frame.to_parquet(embeddings)
-    after = read_wells(metadata, embeddings)
-    assert after.features == sorted([*names, "spots"])
-    assert after.reading["features"]["left_out"] == {"an index": ["rank"]}
+    frame.to_csv(tmp_path / "embeddings.csv", index=False)
+    for path in (embeddings, tmp_path / "embeddings.csv"):
+        after = read_wells(metadata, path)
+        assert after.features == sorted([*names, "spots"])
+        assert after.reading["features"]["left_out"] == {"an index": ["rank"]}
 
 
 def test_one_file_for_both(tmp_path: Path) -> None:

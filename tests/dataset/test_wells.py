@@ -446,6 +446,12 @@ def test_a_table_larger_than_one_block_of_the_reader(tmp_path: Path) -> None:
     table.to_csv(path, index=False)
     assert path.stat().st_size > 2 * pacsv.ReadOptions().block_size
     assert same(read_wells(metadata, embeddings), read_wells(metadata, path))
+    # Whole numbers in the first block are no promise.
+    half = table.assign(feature_3=[0] * (len(table) - 1) + [0.5])
+    half.to_parquet(embeddings, index=False)
+    half.assign(feature_3=["0"] * (len(table) - 1) + ["0.5"]).to_csv(path, index=False)
+    assert path.read_text().split("\n")[1].split(",")[4] == "0"
+    assert same(read_wells(metadata, embeddings), read_wells(metadata, path))
     at("feature_7", len(table) - 1, "oops")(table).to_csv(path, index=False)
     with pytest.raises(DataError, match=r"feature_7|CSV conversion"):
         read_wells(metadata, path)
