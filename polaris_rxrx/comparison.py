@@ -6,6 +6,9 @@ Conventions
     is better.
     The first submission is compared with each of the others, or every two of them (`all_pairs`); Holm's
     correction is over the comparisons made.
+    Treatments are scored against the same genes, so their differences are not independent: intervals,
+    p-values and `detectable` have the variance over treatments and genes (`polaris_rxrx.stats.two_way`);
+    `p_value_if_treatments_independent` has not.
     `verdict` is better or worse if the corrected p-value is below 1 - level, else tie: no difference was
     seen, which is not the same as none. `detectable` says how large a true one would have to be to be found
     in four of five such tasks, at the spread of these differences and with the correction.
@@ -27,9 +30,10 @@ from numpy.typing import NDArray
 from polaris_rxrx import html
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.scoring import Score
-from polaris_rxrx.stats.intervals import METHOD, Interval, bca_each
+from polaris_rxrx.stats.intervals import Interval, bca_each
 from polaris_rxrx.stats.paired import TIE, Progress, detectable, draws, holm, pairwise_p
-from polaris_rxrx.uncertainty import LEVEL, RESAMPLES, check_options, mean_of, values_of
+from polaris_rxrx.stats.two_way import CLUSTERS, Clusters, Variance
+from polaris_rxrx.uncertainty import LEVEL, RESAMPLES, check_options, interval_method, mean_of, values_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -53,6 +57,8 @@ class Difference:
     interval: Interval
     p_value: float
     p_corrected: float
+    p_value_if_treatments_independent: float
+    variance: Variance
     wins: int
     ties: int
     losses: int
@@ -78,6 +84,7 @@ class Comparison:
     level: float
     resamples: int
     seed: int
+    clusters: Clusters = "both"
 
     @property
     def means(self) -> list[float]:
@@ -102,9 +109,10 @@ class Comparison:
             "metric": self.metric,
             "n_treatments": len(self.treatments),
             "method": {
-                "interval": METHOD,
+                "interval": interval_method(self.clusters),
+                "clusters": self.clusters,
                 "level": self.level,
-                "p_value": "sign-flip permutation over treatments, two-sided",
+                "p_value": p_value_method(self.clusters),
                 "correction": "Holm",
                 "n_comparisons": len(self.differences),
                 "power": POWER,
@@ -124,6 +132,8 @@ class Comparison:
                     "interval": [d.interval.low, d.interval.high],
                     "p_value": d.p_value,
                     "p_corrected": d.p_corrected,
+                    "p_value_if_treatments_independent": d.p_value_if_treatments_independent,
+                    "variance": d.variance.to_dict(self.clusters),
                     "wins": d.wins,
                     "ties": d.ties,
                     "losses": d.losses,
@@ -181,6 +191,7 @@ def compare(
     resamples: int = RESAMPLES,
     seed: int = 0,
     level: float = LEVEL,
+    clusters: Clusters = "both",
     progress: Progress | None = None,
 ) -> Comparison:
     """Compare the first score with each of the others.
@@ -193,6 +204,7 @@ def compare(
         resamples: Of the intervals and, if there are many comparisons at least, of the sign flips.
         seed: Of both.
         level: Of the intervals; the verdicts' error is 1 - level over all comparisons.
+        clusters: What is not independent: pairs of one treatment, of one gene, or both.
         progress: Called with a word, how far, out of how many.
 
     Raises:
@@ -200,7 +212,7 @@ def compare(
         DataError: The scores are of different tasks, two hold the very same predictions, or fewer than two
             treatments can be compared.
     """
-    check_options(resamples, seed, level)
+    check_options(resamples, seed, level, clusters)
     if metric not in TITLES:
         raise UsageError(f"metric is {metric!r}; expected {' or '.join(TITLES)}")
     names = _names(scores, names)
@@ -218,7 +230,14 @@ def compare(
     if not all_pairs:
         pairs = [(a, b) for a, b in pairs if a == 0]
     apart = [each[:, a] - each[:, b] for a, b in pairs]
-    p = pairwise_p(each, pairs, resamples=draws(len(pairs), resamples), seed=seed, progress=progress)
+    variances = [(scores[a].deleted[metric] - scores[b].deleted[metric]).variance() for a, b in pairs]
+    stretch = [v.stretch(clusters) for v in variances]
+    n = draws(len(pairs), resamples)
+    # The same signs serve both: what is stretched, and what takes treatments for independent.
+    both = pairwise_p(
+        each, pairs * 2, resamples=n, seed=seed, stretch=stretch + [1.0] * len(pairs), progress=progress
+    )
+    p, alone = both[: len(pairs)], both[len(pairs) :]
     intervals = bca_each(apart, level=level, resamples=resamples, seed=seed)
     # At Holm's first step, the hardest: what is as large is found whatever the others are.
     hardest = 1 - (1 - level) / len(pairs)
@@ -227,17 +246,21 @@ def compare(
             first=a,
             second=b,
             mean=mean_of(d),
-            interval=interval,
+            interval=interval.stretched(mean_of(d), variance.stretch(clusters), -1.0, 1.0),
             p_value=raw,
             p_corrected=corrected,
+            p_value_if_treatments_independent=independent,
+            variance=variance,
             wins=int(np.sum(d > TIE)),
             ties=int(np.sum(np.abs(d) <= TIE)),
             losses=int(np.sum(d < -TIE)),
-            detectable=detectable(d, level=hardest, power=POWER),
+            detectable=detectable(variance.of(clusters), level=hardest, power=POWER),
             verdict=_verdict(mean_of(d), corrected, level),
             values=d,
         )
-        for (a, b), d, interval, raw, corrected in zip(pairs, apart, intervals, p, holm(p), strict=True)
+        for (a, b), d, interval, variance, raw, corrected, independent in zip(
+            pairs, apart, intervals, variances, p, holm(p), alone, strict=True
+        )
     ]
     return Comparison(
         task=scores[0].task,
@@ -250,7 +273,16 @@ def compare(
         level=level,
         resamples=resamples,
         seed=seed,
+        clusters=clusters,
     )
+
+
+def p_value_method(clusters: Clusters) -> str:
+    """How p-values are made, in words."""
+    plain = "sign-flip permutation over treatments, two-sided"
+    if clusters == "treatment":
+        return plain
+    return f"{plain}, stretched to the variance over {CLUSTERS[clusters]}"
 
 
 def _names(scores: Sequence[Score], names: Sequence[str] | None) -> list[str]:

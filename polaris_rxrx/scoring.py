@@ -15,6 +15,7 @@ Source
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +25,8 @@ from polaris_rxrx import html
 from polaris_rxrx.errors import DataError
 from polaris_rxrx.metrics import GroupScores, group_scores
 from polaris_rxrx.predictions import Predictions
+from polaris_rxrx.stats.explain import without_gene
+from polaris_rxrx.stats.two_way import Clusters, Deleted, leave_out
 from polaris_rxrx.task import MetricSpec, Task
 from polaris_rxrx.uncertainty import LEVEL, RESAMPLES, Uncertainty, chance_of, normalise, uncertainty
 
@@ -90,6 +93,8 @@ class Score:
             "roc_auc": _json(self.roc_auc),
             "pr_auc_median": _json(self.pr_auc_median),
             "roc_auc_median": _json(self.roc_auc_median),
+            "pr_auc_above_chance": _json(self.above_chance),
+            "pr_auc_about_compound": _json(self.about_compound),
             "n_pairs": self.n_pairs,
             "n_treatments": self.n_treatments,
             "n_scored_pr_auc": self.n_scored_pr_auc,
@@ -130,7 +135,49 @@ class Score:
 
         return pd.DataFrame(self.columns())
 
-    def uncertainty(self, *, resamples: int = RESAMPLES, seed: int = 0, level: float = LEVEL) -> Uncertainty:
+    @cached_property
+    def deleted(self) -> Deleted:
+        """The two means above chance with one treatment, gene or pair left out."""
+        assert self.truth.active is not None
+        codes, _ = self.truth.groups("treatment")
+        return leave_out(
+            self.truth.active, self.predictions.values, codes, self.truth.gene_codes(), self.groups
+        )
+
+    @property
+    def above_chance(self) -> float:
+        """Mean average precision less what random scores expect of it."""
+        return self.pr_auc - self._chance
+
+    @property
+    def _chance(self) -> float:
+        return _over(chance_of(self.groups)["pr_auc"], np.mean)
+
+    @cached_property
+    def about_compound(self) -> float:
+        """How much of `above_chance` stays once each gene's places in other treatments are taken off.
+
+        A gene that is high or low whatever the compound adds nothing to it (`polaris_rxrx.stats.explain`; the
+        audit's shortcut "blind to the compound"). NaN if no gene stands in two treatments.
+        """
+        assert self.truth.active is not None
+        codes, names = self.truth.groups("treatment")
+        genes, _ = self.truth.groups("gene_symbol")
+        counted = ~np.isnan(self.truth.active)
+        left = without_gene(self.predictions.values, genes, codes, len(names), counted)
+        if left is None:
+            return float("nan")
+        rest = group_scores(self.truth.active[counted], left, codes[counted], len(names))
+        return _over(rest.average_precision, np.mean) - self._chance
+
+    def uncertainty(
+        self,
+        *,
+        resamples: int = RESAMPLES,
+        seed: int = 0,
+        level: float = LEVEL,
+        clusters: Clusters = "both",
+    ) -> Uncertainty:
         """Intervals, chance and p-values of the two means; see `polaris_rxrx.uncertainty`."""
         assert self.truth.active is not None
         codes, _ = self.truth.groups("treatment")
@@ -139,9 +186,11 @@ class Score:
             self.truth.active,
             self.predictions.values,
             codes,
+            deleted=self.deleted,
             resamples=resamples,
             seed=seed,
             level=level,
+            clusters=clusters,
         )
 
     def __repr__(self) -> str:
@@ -211,6 +260,8 @@ def score(task: Task, predictions: Predictions) -> Score:
     for spec in task.metrics:
         official[spec.name], note = _official(spec, task, predictions, codes, groups)
         notes += note
+    if not any(name.strip() for name in task.gene_symbol):
+        notes.append("no pair has the name of a gene: intervals and p-values take treatments for independent")
     if predictions.filled:
         notes.append(f"{predictions.filled:,} absent pairs were scored {predictions.fill:g}")
     ap, auroc = groups.average_precision, groups.auroc

@@ -153,6 +153,12 @@ class Task:
         code = {name: i for i, name in enumerate(names)}
         return np.array([code[v] for v in self.inputs[column]], dtype=np.int64), names
 
+    def gene_codes(self) -> NDArray[np.int64] | None:
+        """Codes (n,) of the genes, -1 where a pair has no name of one; None if none has."""
+        codes, names = self.groups("gene_symbol")
+        unnamed = np.array([not name.strip() for name in names])
+        return None if unnamed.all() else np.where(unnamed[codes], -1, codes)
+
     def counts(self) -> dict[str, int]:
         counts = {
             "pairs": len(self),

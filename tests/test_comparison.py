@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from polaris_rxrx.comparison import Comparison, compare
@@ -71,10 +72,41 @@ def test_every_number_by_the_slow_way(middling: Task, good: Score, poor: Score, 
     d = found.values[:, 0] - found.values[:, 1]
     (ours,) = found.differences
     assert ours.mean == pytest.approx(found.means[0] - found.means[1]) == pytest.approx(d.mean())
-    assert ours.interval == bca(d, level=0.9, resamples=2_000, seed=5)
-    assert ours.p_value == ours.p_corrected == pairwise_p(found.values, [(0, 1)], resamples=2_000, seed=5)[0]
-    assert ours.p_value == pytest.approx(sign_flip_p(d, resamples=20_000), abs=0.01)
-    assert ours.detectable == detectable(d, level=0.9, power=0.8)
+    # The variance by deleting and scoring again, one treatment, gene and pair at a time.
+    genes = np.array(middling.gene_symbol)
+
+    def value(of: NDArray[np.bool_]) -> float:
+        """The difference in one treatment; NaN where there is none."""
+        if not labels[of].any() or (metric == "roc_auc" and labels[of].all()):
+            return float("nan")
+        a, b = (theirs(labels[of], s.predictions.values[of]) for s in (good, poor))
+        return float(a - b)
+
+    counted = np.isin(names, found.treatments) & ~np.isnan(labels)
+    parts = []
+    for column in (names, genes, np.arange(len(names))):
+        means = []
+        for k in sorted(set(column[counted])):
+            hit = sorted(set(names[counted & (column == k)]))
+            again = [value((names == t) & (column != k) & ~np.isnan(labels)) for t in hit]
+            means.append(
+                np.nanmean(
+                    [*again, *(d[found.treatments.index(t)] for t in found.treatments if t not in hit)]
+                )
+            )
+        parts.append(np.var(means) * (len(means) - 1))
+    v = ours.variance
+    assert (v.treatment, v.gene, v.cell) == pytest.approx(tuple(parts), rel=1e-9)
+    used = max(parts[0], parts[0] + parts[1] - parts[2])
+    stretch = (used / parts[0]) ** 0.5
+    assert stretch > 1
+    plain = bca(d, level=0.9, resamples=2_000, seed=5)
+    assert ours.interval.low == pytest.approx(ours.mean - stretch * (ours.mean - plain.low))
+    assert ours.interval.high == pytest.approx(ours.mean + stretch * (plain.high - ours.mean))
+    independent = pairwise_p(found.values, [(0, 1)], resamples=2_000, seed=5)[0]
+    assert ours.p_value_if_treatments_independent == independent <= ours.p_value == ours.p_corrected
+    assert independent == pytest.approx(sign_flip_p(d, resamples=20_000), abs=0.01)
+    assert ours.detectable == pytest.approx(detectable(used, level=0.9, power=0.8))
     assert (ours.wins, ours.ties, ours.losses) == (
         sum(a > b + 1e-12 for a, b in found.values),
         sum(abs(a - b) <= 1e-12 for a, b in found.values),
@@ -114,9 +146,10 @@ def test_what_is_detectable_grows_with_the_comparisons(good: Score, poor: Score,
     """Found as often as promised although Holm divides the level: the smallest p must be below .05 / 3."""
     one, three = compare(good, poor), compare(good, poor, nearly, all_pairs=True)
     d = three.differences[0]
-    assert d.detectable == detectable(d.values, level=1 - 0.05 / 3) > one.differences[0].detectable
+    used = d.variance.of("both")
+    assert d.detectable == detectable(used, level=1 - 0.05 / 3) > one.differences[0].detectable
     rng = np.random.default_rng(0)
-    spread = d.values.std(ddof=1)
+    spread = np.sqrt(used * 81)
     p = [sign_flip_p(rng.normal(d.detectable, spread, 81), resamples=600, seed=i) for i in range(400)]
     assert 0.74 <= np.mean(np.array(p) * 3 < 0.05) <= 0.86
 

@@ -303,6 +303,8 @@ def test_the_json_report(task: Task) -> None:
         "roc_auc": 0.75,
         "pr_auc_median": 0.75,
         "roc_auc_median": 0.75,
+        "pr_auc_above_chance": pytest.approx(0.75 - 0.5 * (19 / 36 + 5 / 6), abs=1e-12),
+        "pr_auc_about_compound": pytest.approx(0.75 - 0.5 * (19 / 36 + 5 / 6), abs=1e-12),
         "n_pairs": 6,
         "n_treatments": 3,
         "n_scored_pr_auc": 2,

@@ -80,7 +80,11 @@ def test_perfect_and_reversed(middling: Task) -> None:
     assert (best.pr_auc.normalised, best.roc_auc.normalised) == (1, 1)
     assert best.pr_auc.interval.low == best.pr_auc.interval.high == 1
     worst = scored(middling, -labels).uncertainty(resamples=200)
-    assert worst.pr_auc.normalised < 0 and worst.pr_auc.p_value > 0.9
+    assert (
+        worst.pr_auc.normalised < 0
+        and worst.pr_auc.p_value > 0.5
+        and worst.pr_auc.p_value_if_pairs_independent > 0.9
+    )
     assert (worst.roc_auc.normalised, worst.roc_auc.p_value) == (-1, 1)
 
 
@@ -110,7 +114,12 @@ def test_json_is_strict(task: Task) -> None:
     document = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert document["method"].startswith("BCa") and document["resamples"] == 100
     assert set(document["pr_auc"]) == {
-        *("interval", "chance", "normalised", "normalised_interval", "p_value")
+        *("interval", "chance", "normalised", "normalised_interval", "p_value"),
+        *("interval_over_treatments", "p_value_if_pairs_independent", "variance"),
+    }
+    assert document["clusters"] == "both"
+    assert set(document["pr_auc"]["variance"]) == {
+        *("treatment", "gene", "cell", "n_treatments", "n_genes", "used")
     }
 
 
@@ -129,6 +138,7 @@ def test_a_seed_means_the_same_report(middling: Task) -> None:
         ({"level": 95.0}, "level is 95; from 0.5 to below 1 was expected, as in 0.95"),
         ({"level": NAN}, "level is nan"),
         ({"level": 1.0}, "level is 1"),
+        ({"clusters": "plate"}, "clusters is 'plate'; expected both, treatment, gene"),
     ],
 )
 def test_options_out_of_range(task: Task, options: dict[str, float], told: str) -> None:

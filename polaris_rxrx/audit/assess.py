@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from polaris_rxrx.audit import leaks, order, overlap
 from polaris_rxrx.audit import structures as compounds
-from polaris_rxrx.audit.explain import explained, places, rank_correlations, remove
 from polaris_rxrx.audit.facts import Facts, read_facts
 from polaris_rxrx.audit.leaks import Labelled
 from polaris_rxrx.audit.result import Audit, Check, Figures, ShortcutResult, count
@@ -26,6 +25,7 @@ from polaris_rxrx.maps.build import Map
 from polaris_rxrx.metrics import group_scores
 from polaris_rxrx.predictions import Predictions
 from polaris_rxrx.scoring import Score, score
+from polaris_rxrx.stats.explain import explained, places, rank_correlations, remove
 from polaris_rxrx.stats.intervals import Interval, bca_each
 from polaris_rxrx.stats.paired import pairwise_p
 from polaris_rxrx.task import Task
@@ -134,11 +134,25 @@ class _Judge:
         apart = [own - o.groups.average_precision for o in others]
         columns = [own, *(o.groups.average_precision for o in others), *apart]
         found = bca_each(columns, level=self.level, resamples=self.resamples, seed=self.seed)
-        of_others, of_apart = found[1 : 1 + len(others)], found[1 + len(others) :]
         each = np.stack(columns[: 1 + len(others)], axis=1)
         each = each[~np.isnan(own)]  # undefined for all alike: the labels are the same
         versus = [(0, i) for i in range(1, each.shape[1])]
-        p = pairwise_p(each, versus, resamples=self.resamples, seed=self.seed)
+        every = [self.scored.deleted.pr_auc, *(o.deleted.pr_auc for o in others)]
+        stretch = [every[0].variance().stretch("both")]
+        stretch += [m.variance().stretch("both") for m in every[1:]]
+        stretch_apart = [(every[0] - m).variance().stretch("both") for m in every[1:]]
+        p = pairwise_p(each, versus, resamples=self.resamples, seed=self.seed, stretch=stretch_apart)
+        found = [
+            interval.stretched(mean_of(column), factor, least, 1.0)
+            for interval, column, factor, least in zip(
+                found,
+                columns,
+                [*stretch, *stretch_apart],
+                [0.0] * len(every) + [-1.0] * len(others),
+                strict=True,
+            )
+        ]
+        of_others, of_apart = found[1 : 1 + len(others)], found[1 + len(others) :]
         figures = self._figures(self.scored, found[0])
         results = []
         for i, shortcut in enumerate(shortcuts):

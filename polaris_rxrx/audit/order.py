@@ -11,16 +11,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from polaris_rxrx.audit.explain import rank_correlations
 from polaris_rxrx.audit.leaks import Labelled, ends
 from polaris_rxrx.audit.result import Check, Figures, ShortcutResult, Verdict, count, named
 from polaris_rxrx.stats.chance import expected_average_precision
+from polaris_rxrx.stats.explain import rank_correlations
 from polaris_rxrx.stats.paired import sign_flip_p
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 MOSTLY_TIED = 0.25  # share of pairs tied with another of their treatment
+MOSTLY_GENES = 0.75  # of the score above chance gone without the genes' places in other treatments
 SAME_ORDER = 0.7  # rank correlation with the submission, blind to the compound
 REPEATED = 20  # pairs of genes ranked again, for one order in all treatments to mean anything
 ROW_WARN, ROW_FAIL = 0.3, 0.9  # rank correlation with the order of rows
@@ -100,6 +101,10 @@ def ignores_compound(x: Labelled, blind: ShortcutResult | None) -> Check:
         return Check(name, title, "not checked", words, evidence)
     evidence["one_order"] = one_order(x.gene, x.score, x.group)
     rank = f"rank correlation {correlation:.2f} with the submission's own order of genes in other treatments"
+    explained = float("nan") if blind is None else blind.explained
+    if not np.isnan(explained):
+        evidence["explained"] = explained
+        rank += f"; {1 - explained:.0%} of the score above chance is left without that order"
     if evidence["one_order"]:
         return Check(
             name,
@@ -112,6 +117,8 @@ def ignores_compound(x: Labelled, blind: ShortcutResult | None) -> Check:
         return Check(
             name, title, "warn", f"nearly the same order of genes in every treatment: {rank}", evidence
         )
+    if explained >= MOSTLY_GENES:
+        return Check(name, title, "warn", f"little of the score is about the compound: {rank}", evidence)
     return Check(name, title, "ok", rank, evidence)
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from polaris_rxrx.audit.shortcuts import Shortcut, Skipped
+from polaris_rxrx.comparison import p_value_method
 from polaris_rxrx.scoring import Score
-from polaris_rxrx.stats.intervals import METHOD, Interval
-from polaris_rxrx.uncertainty import plain
+from polaris_rxrx.stats.intervals import Interval
+from polaris_rxrx.uncertainty import interval_method, plain
 
 SCHEMA_VERSION = 1
 Verdict = Literal["fail", "warn", "ok", "not checked"]
@@ -63,7 +64,7 @@ class ShortcutResult:
     sign-flip test (as `polaris_rxrx.comparison` has them). `correlation` is the mean over `n_correlated`
     treatments of Spearman's. `tied` is the share of pairs whose score another pair of their treatment has
     too. `slope`, `left` (the mean average precision of what is left) and `explained` are those of
-    `polaris_rxrx.audit.explain`.
+    `polaris_rxrx.stats.explain`.
     """
 
     shortcut: Shortcut
@@ -137,11 +138,11 @@ class Audit:
             "n_pairs": self.score.n_pairs,
             "n_treatments": self.score.n_treatments,
             "method": {
-                "interval": METHOD,
+                "interval": interval_method("both"),
                 "level": self.level,
                 "resamples": self.resamples,
                 "seed": self.seed,
-                "p_value": "sign-flip permutation over treatments, two-sided, not corrected for their number",
+                "p_value": f"{p_value_method('both')}, not corrected for their number",
                 "chance": "what random scores without ties expect, exactly",
                 "explained": "1 - (left - chance) / (submission - chance); left: the mean average precision "
                 "after the shortcut's part of the within-treatment mid-ranks is removed (one least-squares "

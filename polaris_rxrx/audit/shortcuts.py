@@ -31,8 +31,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from polaris_rxrx.audit.explain import places
 from polaris_rxrx.maps.build import Map
+from polaris_rxrx.stats.explain import elsewhere, place_elsewhere
 from polaris_rxrx.task import Task
 
 Floats = NDArray[np.float64]
@@ -255,25 +255,12 @@ def spread(table: Floats, by: By, pairs: Pairs) -> Floats:
     return table[pairs.gene, pairs.compound]
 
 
-def _elsewhere(values: Floats, of: Ints, within: Ints, n_of: int, n_within: int) -> tuple[Floats, Floats]:
-    """Of each pair, the sum and the number of `values` that share its `of` but not its `within`."""
-    _, both = np.unique(of * n_within + within, return_inverse=True)
-    both = both.reshape(-1)
-    known = ~np.isnan(values)
-
-    def less_own(weights: Floats) -> Floats:
-        of_all = np.bincount(of, weights, minlength=n_of)[of]
-        return np.asarray(of_all - np.bincount(both, weights)[both], dtype=np.float64)
-
-    return less_own(np.where(known, values, 0.0)), less_own(known.astype(np.float64))
-
-
 def gene_popularity(pairs: Pairs) -> Floats:
     """(actives + s p) / (pairs + s) over the gene's labelled pairs with other compounds; NaN without any.
 
     p is the share of all labelled pairs that are active and s is `PSEUDO_PAIRS`.
     """
-    hits, n = _elsewhere(pairs.active, pairs.gene, pairs.compound, len(pairs.genes), len(pairs.compounds))
+    hits, n = elsewhere(pairs.active, pairs.gene, pairs.compound)
     overall = float(np.nanmean(pairs.active))
     return np.where(n > 0, (hits + PSEUDO_PAIRS * overall) / (n + PSEUDO_PAIRS), np.nan)
 
@@ -288,15 +275,8 @@ def compound_promiscuity(pairs: Pairs) -> Floats:
 
 
 def compound_blind(pairs: Pairs, submission: Floats) -> Floats:
-    """The mean place (`explain.places`) of the gene in other treatments; NaN where it stands in no other.
-
-    Places and not scores, for the official metric sees no more: scores may be on another scale in every
-    treatment.
-    """
-    at = places(submission, pairs.compound, len(pairs.compounds))
-    sums, n = _elsewhere(at, pairs.gene, pairs.compound, len(pairs.genes), len(pairs.compounds))
-    # Sums that differ by rounding alone are ties.
-    return np.where(n > 0, np.round(sums / np.maximum(n, 1), 12), np.nan)
+    """The mean place of the gene in other treatments; NaN where it stands in no other."""
+    return place_elsewhere(submission, pairs.gene, pairs.compound, len(pairs.compounds))
 
 
 def map_tables(map_: Map, pairs: Pairs) -> dict[str, Floats]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from polaris_rxrx.cli.options import FILE, fill_option, note, resampling_options, task_option
+from polaris_rxrx.cli.options import FILE, clusters_option, fill_option, note, resampling_options, task_option
 from polaris_rxrx.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 @click.option("--all-pairs", is_flag=True, help="Compare every two, not A with each of the others.")
 @click.option("--per-treatment", type=FILE, metavar="FILE", help="Also write one CSV row a treatment.")
 @resampling_options
+@clusters_option
 @fill_option
 def command(
     preds: tuple[Path, ...],
@@ -35,11 +36,12 @@ def command(
     resamples: int,
     seed: int,
     level: float,
+    clusters: Any,
     fill: float | None,
 ) -> None:
     """Tell whether predictions A are really better than B (and others), treatment by treatment.
 
-    Each treatment gives a difference. Their mean comes with an interval (bootstrap over treatments), a
+    Each treatment gives a difference. Their mean comes with an interval (over treatments and genes), a
     p-value (random signs), Holm's correction if there are several comparisons, and the smallest difference
     that a task of this size would show.
     """
@@ -58,7 +60,15 @@ def command(
             scores.append(score(loaded, read_given(path, loaded, task, fill=fill)))
         except DataError as error:
             raise DataError(f"{error}. All files are compared on the task in {task}") from None
-    found = compare(*scores, metric=metric, all_pairs=all_pairs, resamples=resamples, seed=seed, level=level)
+    found = compare(
+        *scores,
+        metric=metric,
+        all_pairs=all_pairs,
+        resamples=resamples,
+        seed=seed,
+        level=level,
+        clusters=clusters,
+    )
     if per_treatment is not None:
         from polaris_rxrx.files import write_text
         from polaris_rxrx.tables import to_csv
@@ -76,7 +86,8 @@ def command(
 
 def _as_text(found: Comparison) -> str:
     from polaris_rxrx.cli._tables import number, shown, span, table
-    from polaris_rxrx.comparison import POWER, TITLES
+    from polaris_rxrx.comparison import POWER, TITLES, p_value_method
+    from polaris_rxrx.uncertainty import interval_method
 
     lines = [f"{TITLES[found.metric]} on {found.task}, {len(found.treatments):,} treatments", ""]
     lines += table(["", "mean"], [[n, number(m)] for n, m in zip(found.names, found.means, strict=True)])
@@ -98,9 +109,8 @@ def _as_text(found: Comparison) -> str:
             lines += [""]
     drawn = f"{found.resamples:,} resamples, seed {found.seed}"
     lines += [
-        f"Interval    BCa bootstrap over treatments, {drawn}",
-        "p           random signs of the treatments' differences, two-sided; corrected: Holm, of "
-        f"{len(found.differences):,}",
+        f"Interval    {interval_method(found.clusters)}, {drawn}",
+        f"p           {p_value_method(found.clusters)}; corrected: Holm, of {len(found.differences):,}",
         f"Detectable  a true difference as large would be found in {POWER:.0%} of such tasks, correction "
         "included",
     ]

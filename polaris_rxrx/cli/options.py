@@ -112,6 +112,16 @@ def resampling_options(function: F) -> F:
     return function
 
 
+def clusters_option(function: F) -> F:
+    return click.option(
+        "--clusters",
+        type=click.Choice(["both", "treatment", "gene"]),
+        default="both",
+        show_default=True,
+        help="What intervals and p-values take for related: pairs of one treatment, of one gene, or both.",
+    )(function)
+
+
 class Bar:
     """A progress bar on stderr, drawn only on a terminal.
 

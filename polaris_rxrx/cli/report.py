@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from polaris_rxrx.cli.options import (
     FILE,
     Bar,
+    clusters_option,
     data_option,
     fill_option,
     note,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 @click.option("--figures", type=FILE, metavar="DIR", help="Also write each figure for print.")
 @click.option("--title", help="The page's title.")
 @resampling_options
+@clusters_option
 @fill_option
 @click.pass_context
 def command(
@@ -56,6 +58,7 @@ def command(
     resamples: int,
     seed: int,
     level: float,
+    clusters: Any,
     fill: float | None,
 ) -> None:
     """Write one HTML page about a score, for reading offline and for a paper's supplement.
@@ -99,6 +102,7 @@ def command(
             resamples=resamples,
             seed=seed,
             level=level,
+            clusters=clusters,
             title=title,
         )
         bar.step("computing", 1, 1)

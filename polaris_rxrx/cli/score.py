@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from polaris_rxrx.cli.options import FILE, fill_option, note, resampling_options, task_option
+from polaris_rxrx.cli.options import FILE, clusters_option, fill_option, note, resampling_options, task_option
 
 if TYPE_CHECKING:
     from polaris_rxrx.scoring import Score
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @click.option("--per-treatment", type=FILE, metavar="FILE", help="Also write one CSV row a treatment.")
 @click.option("--official", is_flag=True, help="Also run the Polaris client's own evaluate (slow).")
 @resampling_options
+@clusters_option
 @fill_option
 def command(
     preds: Path,
@@ -32,6 +33,7 @@ def command(
     resamples: int,
     seed: int,
     level: float,
+    clusters: Any,
     fill: float | None,
 ) -> None:
     """Score predictions as the Polaris client would, before uploading, and say how sure the score is.
@@ -45,7 +47,7 @@ def command(
 
     loaded = load_task(task)
     result = score(loaded, read_given(preds, loaded, task, fill=fill))
-    certainty = result.uncertainty(resamples=resamples, seed=seed, level=level)
+    certainty = result.uncertainty(resamples=resamples, seed=seed, level=level, clusters=clusters)
     report = {**result.to_dict(), "uncertainty": certainty.to_dict()}
     if official:
         from polaris_rxrx.hub.benchmarks import evaluate_saved
@@ -65,6 +67,7 @@ def command(
 
 def _as_text(result: Score, certainty: Uncertainty, report: dict[str, object]) -> str:
     from polaris_rxrx.cli._tables import number, span, table
+    from polaris_rxrx.uncertainty import interval_method
 
     rows = []
     for title, name, mean, median, n in (
@@ -88,11 +91,17 @@ def _as_text(result: Score, certainty: Uncertainty, report: dict[str, object]) -
     lines = [f"{result.predictions.source} on {result.task}", "", *table(header, rows), ""]
     value = result.main_value
     lines.append(f"Main metric  {result.main_metric} = {'undefined' if value is None else f'{value:.6f}'}")
+    if result.about_compound == result.about_compound:
+        lines.append(
+            f"Above chance {result.above_chance:.4f}, of which {result.about_compound:.4f} is left without "
+            "each gene's places in other treatments: about the compound"
+        )
     lines.append(f"Scored       {result.n_pairs:,} pairs of {_treatments(result.n_treatments)}")
     drawn = f"{certainty.resamples:,} resamples, seed {certainty.seed}"
-    lines.append(f"Interval     BCa bootstrap over treatments, {drawn}")
+    lines.append(f"Interval     {interval_method(certainty.clusters)}, {drawn}")
     lines.append("Chance       what random scores expect (exact); normalised: 0 is chance, 1 perfect")
-    lines.append("p            of a random order within each treatment doing as well (permutation)")
+    shared = "" if certainty.clusters == "treatment" else ", genes shared between treatments allowed for"
+    lines.append(f"p            of a random order within each treatment doing as well{shared}")
     client = report.get("client")
     if isinstance(client, dict):
         for name, theirs in client.items():

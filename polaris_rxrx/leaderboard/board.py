@@ -17,16 +17,16 @@ from typing import Any
 
 import numpy as np
 
-from polaris_rxrx.comparison import TITLES, Comparison, Difference, Metric, compare
+from polaris_rxrx.comparison import TITLES, Comparison, Difference, Metric, compare, p_value_method
 from polaris_rxrx.errors import UsageError
 from polaris_rxrx.leaderboard.gather import Entry, LeftOut
 from polaris_rxrx.scoring import Score
-from polaris_rxrx.stats.intervals import METHOD, bca_each
+from polaris_rxrx.stats.intervals import bca_each
 from polaris_rxrx.stats.paired import Progress
 from polaris_rxrx.suites import published
 from polaris_rxrx.suites.published import Figure, Published
 from polaris_rxrx.task import Task
-from polaris_rxrx.uncertainty import LEVEL, RESAMPLES, plain, values_of
+from polaris_rxrx.uncertainty import LEVEL, RESAMPLES, interval_method, plain, values_of
 
 SCHEMA_VERSION = 1
 GRADE = "computed here"
@@ -85,9 +85,10 @@ class Local:
             return None
         n = len(self.comparison.differences)
         return (
-            "1 + how many rows are better by more than noise: sign flips over treatments, two-sided, Holm "
-            f"over all {n:,} pairs of rows, corrected p below {1 - self.level:.3g}. Any other "
-            "difference is a tie, whatever the order of the values"
+            "1 + how many rows are better by more than noise: "
+            f"{p_value_method(self.comparison.clusters)}, Holm over all {n:,} pairs of rows, "
+            f"corrected p below {1 - self.level:.3g}. Any other difference is a tie, whatever the order of the "
+            "values"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -102,7 +103,7 @@ class Local:
             "grade": GRADE,
             "rule": self.rule,
             "interval": {
-                "method": METHOD,
+                "method": interval_method("both"),
                 "level": self.level,
                 "resamples": self.resamples,
                 "seed": self.seed,
@@ -222,7 +223,9 @@ def local(
         found = [*ranks(s, comparison.differences if comparison else ())]
     rows = []
     intervals = bca_each(list(each.T), level=LEVEL, resamples=RESAMPLES, seed=seed)
-    for i, ((entries, of), ends) in enumerate(zip(folded, intervals, strict=True)):
+    for i, ((entries, of), independent) in enumerate(zip(folded, intervals, strict=True)):
+        stretch = of.deleted[metric].variance().stretch("both")
+        ends = independent.stretched(float(means[i]), stretch, 0.0, 1.0)
         rows.append(
             Row(
                 rank=found[i],

@@ -7,7 +7,8 @@ Conventions
     over the treatments that have any. Of one part that holds every active, that is the official score.
     The other pairs of a treatment stay what they are, whatever the part; so `chance` is the exact expectation
     of the treatment's average precision, averaged over the same treatments.
-    Intervals are over treatments; a part with fewer than two has none (NaN).
+    Intervals are over treatments and genes, as the score's; a gene left out is no longer one of the actives
+    that a part's mean is over. A part with fewer than two treatments has none (NaN).
 
 Target classes
     `target_classes.csv` gives each gene of the public affinity table one coarse class. The assignment is
@@ -32,6 +33,7 @@ from polaris_rxrx.metrics import group_scores
 from polaris_rxrx.scoring import Score
 from polaris_rxrx.stats.chance import expected_average_precision
 from polaris_rxrx.stats.intervals import Interval, bca_each
+from polaris_rxrx.stats.two_way import Clusters, leave_out_of_means
 from polaris_rxrx.tables import read_table
 from polaris_rxrx.uncertainty import LEVEL, RESAMPLES, mean_of
 
@@ -114,6 +116,7 @@ def break_down(
     resamples: int = RESAMPLES,
     seed: int = 0,
     level: float = LEVEL,
+    clusters: Clusters = "both",
     notes: Sequence[str] = (),
 ) -> Breakdown:
     """A score by the kind of its active pairs.
@@ -126,10 +129,12 @@ def break_down(
         resamples: Of the intervals.
         seed: Of the intervals.
         level: Of the intervals.
+        clusters: What is not independent (see `polaris_rxrx.uncertainty`).
         notes: What else a reader should know.
     """
     assert score.truth.active is not None
     codes, _ = score.truth.groups("treatment")
+    genes = score.truth.gene_codes()
     precision, wins = per_active(score.truth.active, score.predictions.values, codes)
     chance = expected_average_precision(score.groups.n_pairs, score.groups.n_active)
     n = len(chance)
@@ -143,19 +148,37 @@ def break_down(
         wins_by_treatment = _means(wins[chosen], codes[chosen], n)
         there = ~np.isnan(by_treatment)
         intervals = bca_each([by_treatment, wins_by_treatment], level=level, resamples=resamples, seed=seed)
+        above = ((precision - chance[codes], by_treatment), (wins - 0.5, wins_by_treatment))
+        ends = [
+            interval.stretched(mean_of(of), _stretch(values, chosen, codes, genes, clusters), 0.0, 1.0)
+            for interval, (values, of) in zip(intervals, above, strict=True)
+        ]
         parts.append(
             Part(
                 name=name,
                 n_active=int(chosen.sum()),
                 n_treatments=int(there.sum()),
                 precision=mean_of(by_treatment),
-                precision_interval=intervals[0],
+                precision_interval=ends[0],
                 chance=mean_of(chance[there]),
                 auroc=mean_of(wins_by_treatment),
-                auroc_interval=intervals[1],
+                auroc_interval=ends[1],
             )
         )
     return Breakdown(title, tuple(parts), tuple(notes))
+
+
+def _stretch(
+    values: Floats,
+    chosen: NDArray[np.bool_],
+    codes: NDArray[np.int64],
+    genes: NDArray[np.int64] | None,
+    clusters: Clusters,
+) -> float:
+    """How much the genes that treatments share widen the interval of a part's mean."""
+    chosen = chosen & ~np.isnan(values)
+    means = leave_out_of_means(values[chosen], codes[chosen], None if genes is None else genes[chosen])
+    return means.variance().stretch(clusters)
 
 
 def _active_kinds(kinds: Sequence[str], score: Score) -> list[tuple[str, float]]:
@@ -177,6 +200,7 @@ def by_target_class(
     resamples: int = RESAMPLES,
     seed: int = 0,
     level: float = LEVEL,
+    clusters: Clusters = "both",
 ) -> Breakdown:
     """By the class of the active gene, most actives first; genes without one come last.
 
@@ -186,6 +210,7 @@ def by_target_class(
         resamples: Of the intervals.
         seed: Of the intervals.
         level: Of the intervals.
+        clusters: What is not independent (see `polaris_rxrx.uncertainty`).
     """
     own = classes is None
     classes = read_classes() if classes is None else classes
@@ -202,12 +227,26 @@ def by_target_class(
     if UNCLASSIFIED in counts:
         notes.append(f"{counts[UNCLASSIFIED]:,} active pairs have a gene without a class")
     return break_down(
-        "by target class", score, kinds, order, resamples=resamples, seed=seed, level=level, notes=notes
+        "by target class",
+        score,
+        kinds,
+        order,
+        resamples=resamples,
+        seed=seed,
+        level=level,
+        clusters=clusters,
+        notes=notes,
     )
 
 
 def by_potency(
-    score: Score, affinities: Affinities, *, resamples: int = RESAMPLES, seed: int = 0, level: float = LEVEL
+    score: Score,
+    affinities: Affinities,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    level: float = LEVEL,
+    clusters: Clusters = "both",
 ) -> Breakdown:
     """By the strongest affinity of the active pair in the table; a pair that is not in it is `unknown`."""
     kinds = [
@@ -222,6 +261,7 @@ def by_potency(
         resamples=resamples,
         seed=seed,
         level=level,
+        clusters=clusters,
     )
     absent = sum(part.n_active for part in found.parts if part.name == UNKNOWN)
     if not absent:

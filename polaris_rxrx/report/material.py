@@ -26,6 +26,7 @@ from polaris_rxrx.report.breakdown import Breakdown, Part, by_potency, by_target
 from polaris_rxrx.report.curves import Curve, Floats, pooled_curve
 from polaris_rxrx.report.doses import DoseCurve, dose_curves
 from polaris_rxrx.scoring import Score
+from polaris_rxrx.stats.two_way import Clusters
 from polaris_rxrx.suites import published
 from polaris_rxrx.suites.result import Digest
 from polaris_rxrx.task import MANIFEST, Manifest, Task
@@ -107,6 +108,7 @@ def gather(
     resamples: int = RESAMPLES,
     seed: int = 0,
     level: float = LEVEL,
+    clusters: Clusters = "both",
     most: int = 6,
     title: str | None = None,
 ) -> Material:
@@ -125,6 +127,7 @@ def gather(
         resamples: Of every bootstrap and permutation.
         seed: Of each of them.
         level: Of the intervals.
+        clusters: What is not independent (see `polaris_rxrx.uncertainty`).
         most: How many of the hardest and of the easiest treatments are shown.
         title: Of the report.
 
@@ -132,7 +135,7 @@ def gather(
         UsageError: Names that do not tell the submissions apart, options out of range.
         DataError: A score is of another task, or two hold the very same predictions.
     """
-    check_options(resamples, seed, level)
+    check_options(resamples, seed, level, clusters)
     if most < 1:
         raise UsageError(f"most is {most}; 1 or more was expected")
     if not task.same_pairs(score.truth):
@@ -142,7 +145,7 @@ def gather(
         )
     scores = (score, *against)
     names = _names(scores, names)
-    options: dict[str, Any] = {"resamples": resamples, "seed": seed, "level": level}
+    options: dict[str, Any] = {"resamples": resamples, "seed": seed, "level": level, "clusters": clusters}
     # Two treatments at least: of one, nobody can tell a difference from noise.
     several = score.n_scored_pr_auc > 1
     hardest, easiest = extremes(score, most)

@@ -12,9 +12,10 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from polaris_rxrx.comparison import POWER, Difference
+from polaris_rxrx.comparison import POWER, Difference, p_value_method
 from polaris_rxrx.html import DASH, fixed, signed, span
 from polaris_rxrx.stats.intervals import Interval
+from polaris_rxrx.uncertainty import Uncertainty, interval_method
 
 if TYPE_CHECKING:
     from polaris_rxrx.report.material import Material, Reference
@@ -86,6 +87,7 @@ def key_figures(material: Material) -> list[KeyFigure]:
 def answers(material: Material) -> list[Answer]:
     """The questions in the order a reader asks them."""
     found = [_how_good(material), _how_sure(material), _better_than_chance(material)]
+    found.append(_about_compound(material))
     if material.comparison is not None:
         found += [
             difference_answer(d, material.comparison.names, material.comparison.level)
@@ -120,10 +122,35 @@ def _how_sure(material: Material) -> Answer:
     else:
         text = (
             f"The {percent(u.level)} interval says how far the mean would move with other compounds of the "
-            "same kind: it comes from drawing the treatments anew. It knows nothing of other choices of "
+            f"same kind{' and other genes' if u.clusters != 'treatment' else ''}: it comes from drawing the "
+            "treatments anew"
+            f"{_widened(u.pr_auc.variance.stretch(u.clusters))}. It knows nothing of other choices of "
             "negatives or other runs of the model."
         )
     return Answer("How sure is that?", span(u.pr_auc.interval), text)
+
+
+def _widened(factor: float) -> str:
+    """What was made of the genes that treatments share."""
+    if factor < 1.005:
+        return ""
+    return f", and is {factor:.2f} times as wide as that gives because the treatments share genes"
+
+
+def _about_compound(material: Material) -> Answer:
+    score = material.score
+    stays = score.about_compound
+    if not math.isfinite(stays):
+        return Answer(
+            "Is it about the compound?", "Not known", "No gene is scored in more than one treatment."
+        )
+    return Answer(
+        "Is it about the compound?",
+        f"{fixed(stays)} of {fixed(score.above_chance)}",
+        "Some genes are placed high or low whatever the compound. Of the "
+        f"{fixed(score.above_chance)} that the score is above chance, {fixed(stays)} is left once each "
+        "gene's places in the other treatments are taken off.",
+    )
 
 
 def _better_than_chance(material: Material) -> Answer:
@@ -139,15 +166,21 @@ def _better_than_chance(material: Material) -> Answer:
             else f"{share(p, 2)} of {u.resamples:,} do"
         )
         text = (
-            "If the genes of every treatment are put in random order, this mean is hardly ever reached: "
+            f"Random orders of every treatment's genes{_spread(u)} hardly ever reach this mean: "
             f"{drawn} ({told})."
         )
         return Answer("Is it better than chance?", "Yes", text)
     text = (
-        f"Random orders of the genes reach this mean in {share(p, 0)} of {u.resamples:,} draws ({told}): "
-        "these predictions cannot be told from random ones. That does not prove that they are."
+        f"Random orders of every treatment's genes{_spread(u)} reach this mean in {share(p, 0)} of "
+        f"{u.resamples:,} draws ({told}): these predictions cannot be told from random "
+        "ones. That does not prove that they are."
     )
     return Answer("Is it better than chance?", "Not shown", text)
+
+
+def _spread(u: Uncertainty) -> str:
+    """What was made of the genes that treatments share, of a p-value."""
+    return "" if u.clusters == "treatment" else ", spread as far as the genes they share spread a score,"
 
 
 def difference_answer(d: Difference, names: tuple[str, ...], level: float) -> Answer:
@@ -201,19 +234,24 @@ def terms(material: Material) -> list[tuple[str, str]]:
         ),
         (
             "Interval",
-            f"{percent(u.level)} BCa bootstrap over treatments, {u.resamples:,} resamples, seed {u.seed}.",
+            f"{percent(u.level)} {interval_method(u.clusters)}, {u.resamples:,} resamples, seed {u.seed}.",
         ),
         (
             "p against chance",
             f"The share of {u.resamples:,} random orders within every treatment, ties of the predictions "
-            "kept, whose mean reaches the score; one-sided, itself counted, so never 0.",
+            "kept, whose mean reaches the score; one-sided, itself counted, so never 0."
+            + (
+                ""
+                if u.clusters == "treatment"
+                else " These means are spread as far as genes shared between treatments spread the score."
+            ),
         ),
     ]
     if material.comparison is not None:
         found += [
             (
                 "p and p corrected",
-                "A sign-flip permutation test of the mean difference over treatments, two-sided; Holm's "
+                f"Of the mean difference: {p_value_method(material.comparison.clusters)}; Holm's "
                 f"correction over {count(len(material.comparison.differences), 'comparison')}.",
             ),
             (

@@ -91,13 +91,22 @@ def random_means(
         return sums[0] / counts[0], sums[1] / counts[1]
 
 
-def p_value(observed: float, null: Floats) -> float:
+def p_value(observed: float, null: Floats, *, extra: float = 0.0) -> float:
     """The share of draws at least as high as what was observed, itself counted: (b + 1) / (R + 1).
 
     Never zero: with R draws nothing below 1 / (R + 1) can be told. NaN if the value is.
+
+    Args:
+        observed: The mean.
+        null: Means of random draws, shape (R,).
+        extra: Variance that the mean has and the draws have not (genes shared between treatments); they are
+            stretched about their mean by sqrt(1 + extra / their variance), which keeps their skew.
     """
     if np.isnan(observed):
         return float("nan")
+    if extra > 0 and (spread := float(null.var())) > _ROUNDING**2:
+        middle = float(null.mean())
+        null = middle + (null - middle) * np.sqrt(1 + extra / spread)
     return float((1 + np.sum(null >= observed - _ROUNDING)) / (1 + len(null)))
 
 

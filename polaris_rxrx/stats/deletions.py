@@ -3,8 +3,8 @@
 Conventions
     Arguments are those of `polaris_rxrx.metrics.group_scores`; results are one value a pair, in the order
     given: the metric that the pair's group would have if that pair were not there. NaN where it would be
-    undefined (the only active of a group is taken away, or one class is left), and for a pair without a label,
-    which is not there to begin with.
+    undefined (the only active of a group is taken away, or one class is left), and for a pair without a
+    label, which is not there to begin with.
 
 How
     A group is sorted once. Taking a pair away changes the precision of the thresholds at or below its own and

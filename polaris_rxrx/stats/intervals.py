@@ -2,7 +2,8 @@
 
 Conventions
     What is drawn anew, with replacement, are the treatments: the interval tells how the mean would vary over
-    other compounds. It says nothing of other draws of negatives or other runs of a model.
+    other compounds. It says nothing of other draws of negatives or other runs of a model, and takes
+    treatments for independent: where they share genes, `Interval.stretched` makes it as wide as it has to be.
     BCa (bias-corrected and accelerated), which allows for skew; equal values give an interval of no width,
     fewer than two none (NaN).
 
@@ -12,6 +13,7 @@ Source
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -32,6 +34,13 @@ class Interval:
 
     low: float
     high: float
+
+    def stretched(
+        self, about: float, factor: float, least: float = -math.inf, most: float = math.inf
+    ) -> Interval:
+        """Wider by a factor, which keeps the skew, but never beyond what is possible."""
+        low, high = (about + factor * (end - about) for end in (self.low, self.high))
+        return Interval(max(low, least), min(high, most)) if low <= high else self
 
     def __contains__(self, value: float) -> bool:
         return self.low <= value <= self.high

@@ -4,6 +4,8 @@ Conventions
     `differences` holds one value a treatment, first minus second, shape (n,). Under the null a difference is
     as likely to have the other sign, independently of the other treatments (sign-flip test, two-sided).
     Differences within 1e-12 of zero are ties: rounding, not rank.
+    Treatments that share genes are not independent; `stretch` says by how much the mean's standard deviation
+    exceeds that of independent ones (`polaris_rxrx.stats.two_way`), and flipped means are stretched by it.
 
 Source
     Fisher's randomisation test for paired data; p = (b + 1) / (R + 1) for drawn signs (Phipson and Smyth,
@@ -38,6 +40,7 @@ def pairwise_p(
     *,
     resamples: int,
     seed: int = 0,
+    stretch: Sequence[float] | None = None,
     progress: Progress | None = None,
 ) -> list[float]:
     """The two-sided p-value of no mean difference, for pairs of columns.
@@ -52,18 +55,20 @@ def pairwise_p(
         pairs: Pairs of columns.
         resamples: How many patterns of signs are drawn.
         seed: Of the signs.
+        stretch: One factor a pair, at least 1; by default 1.
         progress: Called with a word, how many are drawn, out of how many.
     """
     x = np.asarray(values, dtype=np.float64)
     p = np.full(len(pairs), np.nan)
     reached = np.full(len(pairs), np.inf)
-    for i, (a, b) in enumerate(pairs):
+    factors = [1.0] * len(pairs) if stretch is None else stretch
+    for i, ((a, b), factor) in enumerate(zip(pairs, factors, strict=True)):
         d = x[:, a] - x[:, b]
         k = int(np.sum(np.abs(d) > TIE))
         if k < 63 and 2**k <= resamples:
-            p[i] = _exact(d[np.abs(d) > TIE])
+            p[i] = _exact(d[np.abs(d) > TIE], factor)
         else:
-            reached[i] = _reached(d)
+            reached[i] = _reached(d, factor)
     drawn = np.isnan(p)
     if drawn.any():
         hits = _hits(x, pairs, reached, resamples, seed, progress)
@@ -71,15 +76,15 @@ def pairwise_p(
     return [float(v) for v in p]
 
 
-def _reached(d: Floats) -> float:
+def _reached(d: Floats, stretch: float) -> float:
     """What a flipped sum has to reach to count, rounding allowed for."""
-    return abs(float(d.sum())) - TIE * max(1.0, float(np.abs(d).sum()))
+    return abs(float(d.sum())) / stretch - TIE * max(1.0, float(np.abs(d).sum()))
 
 
-def _exact(d: Floats) -> float:
+def _exact(d: Floats, stretch: float) -> float:
     """The share of all patterns of signs that reach it; 1 of no differences."""
     patterns = np.arange(2 ** len(d))[:, None] >> np.arange(len(d)) & 1
-    return float(np.mean(np.abs((1 - 2 * patterns) @ d) >= _reached(d)))
+    return float(np.mean(np.abs((1 - 2 * patterns) @ d) >= _reached(d, stretch)))
 
 
 def _hits(
@@ -122,18 +127,13 @@ def draws(n_comparisons: int, least: int = 10_000) -> int:
     return max(least, 100 * n_comparisons)
 
 
-def detectable(differences: ArrayLike, *, level: float = 0.95, power: float = 0.8) -> float:
+def detectable(variance: float, *, level: float = 0.95, power: float = 0.8) -> float:
     """The smallest true mean difference that a two-sided test would find with this power.
 
-    (z_{(1 + level) / 2} + z_power) * sd / sqrt(n), at the spread of these differences. NaN for fewer
-    than two.
+    (z_{(1 + level) / 2} + z_power) * sqrt(variance), the variance being that of the mean difference.
     """
-    d = np.asarray(differences, dtype=np.float64)
-    if len(d) < 2:
-        return float("nan")
     normal = NormalDist()
-    factor = normal.inv_cdf((1 + level) / 2) + normal.inv_cdf(power)
-    return float(factor * d.std(ddof=1) / np.sqrt(len(d)))
+    return float((normal.inv_cdf((1 + level) / 2) + normal.inv_cdf(power)) * np.sqrt(variance))
 
 
 def holm(p: Sequence[float]) -> list[float]:

@@ -56,8 +56,10 @@ Where a.csv and b.csv differ most
   treatment   first  second
   ABT-199    1.0000  0.3333
 
-Interval    BCa bootstrap over treatments, 10,000 resamples, seed 0
-p           random signs of the treatments' differences, two-sided; corrected: Holm, of 1
+Interval    BCa bootstrap over treatments, stretched to the variance over treatments and genes, \
+10,000 resamples, seed 0
+p           sign-flip permutation over treatments, two-sided, stretched to the variance over treatments and \
+genes; corrected: Holm, of 1
 Detectable  a true difference as large would be found in 80% of such tasks, correction included
 Tied        no difference beyond noise was seen, which does not prove that there is none
 """

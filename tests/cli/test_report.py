@@ -172,8 +172,9 @@ def test_resampling_as_in_score(prepared: Path, preds: Path, capsys: Capture) ->
     words = ["--resamples", "300", "--seed", "4", "--level", "0.8"]
     assert run(["report", str(preds), "--task", str(prepared), *words]) == 0
     assert "(80% interval" in capsys.readouterr().out
-    assert "80% BCa bootstrap over treatments, 300 resamples, seed 4." in Path("report.html").read_text(
-        "utf-8"
+    assert (
+        "80% BCa bootstrap over treatments, stretched to the variance over treatments and genes, 300 resamples"
+        in Path("report.html").read_text("utf-8")
     )
     assert run(["report", str(preds), "--task", str(prepared), "--level", "80"]) == 2
     assert "level is 80; from 0.5 to below 1" in capsys.readouterr().err

@@ -52,10 +52,14 @@ average precision  0.750000  0.5000 to 1.0000  0.750000  0.6806      0.0000  0.3
 AUROC              0.750000  0.5000 to 1.0000  0.750000  0.5000      0.5000  0.3331           2
 
 Main metric  pr_auc = 0.750000
+Above chance 0.0694, of which 0.0694 is left without each gene's places in other treatments: about the \
+compound
 Scored       6 pairs of 3 treatments
-Interval     BCa bootstrap over treatments, 10,000 resamples, seed 0
+Interval     BCa bootstrap over treatments, stretched to the variance over treatments and genes, \
+10,000 resamples, seed 0
 Chance       what random scores expect (exact); normalised: 0 is chance, 1 perfect
-p            of a random order within each treatment doing as well (permutation)
+p            of a random order within each treatment doing as well, genes shared between treatments \
+allowed for
 Left out     1 treatment:
   Eugenol (no structure): no active pair (pr_auc, roc_auc)
 Note         pr_auc is undefined for 1 of the groups by treatment; the client leaves them out, \

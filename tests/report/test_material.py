@@ -80,7 +80,7 @@ def test_everything_is_there(task: Task, tmp_path: Path) -> None:
     assert found.notes == ()
     assert found.provenance["affinities"]["file"] == "affinities.csv"
     assert found.provenance["map"]["made_up"] is True
-    assert found.provenance["statistics"] == {"resamples": 200, "seed": 3, "level": 0.9}
+    assert found.provenance["statistics"] == {"resamples": 200, "seed": 3, "level": 0.9, "clusters": "both"}
 
 
 def test_what_is_missing_is_said(task: Task) -> None:

@@ -97,17 +97,31 @@ def test_the_detectable_difference_is_detected_as_often_as_said() -> None:
     """In simulated tasks with just that difference, four in five tests at .05 find it."""
     rng = np.random.default_rng(5)
     n, sd = 80, 0.3
-    size = detectable(rng.normal(0, sd, 200_000)) * np.sqrt(200_000 / n)
+    size = detectable(sd**2 / n)
     assert size == pytest.approx((1.959964 + 0.841621) * sd / np.sqrt(n), rel=0.01)
     hits = [sign_flip_p(rng.normal(size, sd, n), resamples=500, seed=i) < 0.05 for i in range(600)]
     assert 0.75 <= np.mean(hits) <= 0.85
 
 
 def test_the_detectable_difference_grows_with_level_and_power() -> None:
-    d = np.random.default_rng(0).normal(size=50)
-    assert detectable(d, level=0.99) > detectable(d) > detectable(d, power=0.5)
-    assert np.isnan(detectable([0.3])) and np.isnan(detectable([]))
-    assert detectable([0.3, 0.3]) == 0
+    assert detectable(0.01, level=0.99) > detectable(0.01) > detectable(0.01, power=0.5)
+    assert detectable(0.04) == pytest.approx(2 * detectable(0.01))
+    assert detectable(0.0) == 0
+
+
+@pytest.mark.parametrize("n", [8, 40])  # every pattern of signs, and drawn ones
+def test_a_stretched_test_asks_for_a_mean_as_much_further_from_zero(n: int) -> None:
+    d = np.random.default_rng(4).normal(0.4, 1, n)
+    signs = 1 - 2 * np.random.default_rng(9).integers(0, 2, (20_000, n))
+    if n == 8:
+        signs = np.array(list(product((1, -1), repeat=n)))
+    flipped = np.abs(signs @ d)
+    values = np.stack([d, np.zeros(n)], axis=1)
+    for factor in (1.0, 1.3, 2.0):
+        p = pairwise_p(values, [(0, 1)], resamples=20_000, stretch=[factor])[0]
+        assert p == pytest.approx(
+            np.mean(flipped * factor >= abs(d.sum()) - 1e-9), abs=0.012 if n > 8 else 1e-12
+        )
 
 
 # --- many pairs at once ------------------------------------------------------------------------------------

@@ -53,6 +53,47 @@ def places(score: Floats, group: Ints, n_groups: int) -> Floats:
     return found
 
 
+def elsewhere(values: Floats, gene: Ints, group: Ints) -> tuple[Floats, Floats]:
+    """Of each pair, the sum and the number of `values` of its gene in other groups; NaN ones do not count."""
+    _, cell = np.unique(gene * (int(group.max(initial=0)) + 1) + group, return_inverse=True)
+    cell = cell.reshape(-1)
+    known = ~np.isnan(values)
+
+    def less_own(weights: Floats) -> Floats:
+        of_all = np.bincount(gene, weights)[gene]
+        return np.asarray(of_all - np.bincount(cell, weights)[cell], dtype=np.float64)
+
+    return less_own(np.where(known, values, 0.0)), less_own(known.astype(np.float64))
+
+
+def place_elsewhere(score: Floats, gene: Ints, group: Ints, n_groups: int) -> Floats:
+    """The mean place of a pair's gene in other groups; NaN where it stands in no other.
+
+    Places and not scores, for the official metric sees no more: scores may be on another scale in every
+    group.
+    """
+    sums, n = elsewhere(places(score, group, n_groups), gene, group)
+    # Sums that differ by rounding alone are ties.
+    return np.where(n > 0, np.round(sums / np.maximum(n, 1), 12), np.nan)
+
+
+def without_gene(
+    score: Floats, gene: Ints, group: Ints, n_groups: int, counted: NDArray[np.bool_]
+) -> Floats | None:
+    """What is left of the places of `counted` pairs once their gene's places elsewhere are taken out.
+
+    A gene that stands in no other group is taken to be placed there like the mean of the others; None if
+    that is so for all.
+    """
+    blind = place_elsewhere(score, gene, group, n_groups)
+    known = ~np.isnan(blind)
+    if not known.any():
+        return None
+    own = places(score[counted], group[counted], n_groups)
+    blind = np.where(known, blind, blind[known].mean())
+    return remove(own, places(blind[counted], group[counted], n_groups)).left
+
+
 def rank_correlations(a: Floats, b: Floats, group: Ints, n_groups: int) -> Floats:
     """Spearman's correlation in every group of two `places`, (n_groups,); NaN where one does not vary."""
     ab, aa, bb = (np.bincount(group, x, minlength=n_groups) for x in (a * b, a * a, b * b))

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import rankdata, spearmanr
 
-from polaris_rxrx.audit.explain import explained, mid_ranks, places, rank_correlations, remove
 from polaris_rxrx.audit.order import tied_pairs
+from polaris_rxrx.stats.explain import explained, mid_ranks, places, rank_correlations, remove
 
 Floats = NDArray[np.float64]
 N_GROUPS = 5  # the last has no pair

@@ -1,0 +1,233 @@
+"""The variance of a mean over treatments that are scored against the same genes.
+
+Conventions
+    The statistic is the mean over treatments of (metric - its exact chance). Leaving a treatment out, or a
+    gene from every treatment that has it, or one cell (a treatment and a gene: mostly one pair) gives three
+    sets of means, and each a delete-one jackknife, (k - 1) / k * sum((mean_i - their mean)^2):
+        V = V_treatment + V_gene - V_cell, never below V_treatment.
+    Chance is subtracted because leaving a pair out changes it: without that, a gene that is often active
+    would seem to carry the score.
+    A treatment of which nothing can be scored once a pair is gone leaves the mean; a deletion that leaves no
+    treatment is left out of its jackknife. Of fewer than two deletions a part is 0, so a task with one gene,
+    or without names of genes, has V = V_treatment.
+    For the difference of two submissions subtract their `Means`; chance, equal for both, cancels.
+
+How much that matters
+    Every embedding rates some genes high or low whatever the compound. Where it does, the spread of a mean
+    over treatments is up to twice what independent treatments would have (docs/noise.md).
+
+Source
+    Cameron, Gelbach and Miller, J. Bus. Econ. Stat. 29 (2011) 238-249; Owen, Ann. Appl. Stat. 1 (2007)
+    386-411.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polaris_rxrx.metrics import GroupScores, group_scores
+from polaris_rxrx.stats.chance import expected_average_precision
+from polaris_rxrx.stats.deletions import without_each
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Clusters = Literal["both", "treatment", "gene"]
+
+CLUSTERS: dict[Clusters, str] = {
+    "both": "treatments and genes",
+    "treatment": "treatments",
+    "gene": "genes",
+}
+_PAIRS = 2_000_000  # rescored at once: bounds the memory
+
+
+@dataclass(frozen=True)
+class Variance:
+    """The three parts, and of how many treatments and genes."""
+
+    treatment: float
+    gene: float
+    cell: float
+    n_treatments: int
+    n_genes: int
+
+    def of(self, clusters: Clusters) -> float:
+        """The variance of the mean; with `both` never below that of the treatments alone."""
+        if clusters == "treatment":
+            return self.treatment
+        if clusters == "gene":
+            return self.gene
+        return self.treatment + max(0.0, self.gene - self.cell)
+
+    def to_dict(self, clusters: Clusters) -> dict[str, Any]:
+        """For JSON, with the one that was used."""
+        return {**asdict(self), "used": self.of(clusters)}
+
+    def stretch(self, clusters: Clusters) -> float:
+        """How much wider than over treatments alone an interval has to be; 1 where treatments do not vary."""
+        if clusters == "treatment" or not self.treatment > 0:
+            return 1.0
+        return float(np.sqrt(self.of(clusters) / self.treatment))
+
+    def extra(self, clusters: Clusters) -> float:
+        """What has to be added to a variance in which every pair is independent of the others."""
+        return 0.0 if clusters == "treatment" else max(0.0, self.gene - self.cell)
+
+
+@dataclass(frozen=True, eq=False)
+class Means:
+    """Means with one treatment, gene or cell left out; NaN where nothing is left to be scored."""
+
+    treatment: Floats
+    gene: Floats
+    cell: Floats
+
+    def __sub__(self, other: Means) -> Means:
+        return Means(self.treatment - other.treatment, self.gene - other.gene, self.cell - other.cell)
+
+    def variance(self) -> Variance:
+        return Variance(
+            _jackknife(self.treatment),
+            _jackknife(self.gene),
+            _jackknife(self.cell),
+            int(np.sum(~np.isnan(self.treatment))),
+            int(np.sum(~np.isnan(self.gene))),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Deleted:
+    """`Means` of both metrics, and of average precision as a share of what is above chance."""
+
+    pr_auc: Means
+    roc_auc: Means
+    pr_auc_normalised: Means
+
+    def __getitem__(self, metric: str) -> Means:
+        return {"pr_auc": self.pr_auc, "roc_auc": self.roc_auc}[metric]
+
+    def normalised(self, metric: str) -> Means:
+        """Of (metric - chance) / (1 - chance); of AUROC that is twice (AUROC - .5), so alike but for size."""
+        return {"pr_auc": self.pr_auc_normalised, "roc_auc": self.roc_auc}[metric]
+
+
+def leave_out(
+    active: Floats, score: Floats, treatment: Ints, gene: Ints | None, groups: GroupScores
+) -> Deleted:
+    """Means over treatments without each treatment, each gene and each cell.
+
+    Args:
+        active: Labels 1, 0 or NaN, shape (n_pairs,).
+        score: Finite scores, shape (n_pairs,).
+        treatment: Codes, shape (n_pairs,).
+        gene: Codes, shape (n_pairs,), -1 where a pair has no name of a gene; None if none has.
+        groups: What `group_scores` made of the first three.
+    """
+    there = ~np.isnan(active)
+    y, s, t = active[there], score[there], treatment[there]
+    first, cells = _cells(t, None if gene is None else gene[there])
+    changed = without_each(y, s, t, len(groups.n_pairs), of=groups)
+    left = GroupScores(*(getattr(changed, name)[first] for name in _FIELDS))
+    _rescore(y, s, t, cells, np.flatnonzero(np.bincount(cells.of_pair) > 1), left)
+    chance, chance_left = (expected_average_precision(of.n_pairs, of.n_active) for of in (groups, left))
+    above, above_left = groups.average_precision - chance, left.average_precision - chance_left
+    named = gene is not None
+    return Deleted(
+        _means(above, above_left, cells, named),
+        _means(groups.auroc - 0.5, left.auroc - 0.5, cells, named),
+        _means(share(above, 1 - chance), share(above_left, 1 - chance_left), cells, named),
+    )
+
+
+def leave_out_of_means(values: Floats, treatment: Ints, gene: Ints | None) -> Means:
+    """The same for the mean over treatments of the mean of each one's values.
+
+    Args:
+        values: Less what is expected of each by chance, shape (n,), no NaN.
+        treatment: Codes, shape (n,).
+        gene: Codes, shape (n,), -1 where there is no name of a gene; None if there is none at all.
+    """
+    _, cells = _cells(treatment, gene)
+    of_cell, size = np.bincount(cells.of_pair, values), np.bincount(cells.of_pair)
+    total, count = np.bincount(treatment, values), np.bincount(treatment)
+    at = cells.treatment
+    left = _divide(total[at] - of_cell, count[at] - size)
+    return _means(_divide(total, count), left, cells, gene is not None)
+
+
+def share(above: Floats, room: Floats) -> Floats:
+    """above / room, elementwise: NaN where there is no room, for nothing can be better."""
+    found: Floats = np.divide(above, room, out=np.full(above.shape, np.nan), where=room > 1e-12)
+    return found
+
+
+_FIELDS = ("average_precision", "auroc", "n_pairs", "n_active")
+
+
+@dataclass(frozen=True, eq=False)
+class _Cells:
+    """Treatments and genes of the cells, (n_cells,), and the cell of each pair, (n_pairs,)."""
+
+    treatment: Ints
+    gene: Ints
+    of_pair: Ints
+
+
+def _cells(t: Ints, gene: Ints | None) -> tuple[Ints, _Cells]:
+    """The first pair of each cell, and the cells."""
+    g = np.full(len(t), -1, dtype=np.int64) if gene is None else gene
+    # A pair without a gene stands for itself.
+    g = np.where(g < 0, g.max(initial=-1) + 1 + np.arange(len(g)), g)
+    width = int(g.max(initial=0)) + 1
+    code, first, of_pair = np.unique(t * width + g, return_index=True, return_inverse=True)
+    return first, _Cells(code // width, code % width, of_pair)
+
+
+def _rescore(y: Floats, s: Floats, t: Ints, cells: _Cells, repeated: Ints, left: GroupScores) -> None:
+    """Write into `left` what a treatment scores without all the pairs of a cell that has several."""
+    order = np.argsort(t, kind="stable")
+    counts = np.bincount(t)
+    start = np.cumsum(counts) - counts
+    while len(repeated):
+        sizes = counts[cells.treatment[repeated]]
+        k = max(1, int(np.searchsorted(np.cumsum(sizes), _PAIRS)))
+        some, sizes = repeated[:k], sizes[:k]
+        group = np.repeat(np.arange(k), sizes)[: sizes.sum()]
+        within = np.arange(len(group)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        pair = order[start[cells.treatment[some]][group] + within]
+        keep = cells.of_pair[pair] != some[group]
+        pair, group = pair[keep], group[keep]
+        found = group_scores(y[pair], s[pair], group, len(some))
+        for name in _FIELDS:
+            getattr(left, name)[some] = getattr(found, name)
+        repeated = repeated[k:]
+
+
+def _means(above: Floats, without: Floats, cells: _Cells, named: bool) -> Means:
+    """The three sets of means of one metric above chance: `above` one a treatment, `without` one a cell."""
+    counted = ~np.isnan(above)
+    n, total = int(counted.sum()), float(above[counted].sum())
+    by_treatment = _divide(total - above[counted], np.full(n, n - 1))
+    if not named:
+        return Means(by_treatment, np.zeros(0), np.zeros(0))
+    inside = counted[cells.treatment]
+    gene, without = cells.gene[inside], without[inside]
+    gone = np.isnan(without)
+    change = np.where(gone, 0.0, without) - above[cells.treatment[inside]]
+    of_gene = _divide(total + np.bincount(gene, change), n - np.bincount(gene, gone))
+    return Means(by_treatment, of_gene[np.bincount(gene) > 0], _divide(total + change, n - gone))
+
+
+def _divide(sums: NDArray[Any], n: NDArray[Any]) -> Floats:
+    means: Floats = np.divide(sums, n, out=np.full(len(sums), np.nan), where=np.asarray(n) > 0)
+    return means
+
+
+def _jackknife(means: Floats) -> float:
+    there = means[~np.isnan(means)]
+    k = len(there)
+    return 0.0 if k < 2 else float((k - 1) / k * np.sum((there - there.mean()) ** 2))
