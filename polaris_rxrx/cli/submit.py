@@ -150,4 +150,5 @@ def _common(ready: Ready) -> dict[str, Any]:
         "predictions": str(ready.file),
         "predictions_sha256": ready.predictions.sha256,
         "scores": ready.scores,
+        "warnings": list(ready.warnings),
     }

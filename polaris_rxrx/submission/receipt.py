@@ -94,7 +94,8 @@ class Receipt(BaseModel):
     """One attempt to submit.
 
     `scores` holds what we and the client computed, by metric ({"ours": {...}, "client": {...}}); a
-    competition has none. `payload_sha256` is of the JSON that was sent.
+    competition has none. `payload_sha256` is of the JSON that was sent. `warnings` is what the checks before
+    it had to say of the predictions.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -113,6 +114,7 @@ class Receipt(BaseModel):
     values_sha256: Sha256
     payload_sha256: Sha256
     scores: dict[str, dict[str, Number | None] | Number | None] = {}
+    warnings: tuple[str, ...] = ()
     versions: dict[str, str] = {}
     url: Url | None = None
     message: Annotated[str, AfterValidator(without_secrets)] = ""

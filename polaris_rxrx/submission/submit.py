@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from polaris_rxrx import __version__
+from polaris_rxrx import __version__, quick
 from polaris_rxrx.errors import DataError, PolarisRxrxError, UpstreamError, UsageError
 from polaris_rxrx.files import sha256
 from polaris_rxrx.predictions import Predictions, read_predictions
@@ -42,7 +42,8 @@ Say = Callable[[str], None]
 class Ready:
     """A submission that has passed every check, and what would be sent.
 
-    `report` is the score report; `scores` holds ours and the client's by metric, nothing for a competition.
+    `report` is the score report; `scores` holds ours and the client's by metric, nothing for a competition;
+    `warnings` is what the quick checks had to say.
     """
 
     place: Place
@@ -52,6 +53,7 @@ class Ready:
     report: dict[str, Any]
     scores: dict[str, dict[str, float | None]]
     upload: Upload
+    warnings: tuple[str, ...] = ()
 
     @property
     def file(self) -> Path:
@@ -75,6 +77,7 @@ def make_ready(
     _refuse_local(task)
     file = place.predictions or place.folder / card.predictions
     predictions = read_predictions(file, task)
+    warnings = _check(file, task, predictions, say)
     from polaris_rxrx.hub import payloads
     from polaris_rxrx.hub.benchmarks import open_saved
 
@@ -91,7 +94,22 @@ def make_ready(
         scores = {"ours": dict(report["official"]), "client": client}
         official = payloads.official_scores(task.name, scores["ours"], client)
     made = payloads.build(artifact, card, predictions.values, official, env_file=env_file)
-    return Ready(place, card, task, predictions, report, scores, made)
+    return Ready(place, card, task, predictions, report, scores, made, warnings)
+
+
+def _check(file: Path, task: Task, predictions: Predictions, say: Say) -> tuple[str, ...]:
+    """The quick checks: what should be explained is said, what nobody means to send is refused."""
+    checks = quick.check(task, predictions.values)
+    if wrong := quick.refused(checks, task):
+        told = "; ".join(quick.lines(wrong))
+        raise DataError(
+            f"{file}: {told[0].lower()}{told[1:]}. Such predictions are not sent, with --force neither: give "
+            "scores of a model's own (polaris-rxrx audit tells more)"
+        )
+    warnings = tuple(quick.lines(checks))
+    for line in warnings:
+        say(f"Warning: {line}")
+    return warnings
 
 
 def _owned(card: SubmissionCard, owner: str | None) -> SubmissionCard:
@@ -299,6 +317,7 @@ def _fields(ready: Ready) -> Mapping[str, Any]:
         "values_sha256": receipts.hash_values(ready.predictions.values),
         "payload_sha256": ready.upload.payloads[-1].sha256,
         "scores": ready.scores,
+        "warnings": ready.warnings,
         "versions": {"polaris_rxrx": __version__, "polaris_lib": ready.upload.polaris_lib},
     }
 

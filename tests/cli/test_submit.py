@@ -307,6 +307,41 @@ def test_predictions_that_game_the_client(kind: str, bad: str, hub: Hub) -> None
     assert hub.server.log == [] and states(folder) == []
 
 
+def test_what_nobody_means_to_send(hub: Hub) -> None:
+    """Refused by every way of sending, and no way around; the sample as `prepare` wrote it, too."""
+    for kind in KINDS:
+        folder, task = prepare(kind, f"for-{kind}", hub), hub.tasks[kind]
+        sample = (task / "sample_submission.csv").read_text()
+        wrong = {
+            "untouched sample_submission.csv": sample,
+            "scores are 0.5: the submission ranks nothing": sample.replace("0.0", "0.5"),
+        }
+        if kind != "competition":
+            wrong["the labels themselves"] = (task / "private" / "answers.csv").read_text()
+        for told, text in wrong.items():
+            (folder / "predictions.csv").write_text(text)
+            for words in (["--yes"], ["--yes", "--force"], ["--dry-run"]):
+                hub.submit(folder, *words, kind=kind, code=1)
+                assert told in hub.printed[-1] and "with --force neither" in hub.printed[-1]
+        assert hub.server.log == [] and states(folder) == []
+
+
+def test_what_is_warned_of_is_kept(hub: Hub) -> None:
+    folder, task = prepare(hub=hub), hub.tasks["v1"]
+    answers = (task / "private" / "answers.csv").read_text().splitlines()[1:]
+    flip = {"0": "1", "1": "0"}
+    rows = [f"{i},{flip[a]}.{i}" for i, a in (line.split(",") for line in answers)]  # upside down, no ties
+    (folder / "predictions.csv").write_text("\n".join(["id,active", *rows, ""]))
+    report = json.loads(hub.submit(folder, "--yes", "--json"))
+    ((_, receipt),) = read_receipts(folder)
+    assert list(receipt.warnings) == report["warnings"] and "1 - AUROC would be 1.00" in report["warnings"][0]
+    assert hub.printed[-1].count(f"Warning: {report['warnings'][0]}") == 1
+    assert run(["verify", str(folder / "bundle"), "--task", str(task)]) == 0
+    rows = [f"{i},{i % 2}" for i in range(len(answers))]
+    (folder / "predictions.csv").write_text("\n".join(["id,active", *rows, ""]))
+    assert "Scores of two values" in json.loads(hub.submit(folder, "--dry-run", "--json"))["warnings"][-1]
+
+
 def test_scores_that_differ_or_are_none(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = prepare(hub=hub)
     real = upstream.evaluate
