@@ -97,7 +97,7 @@ def _show(ready: Ready, as_json: bool) -> None:
     from polaris_rxrx.hub.payloads import as_json as request
     from polaris_rxrx.submission.submit import already
 
-    told = already(ready)
+    told = already(ready, note)
     if told is not None:
         note(f"{told}.\nWithout --force it would not be sent")
     if as_json:

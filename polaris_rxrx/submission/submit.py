@@ -199,11 +199,12 @@ def describe(ready: Ready) -> list[str]:
     return [f"{label:13}{text}" for label, text in rows]
 
 
-def already(ready: Ready) -> str | None:
-    """Why these predictions must not be sent again, if so."""
+def already(ready: Ready, say: Say) -> str | None:
+    """Why these predictions must not be sent again, from this or any other folder, if so."""
+    values_sha256 = receipts.hash_values(ready.predictions.values)
     found = receipts.blocking(
-        receipts.read_receipts(ready.place.folder),
-        values_sha256=receipts.hash_values(ready.predictions.values),
+        receipts.read_everywhere(ready.place.folder, values_sha256, say),
+        values_sha256=values_sha256,
         task=ready.task.name,
         name=ready.card.name,
         hub=ready.upload.hub,
@@ -224,8 +225,9 @@ def send(
         UploadError: It was refused, or nobody knows; the receipt says the same.
     """
     ready.place.folder.mkdir(parents=True, exist_ok=True)
-    with receipts.lock(ready.place.folder):
-        if (told := already(ready)) is not None:
+    values_sha256 = receipts.hash_values(ready.predictions.values)
+    with receipts.lock(ready.place.folder), receipts.lock_scores(values_sha256):
+        if (told := already(ready, say)) is not None:
             if not force:
                 raise UsageError(f"{told}.\nNothing was sent now")
             say(f"{told}.\nSending it again, as --force says")
@@ -239,7 +241,7 @@ def send(
         with account.client(env_file=env_file, on_response=watch.response) as client:
             sender = Sender(ready.upload, client, watch, account.relogin, say)
             model = _create_model(ready, sender, force=force)
-            path, _ = receipts.start(ready.place.folder, **_fields(ready), forced=force)
+            path, _ = receipts.start(ready.place.folder, **_fields(ready), forced=force, say=say)
             return path, _send(sender, path, model)
 
 

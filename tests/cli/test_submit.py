@@ -593,6 +593,57 @@ def test_a_result_that_fails_after_its_model(hub: Hub) -> None:
     assert len(hub.uploads.stored) == 2
 
 
+# ---- from another folder
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("state", ["sent", "unknown"])
+def test_another_folder_is_no_new_submission(
+    kind: str, state: str, hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = prepare(kind, hub=hub).absolute()
+    if state == "unknown":
+        hub.server.faults.append(fault(path=PATHS[kind], status=500, late=True, times=1))
+    hub.submit(folder, "--yes", kind=kind, code=1 if state == "unknown" else 0)
+    posts = hub.uploads.posts
+    told = "may be stored" if state == "unknown" else "were sent as 'my-model'"
+    copies = {
+        "copied": tmp_path / "copied",
+        "elsewhere": tmp_path / "else where" / "submissions" / "my-model",
+    }
+    for name, copy in copies.items():
+        shutil.copytree(folder, copy)
+        if name == "elsewhere":
+            shutil.rmtree(copy / "receipts")
+            rows = (copy / "predictions.csv").read_text().splitlines()
+            (copy / "predictions.csv").write_text("\n".join([rows[0], *rows[:0:-1], ""]))  # in another order
+    for copy in copies.values():
+        monkeypatch.chdir(copy.parent)
+        hub.submit(copy.name, "--yes", kind=kind, code=2)
+        assert told in hub.printed[-1] and "--force" in hub.printed[-1]
+        assert json.loads(hub.submit(copy.name, "--dry-run", "--json", kind=kind))["blocked"] is True
+    shutil.rmtree(folder)
+    hub.submit(copy.name, "--yes", kind=kind, code=2)
+    assert told in hub.printed[-1] and hub.uploads.posts == posts
+    hub.submit(copy.name, "--yes", "--force", kind=kind)
+    assert hub.uploads.posts == posts + 1
+
+
+def test_a_damaged_index_is_told_and_stops_nothing(hub: Hub, tmp_path: Path) -> None:
+    from polaris_rxrx.submission import index
+
+    folder = prepare(hub=hub)
+    hub.submit(folder, "--yes")
+    (copy,) = index.place().glob("*.json")
+    copy.write_text("{")
+    other = tmp_path / "other"
+    shutil.copytree(folder, other)
+    hub.submit(other, "--yes", code=2)  # its own receipts still count
+    shutil.rmtree(other / "receipts")
+    hub.submit(other, "--yes")
+    assert f"Warning: {copy} is damaged" in hub.printed[-1] and len(hub.uploads.stored) == 2
+
+
 # ---- killed
 
 
