@@ -21,8 +21,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from polaris_rxrx import bounded
 from polaris_rxrx.errors import PolarisRxrxError
-from polaris_rxrx.files import new_file, open_binary
+from polaris_rxrx.files import new_file
 
 Say = Callable[[str], None]
 
@@ -98,7 +99,7 @@ def find(values_sha256: str, say: Say) -> list[Entry]:
     for name in names:
         try:
             found.append(_read(folder / name))
-        except (OSError, ValueError, KeyError, TypeError, RecursionError, PolarisRxrxError) as error:
+        except (OSError, ValueError, PolarisRxrxError) as error:
             say(damaged(folder / name, error))
     return found
 
@@ -113,11 +114,7 @@ def damaged(path: Path, error: BaseException) -> str:
 
 
 def _read(path: Path) -> Entry:
-    with open_binary(path) as handle:
-        raw = handle.read(_MOST_BYTES + 1)
-    if len(raw) > _MOST_BYTES:
-        raise ValueError(f"more than {_MOST_BYTES:,} bytes")
-    data = json.loads(raw.decode("utf-8"))
+    data = bounded.json_loads(bounded.read_file(path, _MOST_BYTES).decode("utf-8"))
     if not isinstance(data, dict) or data.get("schema_version") != VERSION:
         raise ValueError("not written by this version of polaris-rxrx")
     if not (isinstance(data.get("original"), str) and isinstance(data.get("receipt"), dict)):

@@ -36,8 +36,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from polaris_rxrx import bounded
 from polaris_rxrx.errors import DataError, PolarisRxrxError, UsageError
-from polaris_rxrx.files import new_file, open_binary
+from polaris_rxrx.files import new_file
 from polaris_rxrx.submission import index
 from polaris_rxrx.submission.card import Kind, slug
 from polaris_rxrx.submission.index import Say
@@ -179,10 +180,9 @@ def read_receipt(path: Path) -> Receipt:
     Raises:
         DataError: Not there, or not what `start` and `finish` write.
     """
-    with open_binary(path) as handle:
-        raw = handle.read()
+    raw = bounded.read_file(path)
     try:
-        return Receipt.model_validate(json.loads(raw.decode("utf-8")))
+        return Receipt.model_validate(bounded.json_loads(raw.decode("utf-8")))
     except ValueError as error:
         reason = _first(error) if isinstance(error, ValidationError) else str(error)
         raise DataError(
