@@ -294,7 +294,7 @@ def _stream(inner: Any, most: int, seconds: float | None, unpack: Any) -> Any:
                 taken, came = time.monotonic() - began, came + len(raw)
                 if seconds is not None and taken > seconds:
                     raise _beyond(
-                        f"an answer that did not end within {seconds:,g} s, the longest that is waited for one"
+                        f"an answer that did not end within {seconds:,g} s, the longest that is waited"
                     )
                 if seconds is None and taken > GRACE and came < SLOWEST * taken:
                     raise _beyond(

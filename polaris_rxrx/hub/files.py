@@ -112,9 +112,7 @@ class Hub:
                 _pause(2.0 ** (TRIES - left - 2))
             except (httpx.HTTPError, httpx.InvalidURL) as error:
                 if bounded.overrun(error):
-                    self._fail(
-                        what, f"it sent {error}", "try again later, and tell the Hub if that helps not"
-                    )
+                    self._fail(what, f"it sent {error}", "try again later; if it goes on, tell the Hub")
                 self._fail(
                     what, f"the request failed ({type(error).__name__})", "check proxy and POLARIS_HUB_URL"
                 )

@@ -497,6 +497,20 @@ def test_faults(case: str, hub: Hub) -> None:
             assert len(hub.uploads.stored) == expected.stored + 1
 
 
+@pytest.mark.parametrize("status", [422, 500])
+def test_an_answer_beyond_its_bound(status: int, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its body is left unread, its status counts; nothing of it is printed."""
+    from polaris_rxrx import bounded
+
+    folder = prepare(hub=hub)
+    hub.submit(prepare(name="first", hub=hub, seed=1), "--yes")  # logged in
+    monkeypatch.setattr(bounded, "DOCUMENT", 200_000)
+    hub.server.faults.append(fault(status=status, body=b'{"message": "canary' + b"x" * 300_000 + b'"}'))
+    hub.submit(folder, "--yes", code=1)
+    assert f"the answer was {status}" in hub.printed[-1]
+    assert states(folder) == ["refused" if status == 422 else "unknown"]
+
+
 @pytest.mark.parametrize("where", ["refused", "dns"])
 def test_no_connection(where: str, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a login that still holds, so that it is the upload itself that finds nobody."""
