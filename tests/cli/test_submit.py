@@ -504,8 +504,8 @@ def test_an_answer_beyond_its_bound(status: int, hub: Hub, monkeypatch: pytest.M
 
     folder = prepare(hub=hub)
     hub.submit(prepare(name="first", hub=hub, seed=1), "--yes")  # logged in
-    monkeypatch.setattr(bounded, "DOCUMENT", 200_000)
-    hub.server.faults.append(fault(status=status, body=b'{"message": "canary' + b"x" * 300_000 + b'"}'))
+    monkeypatch.setattr(bounded, "DOCUMENT", 5_000)
+    hub.server.faults.append(fault(status=status, body=b'{"message": "canary' + b"x" * 20_000 + b'"}'))
     hub.submit(folder, "--yes", code=1)
     assert f"the answer was {status}" in hub.printed[-1]
     assert states(folder) == ["refused" if status == 422 else "unknown"]
