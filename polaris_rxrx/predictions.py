@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from polaris_rxrx.bounded import short
 from polaris_rxrx.errors import DataError, UsageError, some
 from polaris_rxrx.files import new_file
 from polaris_rxrx.tables import Table, fold, read_table, refuse_repeated, to_csv
@@ -146,7 +147,7 @@ def _by_id(table: Table, task: Task) -> NDArray[np.int64]:
         found = known.get(str(value))
         if found is None:
             raise DataError(
-                f"{table.at(row)}: id is {str(value)!r}; a whole number from 0 to {len(task) - 1} was "
+                f"{table.at(row)}: id is {short(str(value))}; a whole number from 0 to {len(task) - 1} was "
                 "expected, as in test_features.csv"
             )
         ids[row] = found
@@ -207,7 +208,7 @@ def _numbers(table: Table) -> NDArray[np.float64]:
     for row, cell in enumerate(table.columns[SCORE]):
         number = _number(cell, text=text)
         if number is None:
-            shown = "empty" if cell is None or (isinstance(cell, str) and not cell) else repr(cell)
+            shown = "empty" if cell is None or (isinstance(cell, str) and not cell) else short(cell)
             raise DataError(f"{table.at(row)}: {SCORE} is {shown}; a finite number was expected")
         values[row] = number
     return values

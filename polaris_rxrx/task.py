@@ -15,7 +15,6 @@ A prepared folder
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -26,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from polaris_rxrx import __version__
+from polaris_rxrx import __version__, bounded
 from polaris_rxrx.errors import DataError, MissingError, UsageError, some
 from polaris_rxrx.files import sha256, write_text
 from polaris_rxrx.tables import Table, read_table, to_csv
@@ -266,7 +265,7 @@ def _read_manifest(folder: Path) -> Manifest:
         command = ["prepare"] + ([] if str(folder) == "task" else ["--out", str(folder)])
         raise MissingError(f"no prepared task in {folder} (there is no {path})", command)
     try:
-        return Manifest.model_validate(json.loads(path.read_text("utf-8")))
+        return Manifest.model_validate(bounded.json_loads(bounded.read_file(path).decode("utf-8")))
     except ValueError as error:
         reason = str(error)
         if isinstance(error, ValidationError):

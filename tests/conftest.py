@@ -46,6 +46,7 @@ def clean_environment(
         "XDG_STATE_HOME": "state",
         "HF_HOME": "huggingface",
         "POLARIS_CACHE_DIR": "polaris",
+        "POLARIS_RXRX_STATE": "submitted",
     }.items():
         monkeypatch.setenv(name, str(home / folder))
     monkeypatch.setenv("MPLCONFIGDIR", str(_plots))

@@ -62,7 +62,8 @@ def value(text: str, shown: str | None = None) -> tuple[str, str]:
 
 def bad_id(text: str) -> tuple[str, str]:
     expected = "a whole number from 0 to 5 was expected, as in test_features.csv"
-    return csv(BY_ID, {4: f"{text},1"}), f", line 4: id is {text!r}; {expected}"
+    shown = repr(text) if len(text) <= 60 else f"{text[:60]!r}... ({len(text):,} characters)"
+    return csv(BY_ID, {4: f"{text},1"}), f", line 4: id is {shown}; {expected}"
 
 
 def gene(name: str) -> tuple[str, str]:

@@ -266,14 +266,13 @@ def _signal(data: Path, by: str | None, options: dict[str, Any]) -> Job:
 
 def _gene_list(path: Path) -> list[str]:
     """Names, one a line."""
+    from polaris_rxrx import bounded
     from polaris_rxrx.errors import DataError
-    from polaris_rxrx.files import open_binary
 
-    with open_binary(path) as handle:
-        try:
-            names = handle.read().decode("utf-8-sig").split("\n")
-        except UnicodeDecodeError:
-            raise DataError(f"{path}: not UTF-8 text; one gene a line was expected") from None
+    try:
+        names = bounded.read_file(path).decode("utf-8-sig").split("\n")
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: not UTF-8 text; one gene a line was expected") from None
     genes = [name.strip() for name in names if name.strip()]
     if not genes:
         raise DataError(f"{path} names no gene; one a line was expected")

@@ -97,7 +97,7 @@ def _show(ready: Ready, as_json: bool) -> None:
     from polaris_rxrx.hub.payloads import as_json as request
     from polaris_rxrx.submission.submit import already
 
-    told = already(ready)
+    told = already(ready, note)
     if told is not None:
         note(f"{told}.\nWithout --force it would not be sent")
     if as_json:
@@ -150,4 +150,5 @@ def _common(ready: Ready) -> dict[str, Any]:
         "predictions": str(ready.file),
         "predictions_sha256": ready.predictions.sha256,
         "scores": ready.scores,
+        "warnings": list(ready.warnings),
     }

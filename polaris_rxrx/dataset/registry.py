@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from polaris_rxrx import bounded
 from polaris_rxrx.errors import DataError, MissingError
 from polaris_rxrx.files import write_text
 
@@ -201,7 +202,8 @@ class Record:
     def read(cls, data: Path) -> Record:
         path = data / RECORD
         try:
-            held = json.loads(path.read_text(encoding="utf-8"))
+            with path.open("rb") as handle:
+                held = bounded.json_loads(bounded.read_all(handle, path).decode("utf-8"))
         except (FileNotFoundError, NotADirectoryError):
             return cls()
         except (ValueError, OSError) as error:

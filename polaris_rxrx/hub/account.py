@@ -26,6 +26,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
+from polaris_rxrx import bounded
 from polaris_rxrx.errors import MissingError, PolarisRxrxError, UpstreamError, UsageError
 from polaris_rxrx.hub import tokens, upstream
 from polaris_rxrx.hub.files import one_line
@@ -198,8 +199,9 @@ def _opened(
                 one.register_client_auth_method(("none", upstream.encode_form))
                 for hook in ("access_token_response", "refresh_token_response"):
                     one.register_compliance_hook(hook, _checked(one is made, made))
-            if on_response is not None:
-                made.event_hooks = {"response": [on_response]}
+            hooks = bounded.hooks()
+            made.event_hooks = {**hooks, "response": [*hooks["response"], *filter(None, [on_response])]}
+            made.external_client.event_hooks = bounded.hooks()
             yield made
         finally:
             made.external_client.close()  # [26]

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from polaris_rxrx import bounded
 from polaris_rxrx.errors import UpstreamError
 from polaris_rxrx.hub import files
 from polaris_rxrx.submission.receipt import without_secrets
@@ -173,7 +174,7 @@ def _text(response: Any, client: Any) -> str:
     if text.lstrip()[:1] == "<":
         return "a web page"
     try:
-        data = json.loads(text)
+        data = bounded.json_loads(text)
     except ValueError:
         return _clean(text, client)
     if isinstance(data, dict) and len(data) == 1:

@@ -16,6 +16,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from polaris_rxrx import bounded
 from polaris_rxrx.errors import DataError, PolarisRxrxError
 from polaris_rxrx.files import sha256
 from polaris_rxrx.predictions import Predictions, read_predictions
@@ -156,7 +157,7 @@ class _Contents:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    data = json.loads(read_bytes(path).decode("utf-8"))
+    data = bounded.json_loads(read_bytes(path).decode("utf-8"))
     if not isinstance(data, dict):
         raise ValueError(f"{path}: not a JSON object")
     return data

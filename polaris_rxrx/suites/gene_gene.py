@@ -37,6 +37,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from polaris_rxrx import bounded
 from polaris_rxrx.errors import DataError, UsageError, some
 from polaris_rxrx.files import open_binary
 from polaris_rxrx.maps.build import Map
@@ -108,7 +109,7 @@ def read_relations(path: Path | str) -> Relations:
     """
     path = Path(path)
     with open_binary(path) as handle:
-        raw = handle.read()
+        raw = bounded.read_all(handle, path, bounded.OBJECT)
     header, names, first, second = _quick_columns(raw) or _careful_columns(path)
     if not len(first):  # a header alone
         raise DataError(f"{path} holds no relations; two names a line were expected below the header")

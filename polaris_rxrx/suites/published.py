@@ -19,7 +19,6 @@ Grades
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,12 +26,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from polaris_rxrx import bounded
 from polaris_rxrx.errors import DataError, UsageError, some
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 NAMES = ("table4", "table6", "notebook")
 ALL = (*NAMES, "arxiv-2411.02572", "arxiv-2506.06290", "arxiv-2509.19896")
@@ -136,9 +131,7 @@ def read(path: Path) -> Published:
         DataError: It is none; the field and its value are named.
     """
     try:
-        return Published.model_validate(tomllib.loads(path.read_text("utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not TOML ({error})") from None
+        return Published.model_validate(bounded.read_toml(path))
     except ValidationError as error:
         first = error.errors()[0]
         if first["type"] == "value_error":  # of the whole table

@@ -268,3 +268,32 @@ def test_scoring_a_csv_file_imports_nothing_heavy(prepared: Path, preds: Path, t
 @pytest.mark.parametrize("arguments", [["--help"], ["score", "--help"], ["--version"]])
 def test_help_is_quick(arguments: list[str]) -> None:
     assert imported(arguments, (*HEAVY, "numpy", "pydantic", "click")) == (0, ["click"])
+
+
+# --- hints -------------------------------------------------------------------------------------------------
+
+
+def test_hints_stand_on_stderr_once_and_in_json(demo: Path, tmp_path: Path, capsys: Capture) -> None:
+    with (demo / "openphenom.csv").open(newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    cut = sorted(float(r["active"]) for r in rows)[len(rows) * 3 // 4]
+    made = {
+        "as-they-are": lambda v: v,
+        "reversed": lambda v: -v,
+        "binarised": lambda v: float(v > cut),
+    }
+    for name, change in made.items():
+        path = tmp_path / f"{name}.csv"
+        text = "".join(f"{r['id']},{change(float(r['active']))!r}\n" for r in rows)
+        path.write_text(f"id,active\n{text}")
+        assert run(["score", str(path), "--task", str(demo / "task"), "--json", "--resamples", "100"]) == 0
+        out, err = capsys.readouterr()
+        report = json.loads(out)
+        verdicts = {c["name"]: c["verdict"] for c in report["checks"]}
+        assert verdicts["labels"] == verdicts["constant"] == "ok"
+        if name == "as-they-are":
+            assert err == "" and set(verdicts.values()) == {"ok"}
+        elif name == "reversed":
+            assert err.count("\n") == 1 and f"1 - AUROC would be {1 - report['roc_auc']:.2f}" in err
+        else:
+            assert err.startswith("Scores of two values: all ") and verdicts["two-values"] == "warn"

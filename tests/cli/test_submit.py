@@ -307,6 +307,41 @@ def test_predictions_that_game_the_client(kind: str, bad: str, hub: Hub) -> None
     assert hub.server.log == [] and states(folder) == []
 
 
+def test_what_nobody_means_to_send(hub: Hub) -> None:
+    """Refused by every way of sending, and no way around; the sample as `prepare` wrote it, too."""
+    for kind in KINDS:
+        folder, task = prepare(kind, f"for-{kind}", hub), hub.tasks[kind]
+        sample = (task / "sample_submission.csv").read_text()
+        wrong = {
+            "untouched sample_submission.csv": sample,
+            "scores are 0.5: the submission ranks nothing": sample.replace("0.0", "0.5"),
+        }
+        if kind != "competition":
+            wrong["the labels themselves"] = (task / "private" / "answers.csv").read_text()
+        for told, text in wrong.items():
+            (folder / "predictions.csv").write_text(text)
+            for words in (["--yes"], ["--yes", "--force"], ["--dry-run"]):
+                hub.submit(folder, *words, kind=kind, code=1)
+                assert told in hub.printed[-1] and "with --force neither" in hub.printed[-1]
+        assert hub.server.log == [] and states(folder) == []
+
+
+def test_what_is_warned_of_is_kept(hub: Hub) -> None:
+    folder, task = prepare(hub=hub), hub.tasks["v1"]
+    answers = (task / "private" / "answers.csv").read_text().splitlines()[1:]
+    flip = {"0": "1", "1": "0"}
+    rows = [f"{i},{flip[a]}.{i}" for i, a in (line.split(",") for line in answers)]  # upside down, no ties
+    (folder / "predictions.csv").write_text("\n".join(["id,active", *rows, ""]))
+    report = json.loads(hub.submit(folder, "--yes", "--json"))
+    ((_, receipt),) = read_receipts(folder)
+    assert list(receipt.warnings) == report["warnings"] and "1 - AUROC would be 1.00" in report["warnings"][0]
+    assert hub.printed[-1].count(f"Warning: {report['warnings'][0]}") == 1
+    assert run(["verify", str(folder / "bundle"), "--task", str(task)]) == 0
+    rows = [f"{i},{i % 2}" for i in range(len(answers))]
+    (folder / "predictions.csv").write_text("\n".join(["id,active", *rows, ""]))
+    assert "Scores of two values" in json.loads(hub.submit(folder, "--dry-run", "--json"))["warnings"][-1]
+
+
 def test_scores_that_differ_or_are_none(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = prepare(hub=hub)
     real = upstream.evaluate
@@ -462,6 +497,20 @@ def test_faults(case: str, hub: Hub) -> None:
             assert len(hub.uploads.stored) == expected.stored + 1
 
 
+@pytest.mark.parametrize("status", [422, 500])
+def test_an_answer_beyond_its_bound(status: int, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its body is left unread, its status counts; nothing of it is printed."""
+    from polaris_rxrx import bounded
+
+    folder = prepare(hub=hub)
+    hub.submit(prepare(name="first", hub=hub, seed=1), "--yes")  # logged in
+    monkeypatch.setattr(bounded, "DOCUMENT", 5_000)
+    hub.server.faults.append(fault(status=status, body=b'{"message": "canary' + b"x" * 20_000 + b'"}'))
+    hub.submit(folder, "--yes", code=1)
+    assert f"the answer was {status}" in hub.printed[-1]
+    assert states(folder) == ["refused" if status == 422 else "unknown"]
+
+
 @pytest.mark.parametrize("where", ["refused", "dns"])
 def test_no_connection(where: str, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a login that still holds, so that it is the upload itself that finds nobody."""
@@ -556,6 +605,57 @@ def test_a_result_that_fails_after_its_model(hub: Hub) -> None:
     assert receipt.state == "refused" and "the model ada-lab/the-model was created" in receipt.message
     hub.submit(folder, "--yes", kind="v2")
     assert len(hub.uploads.stored) == 2
+
+
+# ---- from another folder
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("state", ["sent", "unknown"])
+def test_another_folder_is_no_new_submission(
+    kind: str, state: str, hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = prepare(kind, hub=hub).absolute()
+    if state == "unknown":
+        hub.server.faults.append(fault(path=PATHS[kind], status=500, late=True, times=1))
+    hub.submit(folder, "--yes", kind=kind, code=1 if state == "unknown" else 0)
+    posts = hub.uploads.posts
+    told = "may be stored" if state == "unknown" else "were sent as 'my-model'"
+    copies = {
+        "copied": tmp_path / "copied",
+        "elsewhere": tmp_path / "else where" / "submissions" / "my-model",
+    }
+    for name, copy in copies.items():
+        shutil.copytree(folder, copy)
+        if name == "elsewhere":
+            shutil.rmtree(copy / "receipts")
+            rows = (copy / "predictions.csv").read_text().splitlines()
+            (copy / "predictions.csv").write_text("\n".join([rows[0], *rows[:0:-1], ""]))  # in another order
+    for copy in copies.values():
+        monkeypatch.chdir(copy.parent)
+        hub.submit(copy.name, "--yes", kind=kind, code=2)
+        assert told in hub.printed[-1] and "--force" in hub.printed[-1]
+        assert json.loads(hub.submit(copy.name, "--dry-run", "--json", kind=kind))["blocked"] is True
+    shutil.rmtree(folder)
+    hub.submit(copy.name, "--yes", kind=kind, code=2)
+    assert told in hub.printed[-1] and hub.uploads.posts == posts
+    hub.submit(copy.name, "--yes", "--force", kind=kind)
+    assert hub.uploads.posts == posts + 1
+
+
+def test_a_damaged_index_is_told_and_stops_nothing(hub: Hub, tmp_path: Path) -> None:
+    from polaris_rxrx.submission import index
+
+    folder = prepare(hub=hub)
+    hub.submit(folder, "--yes")
+    (copy,) = index.place().glob("*.json")
+    copy.write_text("{")
+    other = tmp_path / "other"
+    shutil.copytree(folder, other)
+    hub.submit(other, "--yes", code=2)  # its own receipts still count
+    shutil.rmtree(other / "receipts")
+    hub.submit(other, "--yes")
+    assert f"Warning: {copy} is damaged" in hub.printed[-1] and len(hub.uploads.stored) == 2
 
 
 # ---- killed

@@ -136,7 +136,9 @@ def test_file_and_folders_are_synced_before_start_returns(
         pytest.skip("no /proc here")
     path, _ = start(tmp_path, **FIELDS)
     assert synced[0].startswith(str(path.parent / f".{path.name}."))
-    assert synced[1:] == [str(path.parent), str(tmp_path)]
+    assert synced[1:3] == [str(path.parent), str(tmp_path)]
+    (copy,) = synced[3:]  # the user's index
+    assert "/submitted/receipts/." in copy
 
 
 @pytest.mark.parametrize(

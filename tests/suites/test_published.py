@@ -10,6 +10,7 @@ import pytest
 
 import polaris_rxrx.suites.published as published
 from polaris_rxrx.baselines import card_names, load_card
+from polaris_rxrx.bounded import read_toml
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.submission import card
 from polaris_rxrx.suites.published import ALL, FOLDER, NAMES, Figure, Published, load, read
@@ -142,7 +143,7 @@ def drug_target(**row: float | None) -> Result:
 
 def small(**changes: Any) -> Published:
     """Table 4 without signal, and without differences."""
-    raw = published.tomllib.loads((FOLDER / "table4.toml").read_text("utf-8"))
+    raw = read_toml(FOLDER / "table4.toml")
     groups = [g for g in raw["groups"] if g["suite"] == "drug-target"]
     return Published.model_validate({**raw, "groups": groups, "differences": {}, **changes})
 
