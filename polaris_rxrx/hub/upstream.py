@@ -48,6 +48,7 @@ Workarounds
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import logging
 import re
 import ssl
@@ -92,7 +93,33 @@ def session() -> Iterator[Any]:
             yield polaris
 
 
+def is_installed() -> bool:
+    """Whether polaris-lib is here; it cannot be installed on Python 3.13 or later. Imports nothing."""
+    if "polaris" in sys.modules:
+        return sys.modules["polaris"] is not None
+    return importlib.util.find_spec("polaris") is not None
+
+
+def require() -> None:
+    """Stop early, where a command would ask or compute much before it comes to `session`.
+
+    Raises:
+        UpstreamError: polaris-lib is not here, and what to do.
+    """
+    if is_installed():
+        return
+    here = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if sys.version_info >= (3, 13):
+        raise UpstreamError(
+            f"this needs polaris-lib, which needs Python 3.10 to 3.12 (this is {here}); run it from an "
+            "environment of one of those: python3.12 -m venv hub-env && hub-env/bin/pip install PATH, PATH "
+            "being a clone of polaris_rxrx, then hub-env/bin/polaris-rxrx with the same words"
+        )
+    raise UpstreamError("polaris-lib is not installed; install it: pip install 'polaris-lib==0.13.*'")
+
+
 def _import_polaris() -> Any:
+    require()
     try:
         with _without_httpx2():
             import polaris
