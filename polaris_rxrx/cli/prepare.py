@@ -120,9 +120,7 @@ def _as_artifact(task: Task) -> Artifact | None:
     from polaris_rxrx.hub import upstream
 
     if not upstream.is_installed():
-        note(
-            "polaris-lib is not installed, so the folder gets no polaris/: all but `score --official` works"
-        )
+        note("polaris-lib is not installed, so the folder gets no polaris/: all but `score --official` works")
         return None
     from polaris_rxrx.hub.benchmarks import make_benchmark
 
