@@ -265,7 +265,7 @@ def _signal(data: Path, by: str | None, options: dict[str, Any]) -> Job:
 
 
 def _gene_list(path: Path) -> list[str]:
-    """Names, one a line."""
+    """Names, one a line; lines that start with # are not."""
     from polaris_rxrx import bounded
     from polaris_rxrx.errors import DataError
 
@@ -273,7 +273,7 @@ def _gene_list(path: Path) -> list[str]:
         names = bounded.read_file(path).decode("utf-8-sig").split("\n")
     except UnicodeDecodeError:
         raise DataError(f"{path}: not UTF-8 text; one gene a line was expected") from None
-    genes = [name.strip() for name in names if name.strip()]
+    genes = [name.strip() for name in names if name.strip() and not name.startswith("#")]
     if not genes:
         raise DataError(f"{path} names no gene; one a line was expected")
     return genes

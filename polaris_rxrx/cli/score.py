@@ -45,6 +45,10 @@ def command(
     from polaris_rxrx.scoring import score
     from polaris_rxrx.task import load_task
 
+    if official:
+        from polaris_rxrx.hub import upstream
+
+        upstream.require()
     loaded = load_task(task)
     result = score(loaded, read_given(preds, loaded, task, fill=fill))
     certainty = result.uncertainty(resamples=resamples, seed=seed, level=level)

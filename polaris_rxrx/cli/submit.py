@@ -52,6 +52,7 @@ def command(
     kept in the folder's receipts/ and bundle/.
     """
     from polaris_rxrx.errors import PolarisRxrxError
+    from polaris_rxrx.hub import upstream
     from polaris_rxrx.submission import choose, submit
 
     if init is not None:
@@ -66,6 +67,7 @@ def command(
         raise click.UsageError("there is no terminal to ask on; give --yes to send, or --dry-run to look")
     if dry_run and pack:
         raise click.UsageError("--bundle belongs to a submission that is sent, not to --dry-run")
+    upstream.require()
     given = preds or choose.the_one(choose=_choose if terminal else None)
     ready = submit.make_ready(choose.locate(given, card), task, owner=owner, env_file=env_file, say=note)
     for line in submit.describe(ready):

@@ -173,11 +173,15 @@ def open_saved(task_folder: Path) -> Artifact:
     """The artifact a prepared folder keeps."""
     from polaris_rxrx.hub import competitions
 
+    upstream.require()
     places = [Path(task_folder) / ARTIFACT / name for name in (BENCHMARK, competitions.COMPETITION)]
     for path in places:
         if path.is_file():
             return _from_file(path)
-    raise DataError(f"{places[0]} is missing from the prepared folder; prepare it again with --force")
+    raise DataError(
+        f"{places[0]} is missing from the prepared folder (`prepare` leaves it out where polaris-lib is not "
+        "installed); prepare it again with --force"
+    )
 
 
 def evaluate_saved(task_folder: Path, values: NDArray[np.float64]) -> dict[str, float | None]:
