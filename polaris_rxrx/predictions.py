@@ -3,8 +3,8 @@
 Conventions
     Higher means more likely active. Rows are matched by `id`, by (`treatment`, `gene_symbol`), or by both,
     which must then agree; never by their order. `id` is the place of a pair in the official order (0 to
-    n - 1), as in `test_features.csv` and `sample_submission.csv`. Every test pair stands exactly once, with a finite
-    number. Other columns than the task's inputs and SMILES are refused.
+    n - 1), as in `test_features.csv` and `sample_submission.csv`. Every test pair stands exactly once, with a
+    finite number. Other columns than the task's inputs and SMILES are refused.
     The one leniency, `fill`, gives absent pairs a stated score and is recorded.
 """
 
