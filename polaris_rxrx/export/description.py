@@ -35,7 +35,8 @@ them as they are: `pandas.read_csv(path, dtype=str, keep_default_na=False)`.
 ## Submission
 
 A CSV of two columns, `id` and `active`: every id of `test_features.csv` once, in any order, and a finite
-number that is higher where the compound is more likely to act on the gene. Only the order of the numbers counts.
+number that is higher where the compound is more likely to act on the gene. Only the order of the numbers
+counts.
 
 ```
 id,active

@@ -16,9 +16,10 @@ Conventions
     computed, since both frameworks refuse to grade without one.
 
 Source
-    Read in science-machine/biomlbench (September 2025) and openai/mle-bench: `registry.py` (config.yaml; a
-    module path for grader and preparer), `grade.py` and `grade_helpers.py` (`grade(submission, answers)` gives
-    a float, rounded to five decimals; `InvalidSubmissionError`), `data.py` (`prepare(raw, public, private)`).
+    As read in science-machine/biomlbench (September 2025) and openai/mle-bench: `registry.py` (config.yaml, a
+    module path for grader and preparer), `grade.py` and `grade_helpers.py` (`grade(submission, answers)` is a
+    float, rounded to five decimals; `InvalidSubmissionError`) and `data.py` (`prepare(raw, public, private)`,
+    description.md beside the public files, no grading without a leaderboard).
 """
 
 from __future__ import annotations

@@ -109,15 +109,20 @@ def _rows(submission, answers, known):
             f"column {_some(unknown)} was not expected; hand in id and active alone, as in "
             "sample_submission.csv (from pandas, write with index=False)"
         )
-    rows, first = np.empty(len(submission), dtype=np.int64), {}
-    for row, value in enumerate(submission["id"].tolist()):
+    ids = submission["id"].tolist()
+    rows, first = np.empty(len(ids), dtype=np.int64), {}
+    for row, value in enumerate(ids):
         if _absent(value):
             raise InvalidSubmissionError(f"row {row + 1}: id is empty; every id was expected once")
+    # One broken id makes floats of all in pandas: that one is to be named.
+    broken = [row for row, value in enumerate(ids) if isinstance(value, float) and not value.is_integer()]
+    for row, value in enumerate(ids):
         found = None if isinstance(value, bool) else known.get(str(value))
         if found is None:
+            row = broken[0] if broken else row
             raise InvalidSubmissionError(
-                f"row {row + 1}: id is {_shown(value)}; one of sample_submission.csv was expected, a whole "
-                f"number from 0 to {len(known) - 1}"
+                f"row {row + 1}: id is {_shown(ids[row])}; one of sample_submission.csv was expected, a "
+                f"whole number from 0 to {len(known) - 1}"
             )
         if found in first:
             raise InvalidSubmissionError(
@@ -137,7 +142,7 @@ def _rows(submission, answers, known):
         for row, at in enumerate(rows.tolist()):
             if not _same(theirs[row], ours[at]):
                 raise InvalidSubmissionError(
-                    f"row {row + 1}: id {submission['id'].iloc[row]} has {name} {_shown(ours[at])} in "
+                    f"row {row + 1}: id {ids[row]} has {name} {_shown(ours[at])} in "
                     f"test_features.csv, and {_shown(theirs[row])} here; id and names must agree"
                 )
     return rows
