@@ -143,7 +143,9 @@ def test_it_is_text_that_python_3_10_reads_and_imports_numpy_and_pandas_alone(
 
 
 @pytest.mark.parametrize("odd", [False, True])
-def test_names_as_they_come(odd: bool, make_task: MakeTask, odd_task: Task, tmp_path: Path) -> None:
+def test_names_as_they_come(
+    odd: bool, make_task: MakeTask, odd_task: Task, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Names that pandas reads as nothing, as numbers or over two lines; pairs without a label."""
     task = odd_task
     labels = (1, 0, None)
@@ -156,7 +158,23 @@ def test_names_as_they_come(odd: bool, make_task: MakeTask, odd_task: Task, tmp_
     module = load(folder)
     for name, path, value in submissions(task, tmp_path):
         assert module.grade(read(path), answers(folder)) == value, name
-        assert module.main([str(path)]) == 0
+        assert module.main([str(path)]) == 0 and capsys.readouterr().out == f"{value!r}\n", name
+
+
+def test_a_name_that_was_lost_on_the_way(
+    make_task: MakeTask, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Written by pandas as it read them, `NA` is an empty cell; grade.py refuses it, as `score` does."""
+    task = make_task([("NA", "X", 1), ("NA", "None", 0), ("b", "X", 1)])
+    folder = export(task, tmp_path / "export")
+    module, path = load(folder), tmp_path / "mine.csv"
+    table = read(folder / "prepared" / "public" / "test_features.csv").assign(active=0.5)
+    table.to_csv(path, index=False)
+    assert module.grade(read(path), answers(folder)) == ours(task, np.full(len(task), 0.5))
+    assert module.main([str(path)]) == 1
+    assert "row 1: id 0 has treatment 'NA' in test_features.csv, and '' here" in capsys.readouterr().err
+    with pytest.raises(DataError, match="but the row names treatment ''"):
+        read_predictions(path, task)
 
 
 def test_the_command_line(
@@ -275,6 +293,8 @@ WRONG: dict[str, tuple[str, str]] = {
     "NaN": (csv({3: "2,nan"}), "row 3 (id 2): active is empty or not a number"),
     "infinite": (csv({3: "2,inf"}), "row 3 (id 2): active is inf; a finite number was expected"),
     "text": (csv({3: "2,high"}), "row 3 (id 2): active is 'high'; a finite number was expected"),
+    "an underscore": (csv({3: "2,1_0"}), "row 3 (id 2): active is '1_0'; a finite number was expected"),
+    "other digits": (csv({3: "2,٣"}), "row 3 (id 2): active is '٣'; a finite number was expected"),
     "booleans": ("id,active\n" + "".join(f"{i},True\n" for i in range(6)), "row 1 (id 0): active is True;"),
     "another treatment": (
         "id,treatment,active\n" + "".join(f"{i},ABT-199,1\n" for i in range(6)),
