@@ -390,6 +390,21 @@ def test_the_order_of_rows_does_not_matter(
     assert score(task, read).official == in_order.official  # to the last bit
 
 
+@pytest.mark.parametrize(
+    ("rows", "keys"),
+    [(BY_ID, ["id"]), (BY_NAME, ["treatment", "gene_symbol"]), (BY_BOTH, ["id", "treatment", "gene_symbol"])],
+)
+def test_it_is_told_where_ids_alone_say_which_pair_a_row_is(
+    task: Task, tmp_path: Path, rows: list[str], keys: list[str]
+) -> None:
+    path = tmp_path / "preds.csv"
+    path.write_text(csv(rows))
+    read = read_predictions(path, task)
+    assert read.matched_by == tuple(keys) and score(task, read).to_dict()["matched_by"] == keys
+    told = f"{path}: rows were matched by id alone, the place of a pair in test_features.csv (0 to 5)"
+    assert read.reading == (told if keys == ["id"] else None)
+
+
 def test_odd_names(odd_task: Task, tmp_path: Path) -> None:
     scores = np.random.default_rng(0).normal(size=len(odd_task))
     table = {"treatment": odd_task.treatment, "gene_symbol": odd_task.gene_symbol, "active": scores.tolist()}

@@ -38,6 +38,7 @@ COMMANDS = {
     "evaluate": "Run the paper's benchmarks on embeddings or a map.",
     "reproduce": "Set computed figures beside the published ones.",
     "targets": "List annotated targets and their compounds.",
+    "export": "Write the task for BioML-bench or MLE-bench.",
     "completion": "Print the shell completion script.",
 }
 

@@ -77,6 +77,8 @@ def make_ready(
     _refuse_local(task)
     file = place.predictions or place.folder / card.predictions
     predictions = read_predictions(file, task)
+    if predictions.reading:
+        say(predictions.reading)
     warnings = _check(file, task, predictions, say)
     from polaris_rxrx.hub import payloads
     from polaris_rxrx.hub.benchmarks import open_saved

@@ -399,6 +399,18 @@ def test_a_dry_run_needs_no_hub_and_no_login(hub: Hub, monkeypatch: pytest.Monke
     assert "polaris-rxrx login" in hub.printed[-1] and states(folder) == []
 
 
+def test_a_file_of_ids_alone_is_the_same_request(hub: Hub) -> None:
+    folder = prepare(hub=hub)
+    path = folder / "predictions.csv"
+    told = f"{path}: rows were matched by id alone, the place of a pair in test_features.csv"
+    named = hub.submit(folder, "--dry-run")
+    assert told not in hub.printed[-1]
+    frame = pd.read_csv(path, keep_default_na=False, dtype=str).iloc[::-1]
+    frame[["id", "active"]].to_csv(path, index=False)
+    assert hub.submit(folder, "--dry-run") == named
+    assert told in hub.printed[-1]
+
+
 # ---- every fault
 
 
