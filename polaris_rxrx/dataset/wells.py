@@ -4,6 +4,8 @@ Conventions
     A well is one row of the metadata, named by `well_id`. Its perturbation is the gene (CRISPR, all guides
     together, or on request the guide) or the compound at a concentration in uM (COMPOUND); names are text as
     it stands in the file. Blanks at the ends of a `well_id` or an `experiment_name` are taken off, and said.
+    Concentrations that look like another unit all in all are refused (`polaris_rxrx.dataset.units`), unless a
+    column `concentration_unit` says uM.
     Control wells are those whose gene or treatment is `EMPTY_control`.
     The matrix of `Wells` is C-ordered, one row a well, sorted by experiment, in it by perturbation, then by
     `well_id`: an experiment is a contiguous block, and the order of the files' rows changes no bit of a sum.
@@ -27,6 +29,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from polaris_rxrx.dataset import units
 from polaris_rxrx.dataset.features import Choice, choose
 from polaris_rxrx.dataset.ids import as_ids, is_text
 from polaris_rxrx.dataset.values import Extremes, look
@@ -255,7 +258,7 @@ def read_metadata(path: Path, *, guides: bool = False) -> Metadata:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    table = open_table(path, text=True)
+    table = open_table(path, text=True, only=(*NEEDED, *units.CONCENTRATION_UNITS))
     absent = [n for n in NEEDED if n not in table.names]
     if absent:
         raise DataError(f"{path}: no column {some(absent)}; well metadata has {', '.join(NEEDED)}")
@@ -280,6 +283,13 @@ def read_metadata(path: Path, *, guides: bool = False) -> Metadata:
 
     kind = _kinds(where, code["perturbation_type"], names["perturbation_type"])
     crispr = kind == TYPES.index("CRISPR")
+    used = np.unique(code["concentration"])  # by a compound well or not: one column has one unit
+    stated = {
+        n: table.read([n]).column(0).unique().to_pylist()
+        for n in units.CONCENTRATION_UNITS
+        if n in table.names
+    }
+    units.refuse_concentrations(path, [names["concentration"][i] for i in used.tolist()], stated, NOMINAL)
     concentration = _concentrations(where, code["concentration"], names["concentration"])
     if "" in names["experiment_name"]:
         row = _first(code["experiment_name"] == names["experiment_name"].index(""))
