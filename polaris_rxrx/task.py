@@ -203,6 +203,12 @@ def _labels_as_text(active: Floats) -> list[str]:
     return ["" if np.isnan(a) else str(int(a)) for a in active]
 
 
+def files_of(folder: Path) -> list[Path]:
+    """The files of a prepared folder that are there."""
+    named = [folder / name for name in (MANIFEST, TRAIN, FEATURES, SAMPLE, ANSWERS)]
+    return [path for path in (*named, *(folder / ARTIFACT).rglob("*")) if path.is_file()]
+
+
 def load_task(folder: Path | str = "task") -> Task:
     """Read a prepared folder, checking every file against the hash written when it was prepared.
 

@@ -19,6 +19,7 @@ from polaris_rxrx.cli._inputs import (
 )
 from polaris_rxrx.cli._tables import as_text, json_text
 from polaris_rxrx.cli.options import FILE, Bar, CardName, data_option, features_option, note
+from polaris_rxrx.cli.outputs import Command, NewFolder
 
 if TYPE_CHECKING:
     from polaris_rxrx.baselines import Card
@@ -47,7 +48,7 @@ BELONGS = {
 }
 
 
-@click.command(no_args_is_help=True)
+@click.command(cls=Command, no_args_is_help=True)
 @click.argument("suite", type=click.Choice([*SUITES, "all"]))
 @data_option
 @click.option("--model", type=CardName(), metavar="CARD", help="A card's name, or the path of your own.")
@@ -91,7 +92,12 @@ BELONGS = {
     help="Of what is drawn beside negatives.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON and nothing else.")
-@click.option("--out", type=FILE, metavar="DIR", help="Also write SUITE.json and a CSV file a table.")
+@click.option(
+    "--out",
+    type=NewFolder("*.json", "*.csv"),
+    metavar="DIR",
+    help="Also write SUITE.json and a CSV file a table.",
+)
 @click.pass_context
 def command(
     context: click.Context,

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from polaris_rxrx.cli.options import FILE, data_option, default_task, note
+from polaris_rxrx.cli.options import FILE, MaybeFile, data_option, default_task, note
+from polaris_rxrx.cli.outputs import Command, NewFolder
 from polaris_rxrx.errors import some
 
 if TYPE_CHECKING:
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
     from polaris_rxrx.task import Manifest
 
 
-@click.command()
-@click.argument("benchmark", required=False, metavar="[BENCHMARK]")
+@click.command(cls=Command)
+@click.argument("benchmark", type=MaybeFile(), required=False, metavar="[BENCHMARK]")
 @click.option(
     "--out",
-    type=FILE,
+    type=NewFolder(),
     default=default_task,
     show_default="$POLARIS_RXRX_TASK, else task/",
     help="The folder to write.",

@@ -19,6 +19,7 @@ from polaris_rxrx.cli._inputs import (
 )
 from polaris_rxrx.cli._tables import json_text, notes, number, table
 from polaris_rxrx.cli.options import FILE, Bar, CardName, data_option, features_option, note
+from polaris_rxrx.cli.outputs import Command, NewFolder
 
 if TYPE_CHECKING:
     from polaris_rxrx.baselines import Card
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from polaris_rxrx.suites.reproduce import Cell, Data, Results
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("name", type=click.Choice(["table4", "table6", "notebook"]), required=False)
 @data_option
 @click.option(
@@ -47,7 +48,12 @@ if TYPE_CHECKING:
     help="Two names a line, or a folder of such files; may be repeated.  [default: those in --data]",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
-@click.option("--out", type=FILE, metavar="DIR", help="Also write reproduce.json and a CSV file a table.")
+@click.option(
+    "--out",
+    type=NewFolder("*.json", "*.csv"),
+    metavar="DIR",
+    help="Also write reproduce.json and a CSV file a table.",
+)
 def command(
     name: str | None,
     data: Path,

@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING
 import click
 
 from polaris_rxrx.cli.options import FILE, fill_option, note, resampling_options, task_option
+from polaris_rxrx.cli.outputs import NEW_FILE, Command
 
 if TYPE_CHECKING:
     from polaris_rxrx.scoring import Score
     from polaris_rxrx.uncertainty import Uncertainty
 
 
-@click.command(no_args_is_help=True)
+@click.command(cls=Command, no_args_is_help=True)
 @click.argument("preds", type=FILE)
 @task_option
 @click.option("--json", "as_json", is_flag=True, help="Print the score report as JSON and nothing else.")
-@click.option("--per-treatment", type=FILE, metavar="FILE", help="Also write one CSV row a treatment.")
+@click.option("--per-treatment", type=NEW_FILE, metavar="FILE", help="Also write one CSV row a treatment.")
 @click.option("--official", is_flag=True, help="Also run the Polaris client's own evaluate (slow).")
 @resampling_options
 @fill_option

@@ -259,6 +259,12 @@ def present(known: Known, data: Path) -> Mapping[Path, Remote]:
     return {data / name: known.files[0] for name in names}
 
 
+def files_of(folder: Path) -> list[Path]:
+    """The files of a data folder that a command may read."""
+    ours = [folder / name for name in (RECORD, LICENCE_COPY) if (folder / name).is_file()]
+    return [*ours, *(path for known in KNOWN.values() for path in present(known, folder))]
+
+
 def looks_like(known: Known, name: str) -> bool:
     """Whether a parquet file of this name is likely this embedding."""
     plain = name.lower()
