@@ -25,6 +25,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from polaris_rxrx.damage import number_hint, refuse_dates
 from polaris_rxrx.dataset import units
 from polaris_rxrx.errors import DataError, UsageError, short
 from polaris_rxrx.files import sha256
@@ -109,18 +110,22 @@ def read_affinities(path: Path | str) -> Affinities:
     by_compound: dict[str, dict[str, float]] = {}
     cells = zip(*(table.columns[name] for name in COLUMNS), strict=True)
     for row, (gene, value, compound) in enumerate(cells):
-        if not gene or not compound:
+        if not (isinstance(gene, str) and isinstance(compound, str) and gene and compound):
             raise DataError(f"{table.at(row)}: gene_symbol and treatment must not be empty")
         try:
             affinity = float("nan" if "_" in str(value) else value)
         except (TypeError, ValueError, OverflowError):
             affinity = float("nan")
         if not 0 <= affinity < float("inf"):
-            raise DataError(f"{table.at(row)}: nM_value is {short(value)}; an affinity in nM was expected")
+            raise DataError(
+                f"{table.at(row)}: nM_value is {short(value)}; an affinity in nM was expected"
+                f"{number_hint(value)}"
+            )
         genes = by_compound.setdefault(compound, {})
         genes[gene] = min(affinity, genes.get(gene, affinity))
     if not by_compound:
         raise DataError(f"{path} holds no affinities")
+    refuse_dates(table.columns["gene_symbol"], "gene_symbol", table.at)
     all_genes = tuple(sorted({gene for genes in by_compound.values() for gene in genes}))
     made_up = "made up" in table.columns.get("database", ())
     return Affinities(by_compound, all_genes, path, sha256(path), len(table), made_up)

@@ -131,7 +131,7 @@ def test_a_column_of_units_decides(tmp_path: Path) -> None:
         assert str(caught.value).startswith(
             f"{path}, line 2: standard_units is {unit!r}, so nM_value looks like {told}; nM was expected"
         )
-    with pytest.raises(DataError, match="line 2: units is 'ug.mL-1'; nM was expected"):
+    with pytest.raises(DataError, match=r"line 2: units is 'ug.mL-1'; nM was expected"):
         read_affinities(write(path, potent, units="ug.mL-1"))
     with pytest.raises(DataError, match="line 2: measurement_type is 'pIC50', so nM_value looks like pActiv"):
         read_affinities(write(path, [6.5, 7], measurement_type="pIC50"))
