@@ -47,19 +47,6 @@ def size(n: int) -> str:
     return f"{n / MIB:,.0f} MiB" if n >= MIB else f"{n:,} bytes"
 
 
-def short(value: object, most: int = 60) -> str:
-    """A value for a message: its `repr`, of a long one the beginning and how long it is."""
-    text = value if isinstance(value, str) else str(value) if not isinstance(value, int) else _digits(value)
-    if len(text) <= most:
-        return repr(value)
-    return f"{text[:most]!r}... ({len(text):,} characters)"
-
-
-def _digits(value: int) -> str:
-    """An integer's digits; Python refuses to write more than some thousands."""
-    return str(value) if value.bit_length() < 10_000 else f"{value:#x}"
-
-
 # ---- files
 
 

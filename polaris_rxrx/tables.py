@@ -3,7 +3,8 @@
 Conventions
     A cell is the text that stands in the file: `NA`, `nan` and `None` are names, blanks at the ends are kept,
     an empty cell is the empty string. CSV is comma-separated UTF-8 (a byte-order mark, CRLF and gzip are
-    understood, gzip by its first bytes and not by the name). Lines are counted as an editor does, the header
+    understood, gzip by its first bytes and not by the name). What other programs did to a table is told by
+    `polaris_rxrx.damage`; nothing is repaired. Lines are counted as an editor does, the header
     being line 1; rows of a parquet file are counted from 1.
 """
 
@@ -17,8 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from polaris_rxrx import bounded
-from polaris_rxrx.errors import DataError, some
+from polaris_rxrx import bounded, damage
+from polaris_rxrx.errors import DataError, short, some
 from polaris_rxrx.files import open_binary
 
 
@@ -46,14 +47,16 @@ class Table:
         """Raise `DataError` unless these columns are there."""
         missing = [n for n in names if n not in self.columns]
         if missing:
+            near = [c for c in self.columns if fold(c) == fold(missing[0])]
+            hint = f" ({short(near[0])} differs by blanks or case)" if near else ""
             raise DataError(
-                f"{self.path}: no column {some(missing)}; it has {some(list(self.columns), 12)} "
+                f"{self.path}: no column {some(missing)}{hint}; it has {some(list(self.columns), 12)} "
                 f"and {', '.join(names)} {'is' if len(names) == 1 else 'are'} expected"
             )
 
 
-def read_table(path: Path) -> Table:
-    """Read a CSV (plain or gzip) or parquet file.
+def read_table(path: Path, *, nameless_index: bool = False) -> Table:
+    """Read a CSV (plain or gzip) or parquet file; a first column without a name is let through on request.
 
     Raises:
         DataError: Not there, a folder, empty, not text, not a table, a row of another width than the header.
@@ -64,7 +67,7 @@ def read_table(path: Path) -> Table:
     digest = hashlib.sha256(raw).hexdigest()
     if raw.startswith(b"PAR1"):
         return _read_parquet(path, raw, digest)
-    return _read_csv(path, raw, digest)
+    return _read_csv(path, raw, digest, nameless_index)
 
 
 def fold(name: str) -> str:
@@ -72,9 +75,10 @@ def fold(name: str) -> str:
     return " ".join(name.split()).casefold()
 
 
-def _read_csv(path: Path, raw: bytes, digest: str) -> Table:
+def _read_csv(path: Path, raw: bytes, digest: str, nameless_index: bool) -> Table:
     if raw.startswith(b"\x1f\x8b"):
         raw = bounded.gunzip(raw, path)
+    damage.refuse_other_kind(path, raw[: damage.START])
     try:
         if b"\x00" in raw:
             raise UnicodeDecodeError("utf-8", raw, raw.index(b"\x00"), 0, "a zero byte")
@@ -86,6 +90,7 @@ def _read_csv(path: Path, raw: bytes, digest: str) -> Table:
         ) from None
     if not text.strip():
         raise DataError(f"{path} is empty; a table with a header line was expected")
+    damage.refuse_other_csv(path, text)
 
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     rows: list[list[str]] = []
@@ -93,7 +98,7 @@ def _read_csv(path: Path, raw: bytes, digest: str) -> Table:
     next_line = 1
     try:
         header = next(reader)
-        _check_header(path, header)
+        _check_header(path, header, nameless_index)
         width = len(header)
         next_line = reader.line_num + 1
         for row in reader:
@@ -106,8 +111,8 @@ def _read_csv(path: Path, raw: bytes, digest: str) -> Table:
                     )
             elif row:  # a blank line is no row
                 raise DataError(
-                    f"{path}, line {next_line}: {len(row)} fields where the header has {width} "
-                    f"({', '.join(header)}); is a comma in a name unquoted?"
+                    f"{path}, line {next_line}: {len(row):,} fields where the header has {width:,} "
+                    f"({short(', '.join(header), 200)[1:-1]}){damage.width_hint(header, row, next_line)}"
                 )
             next_line = reader.line_num + 1
     except csv.Error as error:
@@ -117,16 +122,12 @@ def _read_csv(path: Path, raw: bytes, digest: str) -> Table:
     return Table(path, dict(zip(header, cells, strict=True)), lines, sha256=digest)
 
 
-def _check_header(path: Path, header: list[str]) -> None:
+def _check_header(path: Path, header: list[str], nameless_index: bool) -> None:
     if not header:
         raise DataError(f"{path}, line 1: blank; the header was expected there")
-    if len(header) == 1:
-        for mark, name in ((";", "semicolons"), ("\t", "tabs")):
-            if mark in header[0]:
-                raise DataError(f"{path}: the header is separated by {name}; commas were expected")
-    if "" in header:
+    if "" in header[1:] or (header[0] == "" and not (nameless_index and len(header) > 1)):
         raise DataError(
-            f"{path}: column {header.index('') + 1} has no name; from pandas, write with index=False"
+            f"{path}: column {header.index('') + 1} has no name; if it is an index, {damage.NO_INDEX}"
         )
     refuse_repeated(path, header)
 

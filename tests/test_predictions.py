@@ -144,7 +144,7 @@ WRONG: dict[str, tuple[str | bytes, str]] = {
             "3٣",
             "6",
             "9" * 20,
-            "9" * 5000,
+            "9" * 50,
             "x",
             "1_0",
         )
@@ -172,11 +172,6 @@ WRONG: dict[str, tuple[str | bytes, str]] = {
         csv(["id,active,rank", "0,1,1"]),
         f": column 'rank' is not part of a predictions file{HEADERS}",
     ),
-    "pandas index": (
-        csv([f"{i - 1 if i else ''},{row}" for i, row in enumerate(BY_ID)]),
-        ": column 1 has no name; from pandas, write with index=False",
-    ),
-    "pandas index, renamed": (csv(["Unnamed: 0,id,active", "0,0,1"]), ": column 'Unnamed: 0' is not part of"),
     "semicolons": (
         csv(BY_ID).replace(",", ";"),
         ": the header is separated by semicolons; commas were expected",

@@ -68,10 +68,13 @@ def read_given(preds: Path, task: Task, folder: Path, *, fill: float | None = No
     from polaris_rxrx.predictions import read_predictions
 
     if preds.exists():
-        predictions = read_predictions(preds, task, fill=fill)
-        if predictions.reading:
-            note(predictions.reading)
-        return predictions
+        found = read_predictions(preds, task, fill=fill)
+        if found.left_out:
+            names = ", ".join(repr(n) if n else "a column without a name" for n in found.left_out)
+            note(f"{preds}: {names} was taken for a saved index and left out")
+        if found.reading:
+            note(found.reading)
+        return found
     from polaris_rxrx.baselines import card_names
     from polaris_rxrx.errors import MissingError
 

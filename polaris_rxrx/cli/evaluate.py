@@ -267,13 +267,24 @@ def _signal(data: Path, by: str | None, options: dict[str, Any]) -> Job:
 def _gene_list(path: Path) -> list[str]:
     """Names, one a line; lines that start with # are not."""
     from polaris_rxrx import bounded
-    from polaris_rxrx.errors import DataError
+    from polaris_rxrx.damage import refuse_dates, refuse_other_kind
+    from polaris_rxrx.errors import DataError, short
 
+    raw = bounded.read_file(path)
+    refuse_other_kind(path, raw)
     try:
-        names = bounded.read_file(path).decode("utf-8-sig").split("\n")
+        names = raw.decode("utf-8-sig").split("\n")
     except UnicodeDecodeError:
         raise DataError(f"{path}: not UTF-8 text; one gene a line was expected") from None
-    genes = [name.strip() for name in names if name.strip() and not name.startswith("#")]
+    names = ["" if name.startswith("#") else name.strip() for name in names]
+    lines = [i for i, name in enumerate(names, 1) if name]
+    genes = [name for name in names if name]
+    for line, name in zip(lines, genes, strict=True):
+        if any(mark in name for mark in ",;\t\0"):
+            raise DataError(
+                f"{path}, line {line}: {short(name)}; one gene a line was expected, and nothing else"
+            )
+    refuse_dates(genes, "a gene", lambda i: f"{path}, line {lines[i]}")
     if not genes:
         raise DataError(f"{path} names no gene; one a line was expected")
     return genes

@@ -48,8 +48,9 @@ def command(
 ) -> None:
     """Write the benchmark's pairs as plain files.
 
-    BENCHMARK is a Polaris Hub id (default: recursion/rxrx-compound-gene-activity-benchmark) or the path of a
-    saved Polaris benchmark JSON. With --annotations it is drawn from an affinity table by the paper's rules.
+    BENCHMARK is a Polaris Hub id or address (default: recursion/rxrx-compound-gene-activity-benchmark) or
+    the path of a saved Polaris benchmark JSON. With --annotations it is drawn from an affinity table by the
+    paper's rules.
     """
     if annotations is not None and benchmark is not None:
         raise click.UsageError("give BENCHMARK or --annotations, not both")

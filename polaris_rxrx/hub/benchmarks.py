@@ -41,15 +41,14 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from polaris_rxrx import bounded
-from polaris_rxrx.errors import DataError, UpstreamError, UsageError, some
+from polaris_rxrx.errors import DataError, UpstreamError, UsageError, short, some
 from polaris_rxrx.files import write_text
-from polaris_rxrx.hub import files, upstream
+from polaris_rxrx.hub import files, references, upstream
 from polaris_rxrx.task import ARTIFACT, KEYS, MetricSpec, Task
 
 DEFAULT_BENCHMARK = "recursion/rxrx-compound-gene-activity-benchmark"
 BENCHMARK, DATASET, TABLE, ZARR = "benchmark.json", "dataset.json", "table.parquet", "data.zarr"
 TRAINING, TEST = "training.roaring", "test.roaring"
-HUB_ID = re.compile(r"[A-Za-z0-9_-]+/[A-Za-z0-9_-]+")
 
 logger = logging.getLogger(__name__)
 
@@ -72,17 +71,18 @@ class Artifact:
 
 
 def open_benchmark(reference: str) -> Artifact:
-    """Open a benchmark of the Hub (`owner/slug`), a competition of that id, or a saved JSON (a path).
+    """Open a benchmark or competition of the Hub (`owner/slug`, or its page), or a saved JSON (a path).
 
     Raises:
+        UsageError: It is the address of something else.
         UpstreamError: The Hub cannot be reached, refuses, or has no such benchmark.
         DataError: No such file, or not a benchmark this package can work with.
     """
     path = Path(reference)
-    if not path.is_file() and HUB_ID.fullmatch(reference):
-        return _from_hub(reference)
+    if not path.is_file() and (found := references.artifact_id(reference)):
+        return _from_hub(found)
     if not path.is_file() and not path.is_dir() and not path.suffix and "/" not in reference:
-        raise DataError(f"{reference!r} is neither a Hub id (owner/slug) nor a file")
+        raise DataError(f"{short(reference)} is neither a Hub id (owner/slug) nor a file")
     return _from_file(path)
 
 

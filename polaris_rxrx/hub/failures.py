@@ -58,7 +58,10 @@ class Failure:
     login: bool = False
     status: int | None = None
 
-    def told(self, host: str, what: str) -> str:
+    def told(self, host: str, what: str, method: str = "POST") -> str:
+        if method == "GET":  # which stores nothing, whatever became of it
+            advice = "Nothing was sent; try again later" if self.outcome == "unknown" else self.advice
+            return f"{host}: {what}: {self.happened}. {advice}"
         if self.outcome == "refused":
             return f"{host}: {what}: nothing was stored: {self.happened}. {self.advice}"
         return f"{host}: {what}: it may or may not be stored: {self.happened}. {self.advice}"

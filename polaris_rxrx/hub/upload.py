@@ -62,6 +62,7 @@ class Sender:
         except UploadError as error:
             if error.status == 404:
                 return False
+            self.watch.out = False
             raise UploadError(
                 str(error), "refused", happened=error.happened
             ) from None  # looking stores nothing
@@ -85,7 +86,7 @@ class Sender:
                 continue
             # Not from within an `except`: polaris's errors quote what the Hub sent.
             raise UploadError(
-                failure.told(self.upload.host, what),
+                failure.told(self.upload.host, what, payload.method),
                 failure.outcome,
                 happened=failure.happened,
                 status=failure.status,

@@ -116,8 +116,15 @@ def _owner(value: str) -> str:
 def _artifact(value: str) -> str:
     owner, _, name = value.partition("/")
     if not (_SLUG.fullmatch(owner) and _SLUG.fullmatch(name)):
+        from polaris_rxrx.hub.references import understand
+
+        try:
+            meant = understand(value)
+        except UsageError:
+            meant = None
         raise ValueError(
             "the Hub's id of a model, owner/slug, each 4 to 64 of a-z, 0-9 and -, as its page's URL ends"
+            + (f"; did you mean {meant.id!r}?" if meant is not None and meant.id != value else "")
         )
     return value
 

@@ -40,7 +40,9 @@ from polaris_rxrx.task import MANIFEST, Manifest, Task
 TOLERANCE = 1e-12
 CLIENT_TOLERANCE = 1e-9
 # Words that a later version may put otherwise, and where the file lay: no part of what is compared.
-_NOT_COMPARED = {"predictions", "predictions_sha256", "matched_by", "notes", "schema_version"}
+_NOT_COMPARED = {
+    *("predictions", "predictions_sha256", "matched_by", "columns_left_out", "notes", "schema_version")
+}
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polaris_rxrx import bounded
+from polaris_rxrx.damage import INDEX, NO_INDEX, START, refuse_dates, refuse_other_kind
 from polaris_rxrx.errors import DataError, UsageError, some
 from polaris_rxrx.files import open_binary
 from polaris_rxrx.maps.build import Map
@@ -110,9 +111,11 @@ def read_relations(path: Path | str) -> Relations:
     path = Path(path)
     with open_binary(path) as handle:
         raw = bounded.read_all(handle, path, bounded.OBJECT)
+    refuse_other_kind(path, raw[:START])
     header, names, first, second = _quick_columns(raw) or _careful_columns(path)
     if not len(first):  # a header alone
         raise DataError(f"{path} holds no relations; two names a line were expected below the header")
+    refuse_dates(names, "a partner", lambda i: f"{path}, row {1 + _first_row(i, first, second)}")
     return Relations(path, hashlib.sha256(raw).hexdigest(), header, names, first, second)
 
 
@@ -312,6 +315,10 @@ def _absences(name: str, known: Relations, place: Ints, n_pairs: int) -> list[st
     return notes
 
 
+def _first_row(code: int, first: Ints, second: Ints) -> int:
+    return int(np.flatnonzero((first == code) | (second == code))[0])
+
+
 _Columns = tuple[tuple[str, str], list[str], Ints, Ints]
 
 
@@ -320,11 +327,13 @@ def _quick_columns(raw: bytes) -> _Columns | None:
     import pyarrow as pa
     import pyarrow.csv as pacsv
 
-    if raw.startswith((b"PAR1", b"\x1f\x8b")) or b'"' in raw or b"\x00" in raw:
+    if raw.startswith((b"PAR1", b"\x1f\x8b", b"#")) or b'"' in raw or b"\x00" in raw:
         return None
     try:
         header = raw[: raw.find(b"\n")].removesuffix(b"\r").decode("utf-8-sig").split(",")
         if len(header) < 2 or "" in header or len(set(header)) < len(header) or "\r" in "".join(header):
+            return None
+        if INDEX.fullmatch(header[0]) or header[0].startswith("#"):
             return None
         options = pacsv.ConvertOptions(
             column_types=dict.fromkeys(header, pa.string()),
@@ -348,6 +357,10 @@ def _quick_columns(raw: bytes) -> _Columns | None:
 def _careful_columns(path: Path) -> _Columns:
     table = read_table(path)
     header = list(table.columns)[:2]
+    if header and INDEX.fullmatch(header[0]):
+        raise DataError(
+            f"{path}: column {header[0]!r} is an index, but the first two columns are partners; {NO_INDEX}"
+        )
     if len(header) < 2:
         raise DataError(
             f"{path} has one column, {some(header)}; two were expected, one a partner (entity1,entity2)"

@@ -608,6 +608,22 @@ def test_a_model_that_breaks_off(late: bool, hub: Hub) -> None:
     assert ("there already" if late else "was created") in done.message
 
 
+@pytest.mark.parametrize(
+    "broken", [{"reset": True}, {"reset": True, "late": True}, {"status": 500}, {"status": 403}]
+)
+def test_looking_for_a_model_stores_nothing(broken: dict[str, Any], hub: Hub) -> None:
+    folder = prepare("v2", hub=hub)
+    hub.server.faults.append(Fault(path="the-model", method="GET", **broken))
+    hub.submit(folder, "--yes", kind="v2", code=1)
+    said = hub.printed[-1]
+    assert "looking up the model ada-lab/the-model" in said
+    assert (
+        "may or may not be stored" not in said and "may have been" not in said and "Look for it" not in said
+    )
+    ((_, receipt),) = read_receipts(folder)
+    assert receipt.state == "refused" and hub.uploads.stored == []
+
+
 def test_a_result_that_fails_after_its_model(hub: Hub) -> None:
     folder = prepare("v2", hub=hub)
     hub.server.faults.append(fault(times=1, status=422))
