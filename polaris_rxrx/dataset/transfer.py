@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from polaris_rxrx import network
 from polaris_rxrx.errors import DataError, UpstreamError
 from polaris_rxrx.files import sha256
 
@@ -84,7 +85,7 @@ def host_of(url: str) -> str:
 
 
 def new_client() -> httpx.Client:
-    return httpx.Client(follow_redirects=True, timeout=TIMEOUT)
+    return network.client(follow_redirects=True, timeout=TIMEOUT)
 
 
 # --- the bytes ---------------------------------------------------------------------------------------------

@@ -44,11 +44,13 @@ class Hub:
     def __init__(self, settings: Any, verify: Any) -> None:
         import httpx
 
+        from polaris_rxrx import network
+
         limits = settings.default_timeout
         self._limits = limits if isinstance(limits, tuple) else None
         self._api = str(settings.api_url).rstrip("/")
         self.host = httpx.URL(self._api).host
-        self._client = httpx.Client(
+        self._client = network.client(
             verify=verify, timeout=httpx.Timeout(self._limits or (10, 200)), follow_redirects=True
         )
 

@@ -23,6 +23,7 @@ from polaris_rxrx.errors import DataError, PolarisRxrxError, UpstreamError, Usag
 from polaris_rxrx.hub import benchmarks as hub
 from polaris_rxrx.hub import files as hub_files
 from polaris_rxrx.hub import upstream
+from polaris_rxrx.network import NetworkError
 from polaris_rxrx.predictions import Predictions
 from polaris_rxrx.scoring import score
 from polaris_rxrx.task import ARTIFACT, MetricSpec, Task, load_task
@@ -498,7 +499,9 @@ def test_nothing_listens(monkeypatch: pytest.MonkeyPatch, server: HubServer) -> 
         hub.open_benchmark("recursion/x")
     monkeypatch.setenv("POLARIS_DEFAULT_TIMEOUT", "[1, 1]")
     monkeypatch.setenv("POLARIS_CA_BUNDLE", "no/such.pem")
-    with pytest.raises(UsageError, match="no file of certificates"):
+    with pytest.raises(
+        NetworkError, match=r"POLARIS_CA_BUNDLE \(no/such.pem\) is no file of certificates: no such"
+    ):
         hub.open_benchmark("recursion/x")
 
 
