@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from polaris_rxrx import bounded
+from polaris_rxrx import bounded, network
 from polaris_rxrx.errors import DataError, UpstreamError
 from polaris_rxrx.files import sha256
 
@@ -85,7 +85,7 @@ def host_of(url: str) -> str:
 
 
 def new_client() -> httpx.Client:
-    return httpx.Client(follow_redirects=True, timeout=TIMEOUT, event_hooks=bounded.hooks())
+    return network.client(follow_redirects=True, timeout=TIMEOUT)
 
 
 # --- the bytes ---------------------------------------------------------------------------------------------

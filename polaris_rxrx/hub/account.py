@@ -184,13 +184,15 @@ def hub_address(env_file: Path | None = None) -> str:
 def _opened(
     env_file: Path | None, on_response: Callable[[httpx.Response], None] | None = None
 ) -> Iterator[Any]:
+    from polaris_rxrx import network
+
     with upstream.session():
         settings, verify = upstream.hub_settings(env_file)
         _refuse_half(settings)
         kept = _Kept(settings)
         kept.load()
         with upstream.tokens_in_memory():
-            made = _client_class()(settings=settings, cache_auth_token=False, verify=verify)
+            made = _client_class()(settings=settings, cache_auth_token=False, **network.options(verify))
         try:
             made.kept = kept
             if kept.entry is not None:

@@ -25,9 +25,10 @@ from numpy.typing import NDArray
 
 from polaris_rxrx import bounded
 from polaris_rxrx.errors import DataError, UpstreamError, some
-from polaris_rxrx.hub import zarrs
+from polaris_rxrx.hub import answers, zarrs
 
 TRIES = 3
+_NO_HUB = "is a proxy or a login page in between, or is POLARIS_HUB_URL no Polaris Hub?"
 PATIENCE = 30.0  # the longest Retry-After that is waited for, in seconds
 
 logger = logging.getLogger(__name__)
@@ -46,15 +47,14 @@ class Hub:
     def __init__(self, settings: Any, verify: Any) -> None:
         import httpx
 
+        from polaris_rxrx import network
+
         limits = settings.default_timeout
         self._limits = limits if isinstance(limits, tuple) else None
         self._api = str(settings.api_url).rstrip("/")
         self.host = httpx.URL(self._api).host
-        self._client = httpx.Client(
-            verify=verify,
-            timeout=httpx.Timeout(self._limits or (10, 200)),
-            follow_redirects=True,
-            event_hooks=bounded.hooks(),
+        self._client = network.client(
+            verify=verify, timeout=httpx.Timeout(self._limits or (10, 200)), follow_redirects=True
         )
 
     def __enter__(self) -> Hub:
@@ -71,13 +71,8 @@ class Hub:
         try:
             data = bounded.json_loads(raw)
         except ValueError:
-            if raw.lstrip()[:1] == b"<":
-                self._fail(
-                    what,
-                    "a web page came instead of JSON",
-                    "is a proxy or a login page in between, or is POLARIS_HUB_URL no Polaris Hub?",
-                )
-            self._fail(what, "broken JSON came", "try again later")
+            said = answers.words(raw[:20_000].decode(errors="replace"))
+            self._fail(what, f'broken JSON came ("{said}")' if said else "an empty answer came", _NO_HUB)
         if not isinstance(data, dict):
             self._fail(what, "JSON of another kind came", "is POLARIS_HUB_URL a Polaris Hub?")
         return data
@@ -132,6 +127,8 @@ class Hub:
             self._fail(what, f"access was refused ({status})", advice)
         if not response.is_success:
             self._fail(what, f"the answer was {status}", "try again later")
+        if answers.is_page(response):  # whoever follows a redirect may end at a login
+            self._fail(what, f"a web page came instead ({answers.told(response)})", _NO_HUB)
         content: bytes = response.content
         return content
 

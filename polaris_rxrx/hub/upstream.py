@@ -260,12 +260,9 @@ def hub_settings(env_file: Path | None = None) -> tuple[Any, ssl.SSLContext | bo
         return settings, True
     if bundle is False or str(bundle).lower() in {"false", "0"}:
         return settings, False
-    try:
-        return settings, ssl.create_default_context(cafile=str(bundle))
-    except OSError as error:
-        raise UsageError(
-            f"POLARIS_CA_BUNDLE ({bundle}) is no file of certificates ({one_line(error)})"
-        ) from None
+    from polaris_rxrx import network
+
+    return settings, network.certificates(str(bundle), "POLARIS_CA_BUNDLE")
 
 
 def _refuse_path(settings: Any) -> None:

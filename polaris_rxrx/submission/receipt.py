@@ -5,9 +5,9 @@ Conventions
     submission's folder. It is written as `pending`, and is on the disk, before the first byte is sent;
     afterwards it becomes
 
-        sent      the Hub said yes; `url` is the result's page, if the Hub named it
+        sent      the Hub's answer proves it; `url` is the result's page
         refused   nothing can have been stored: the Hub said no, or was never reached
-        unknown   the connection broke after something was sent: it may or may not be stored
+        unknown   something was sent, and no answer proves that it is stored, or that it is not
 
     and never changes again. A receipt still `pending` belongs to a process that died in between: as unknown.
     What is the same is told by `values_sha256`, the hash of the scores in official order, so a reordered or
@@ -286,7 +286,7 @@ def explain(path: Path, receipt: Receipt) -> str:
         how = (
             f"the attempt on {when} was cut off before it was known how it ended{said}"
             if receipt.state == "pending"
-            else f"the connection broke on {when} after something was sent{said}"
+            else f"it was sent on {when}, and no answer proves what became of it{said}"
         )
         lines = [
             f"It is not known whether these predictions are stored as {what}, and they may be stored: {how}",

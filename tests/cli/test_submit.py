@@ -431,6 +431,12 @@ def fault(**fields: Any) -> Fault:
 
 
 ECHO = b'{"message": "bad \\u001b[31mname\\u001b[0m", "password": "canary-pa55"}'
+HTML, JSON = {"Content-Type": "text/html; charset=utf-8"}, {"Content-Type": "application/json"}
+PAGE = {"Content-Location": "/results/ada-lab/my-model"}
+PORTAL = (
+    b"<!doctype html><html><head><title>Hotel WiFi</title><style>p { color: canary }</style><script>canary()"
+    b"</script></head>\n<body><p title='canary'>Log in &amp; enjoy\x1b[31m</body></html>"
+)
 CASES = {
     "401 then good": Case([fault(times=1, status=401)], "logging in again", "sent", 2, 1, 0),
     "401": Case([fault(status=401)], "401 Unauthorized. Log in again: polaris-rxrx login", posts=2),
@@ -470,11 +476,68 @@ CASES = {
     ),
     "see other": Case([fault(status=303, headers={"Location": "/x"})], "may or may not be stored", "unknown"),
     "cut refusal": Case([fault(status=422, body=b"x" * 99, short=9)], "nothing was stored.*422"),
-    "cut JSON": Case([fault(late=True, cut=3)], "", "sent", stored=1, code=0),
-    "short answer": Case([fault(late=True, short=3)], "", "sent", stored=1, code=0),
-    "no Content-Location": Case(
-        [fault(late=True, status=201)], "did not name the page", "sent", stored=1, code=0
+    "cut JSON": Case(
+        [fault(late=True, cut=3)],
+        r'is not the Hub\'s: it was not JSON as the Hub sends it \(201 Created, application/json, "{"i"',
+        "unknown",
+        stored=1,
     ),
+    "short answer": Case(
+        [fault(late=True, short=3)],
+        r"the answer broke off \(201 Created, application/json, cut off",
+        "unknown",
+        stored=1,
+    ),
+    "captive portal": Case(
+        [fault(status=200, body=PORTAL, headers=HTML)],
+        r'it was a web page \(200 OK, text/html, "Hotel WiFi Log in & enjoy"\)\. Is a proxy or a login',
+        "unknown",
+    ),
+    "portal without a type": Case(
+        [fault(status=200, body=PORTAL)], r"it was a web page \(200 OK, of no", "unknown"
+    ),
+    "portal that stored it": Case(
+        [fault(status=200, body=PORTAL, headers={**HTML, **PAGE}, late=True)],
+        "it was a web page",
+        "unknown",
+        stored=1,
+    ),
+    "empty 200": Case([fault(status=200)], r"it was empty \(200 OK, of no type, empty\)", "unknown"),
+    "204": Case([fault(status=204)], r"it was empty \(204 No Content", "unknown"),
+    "text": Case([fault(status=200, body=b"OK")], r'not JSON .*\(200 OK, of no type, "OK"\)', "unknown"),
+    "a list": Case([fault(late=True, body=b"[1]")], r'not JSON .*, "\[1\]"\)', "unknown", stored=1),
+    "no words": Case(
+        [fault(late=True, body=b"{}")], "does not say that anything was stored", "unknown", stored=1
+    ),
+    "an error as 200": Case(
+        [fault(status=200, body=ECHO.replace(b"message", b"error"), headers=PAGE)],
+        r"does not say that anything was stored \(200 OK, of no type, ",
+        "unknown",
+    ),
+    "no Content-Location": Case(
+        [fault(late=True, status=201, body=b'{"id": 1}', headers=JSON)],
+        r'names no page of the Hub \(Content-Location\) \(201 Created, application/json, "{"id": 1}"\)',
+        "unknown",
+        stored=1,
+    ),
+    "a page elsewhere": Case(
+        [
+            fault(
+                status=200,
+                body=b'{"id": 1}',
+                headers={**JSON, "Content-Location": "https://portal.example/x"},
+            )
+        ],
+        "names no page of this Hub",
+        "unknown",
+    ),
+    "the front page": Case(
+        [fault(status=200, body=b'{"id": 1}', headers={**JSON, "Content-Location": "/?next=canary"})],
+        "names no page of this Hub",
+        "unknown",
+    ),
+    "no UTF-8": Case([fault(status=200, body=b"\xff\xfe\x00\x1b[31m", headers=JSON)], "not JSON", "unknown"),
+    "endless nesting": Case([fault(status=200, body=b"[" * 100_000, headers=JSON)], "not JSON", "unknown"),
 }
 
 
@@ -592,6 +655,95 @@ def test_a_login_of_before(
 
 
 # ---- the model's step
+
+
+@dataclass
+class Step:
+    """A fault of another request than the result's, of this kind: how often each was sent, how it ends."""
+
+    kind: str
+    fault: Fault
+    told: str
+    state: str
+    posts: int
+    stored: int = 0
+
+
+MODEL = {"path": "the-model", "method": "PUT"}
+LOOK = {"path": "the-model", "method": "GET"}
+STEPS = {
+    "PUT, portal": Step(
+        "v2", Fault(**MODEL, status=200, body=PORTAL, headers=HTML), "may have been created; no", "refused", 1
+    ),
+    "PUT, empty": Step("v2", Fault(**MODEL, status=200), r"it was empty \(200 OK, of no", "refused", 1),
+    "PUT, stored, but cut": Step(
+        "v2", Fault(**MODEL, late=True, cut=4), "may have been created", "refused", 1, 1
+    ),
+    "PUT, no page": Step(
+        "v2",
+        Fault(**MODEL, status=200, body=b'{"id": 1}', headers=JSON),
+        "names no page of the Hub .*may have been created",
+        "refused",
+        1,
+    ),
+    "GET, portal": Step(
+        "v2",
+        Fault(**LOOK, status=200, body=PORTAL, headers=HTML),
+        'looking up the model ada-lab/the-model: nothing was stored: .*"Hotel WiFi Log in.*was not created',
+        "refused",
+        0,
+    ),
+    "GET, empty": Step("v2", Fault(**LOOK, status=200), "it was empty .*was not created", "refused", 0),
+    "GET, another model": Step(
+        "v2",
+        Fault(**LOOK, status=200, body=b'{"slug": "other", "owner": {"slug": "ada-lab"}}', headers=JSON),
+        "it is about something else",
+        "refused",
+        0,
+    ),
+    "GET, 500": Step("v2", Fault(**LOOK, status=500), "was 500 .*submit again later", "refused", 0),
+    "GET, reset": Step("v2", Fault(**LOOK, reset=True), "broke off .*submit again later", "refused", 0),
+    "predictions, portal": Step(
+        "competition",
+        Fault(path=PREDICTION, status=200, body=PORTAL, headers=HTML),
+        'may or may not be stored: .*"Hotel WiFi Log in',
+        "unknown",
+        1,
+    ),
+    "predictions, empty": Step(
+        "competition", Fault(path=PREDICTION, status=200), "it was empty", "unknown", 1
+    ),
+    "predictions, stored, but cut": Step(
+        "competition", Fault(path=PREDICTION, late=True, cut=4), "was not JSON", "unknown", 1, 1
+    ),
+    "predictions, no page": Step(
+        "competition",
+        Fault(path=PREDICTION, status=201, body=b'{"id": 1}', headers=JSON),
+        "names no page of the Hub",
+        "unknown",
+        1,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", STEPS)
+def test_faults_of_other_steps(case: str, hub: Hub) -> None:
+    import re
+
+    step = STEPS[case]
+    folder = prepare(step.kind, hub=hub)
+    hub.server.faults.append(Fault(**vars(step.fault)))
+    assert hub.submit(folder, "--yes", kind=step.kind, code=1) == ""
+    told = hub.printed[-1]
+    assert re.search(step.told, told, re.S) and f"The receipt says {step.state}: " in told
+    assert step.state == "unknown" or "may or may not be stored" not in told or "PUT" in case
+    assert (hub.uploads.posts, len(hub.uploads.stored)) == (step.posts, step.stored)
+    assert states(folder) == [step.state]
+    hub.server.faults.clear()
+    hub.submit(folder, "--yes", kind=step.kind, code=2 if step.state == "unknown" else 0)
+    assert states(folder) == [step.state] if step.state == "unknown" else [step.state, "sent"]
+    models = [path for path, _ in hub.uploads.stored if MODELS in path]
+    assert len(models) == (1 if step.kind == "v2" else 0)
 
 
 @pytest.mark.parametrize("late", [False, True])

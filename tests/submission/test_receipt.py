@@ -270,7 +270,7 @@ def test_another_hub_is_another_place(hub: str | None, blocks: bool, tmp_path: P
             "unknown",
             [
                 "It is not known whether these predictions are stored as 'my-model' for someone/small",
-                "the connection broke on 20",
+                "it was sent on 20",
                 "(status 422)",
                 "open https://polarishub.io/benchmarks/someone/small",
                 "look for 'my-model' by some-lab",
