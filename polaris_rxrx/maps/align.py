@@ -156,7 +156,7 @@ def fit(shared: Basis, controls: NDArray[Any]) -> Affine:
         z = z @ shared.rotation
     mean = z.mean(axis=0)
     z -= mean
-    if shared.aligner == "tvn":
+    if shared.aligner == "tvn" and shared.rotation is not None:
         whitening = _inverse_root(z.T @ z / (len(z) - 1) + 0.5 * np.eye(shared.width))
         return Affine(shared.center, shared.rotation @ whitening, None)
     scale = 1 / _deviation(np.mean(z * z, axis=0), mean, len(z))

@@ -425,17 +425,18 @@ def _pooled(tables: Floats, can: Candidates, negatives: Ints) -> Floats:
         place[rule, np.isnan(values)] = -1
         tied[rule] = (np.diff(values[order]) == 0).any()
     out = np.full((len(flat), 2, len(negatives)), np.nan)
+    place = place[~tied]
     for i, drawn in enumerate(negatives):
-        pairs = np.r_[actives, begin + drawn[own]]
-        if not tied.all():
-            out[~tied, 0, i], out[~tied, 1, i] = _ranked(place[~tied][:, pairs], len(actives))
-        for rule in np.flatnonzero(tied):
-            there = ~np.isnan(flat[rule, pairs])
+        pairs: Ints = np.r_[actives, begin + drawn[own]]
+        if len(place):
+            out[~tied, 0, i], out[~tied, 1, i] = _ranked(place[:, pairs], len(actives))
+        for t in np.flatnonzero(tied):
+            there = ~np.isnan(flat[t, pairs])
             label = (np.arange(len(pairs)) < len(actives))[there].astype(np.float64)
             if 0 < label.sum() < len(label):
-                score, seed = flat[rule, pairs[there]], np.zeros(len(label), dtype=np.int64)
+                score, seed = flat[t, pairs[there]], np.zeros(len(label), dtype=np.int64)
                 one = group_scores(label, score, seed, 1)
-                out[rule, :, i] = one.average_precision[0], one.auroc[0]
+                out[t, :, i] = one.average_precision[0], one.auroc[0]
     return out
 
 
@@ -452,15 +453,17 @@ def _result(
 ) -> Result:
     ddof = 1 if p.legacy else 0
     by_rule = {name: _summary(scores, chance, pooled[i], i, ddof) for i, name in enumerate(rules)}
-    best = scores.average_precision[-1], scores.auroc[-1]
+    best = [
+        [_mean_sd(v[~np.isnan(v)], ddof) for v in of[-1]] for of in (scores.average_precision, scores.auroc)
+    ]
     rows: dict[str, list[Any]] = {
         p.by: list(can.rows),
         "n_active": can.active.sum(axis=1).tolist(),
         "n_eligible": can.eligible.sum(axis=1).tolist(),
         "n_negatives": can.n_negatives.tolist(),
-        "average_precision_max": [_mean_sd(v[~np.isnan(v)], ddof)[0] for v in best[0]],
-        "average_precision_max_sd": [_mean_sd(v[~np.isnan(v)], ddof)[1] for v in best[0]],
-        "auroc_max": [_mean_sd(v[~np.isnan(v)], ddof)[0] for v in best[1]],
+        "average_precision_max": [mean for mean, _ in best[0]],
+        "average_precision_max_sd": [sd for _, sd in best[0]],
+        "auroc_max": [mean for mean, _ in best[1]],
     }
     doses: dict[str, list[Any]] = {"dose": list(by_rule)}
     for key in next(iter(by_rule.values())):

