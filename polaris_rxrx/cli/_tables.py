@@ -119,7 +119,9 @@ def _signal(result: Result) -> tuple[str, list[str]]:
 
 def _replicates(result: Result) -> tuple[str, list[str]]:
     s, p = result.summary, result.protocol
+    null = "wells of others" if p["null"] == "others" else f"{len(p['null']):,} genes"
     head = f"by {p['by']}, {s['n_perturbations']:,} perturbations of {p['min_wells']} wells or more"
+    head += f"; null: {null}"
     cells = [number(s[key]) for key in ("mean", "mad", "median", "null_mean")]
     header = ["", "mean", "MAD", "median", "null", "p <= .05", "p <= .01"]
     return head, table(header, [["mean cosine of replicates", *cells, *_shares(s)]])

@@ -1,13 +1,13 @@
-"""Where the suites differ from the public code, as data: what the docstrings of the suites say, for reports.
+"""Where the suites differ from the public code, numbered, as data.
 
 Conventions
-    A deviation has its suite's number. `undone` says that `legacy` takes the public code's way instead; where
-    it does not, `why` is the reason. The public code is recursionpharma/EFAAR_benchmarking.
+    A deviation has its suite's number. The docstring of the suite's module says the same in the same words (a
+    test holds it); every result's protocol keeps them, and `polaris-rxrx reproduce` prints them. `legacy`
+    undoes those without a `why`. The public code is recursionpharma/EFAAR_benchmarking.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,10 +18,6 @@ class Deviation:
 
     what: str
     why: str | None = None
-
-    @property
-    def undone(self) -> bool:
-        return self.why is None
 
 
 DEVIATIONS: dict[str, tuple[Deviation, ...]] = {
@@ -38,7 +34,7 @@ DEVIATIONS: dict[str, tuple[Deviation, ...]] = {
         Deviation("standard deviations are the population's (ddof 0); there they are the sample's (ddof 1)"),
         Deviation(
             "negatives are drawn from sorted names; there in the order of a set",
-            "that differs from run to run",
+            "that order differs from run to run",
         ),
         Deviation(
             "a well's gene is the metadata's; there it is what stands before the first underscore of its "
@@ -54,13 +50,22 @@ DEVIATIONS: dict[str, tuple[Deviation, ...]] = {
             "scores in the order of the map, which gives an AUROC near .5",
             "labels of other pairs measure nothing",
         ),
+        Deviation(
+            "random scores are the cosines of a new embedding each seed; there they are independent uniform "
+            "numbers each seed, those of the rule max too",
+            "their means are the same and their spreads nearly",
+        ),
     ),
     "gene-gene": (
         Deviation(
             "EMPTY_control is no gene; there it is a 736th one, a zero vector up to rounding, whose 735 "
-            "cosines are in the null (270,480 pairs, not 269,745)"
+            "cosines are in the null (270,480 pairs, not 269,745)",
+            "our maps have no such row",
         ),
-        Deviation("a gene with a zero vector is left out and named; there its cosines are 0 and count"),
+        Deviation(
+            "a gene with a zero vector is left out and named; there its cosines are 0 and count",
+            "nothing is known of such a gene",
+        ),
         Deviation(
             "the null is of genes alone; an older version took it over all perturbations (14,090), compounds "
             "included, and reported far higher recall",
@@ -69,47 +74,55 @@ DEVIATIONS: dict[str, tuple[Deviation, ...]] = {
     ),
     "signal": (
         Deviation(
-            "without a list of unexpressed genes, p-values are (1 + null values that reach it) / (1 + null "
-            "values), the null being groups of at most 250 control wells; there p-values need the list",
-            "there is nothing to go back to",
+            "without a list of unexpressed genes, p-values are against groups of at most 250 control wells "
+            "(smaller groups reach larger values, so p errs to the safe side); there they need the list",
+            "with the list, p is the public code's",
         ),
         Deviation(
             "control wells are a seeded choice from all of the side in the order of experiment and well; "
             "there the choice has no seed",
-            "that differs from run to run",
+            "it differs from run to run",
+        ),
+        Deviation(
+            "perturbations with fewer than 5 wells are left out, and one of the null is an error; there the "
+            "null counts it as larger than everything",
+            "nothing is known of so few wells",
+        ),
+        Deviation(
+            "values within rounding of each other are equal; there a p-value may hang on the order of sums",
+            "that order differs from machine to machine",
         ),
     ),
     "replicate-consistency": (
         Deviation(
-            "without a list of unexpressed genes, the null is groups of wells of other perturbations; there "
-            "p-values need the list",
-            "there is nothing to go back to",
+            "without a list of unexpressed genes, p-values are against groups of wells of other "
+            "perturbations; there they need the list",
+            "with the list, p is the public code's",
         ),
         Deviation(
             "perturbations with fewer than 5 wells are left out, as for signal; there two wells will do",
-            "both are told of the same perturbations",
+            "`min_wells` is a choice of the library",
         ),
         Deviation(
             "a well without length has no cosine and is left out; there its cosines are 0 and count",
             "nothing is known of such a well",
         ),
+        Deviation(
+            "values within rounding of each other are equal; there a p-value may hang on the order of sums",
+            "that order differs from machine to machine",
+        ),
     ),
 }
 
 
-def listed(suite: str, undone: Collection[int] = ()) -> list[dict[str, Any]]:
-    """A suite's deviations for a protocol: number, what, and whether this run undid it (`legacy`) or why not.
+def listed(suite: str, *, legacy: bool = False) -> list[dict[str, Any]]:
+    """A suite's deviations for a protocol: number, what, whether this run undid it, and why it cannot be.
 
     Args:
         suite: A result's suite.
-        undone: Numbers of those that a run undid.
+        legacy: Whether the run takes the public code's way where it can.
     """
     return [
-        {"number": number, "what": d.what, "undone": number in undone, "why_not": d.why}
+        {"number": number, "what": d.what, "undone": legacy and d.why is None, "why_not": d.why}
         for number, d in enumerate(DEVIATIONS[suite], 1)
     ]
-
-
-def by_legacy(suite: str) -> list[int]:
-    """Numbers of the deviations that `legacy` undoes."""
-    return [number for number, d in enumerate(DEVIATIONS[suite], 1) if d.undone]

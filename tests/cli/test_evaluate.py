@@ -218,6 +218,10 @@ def test_options_reach_the_library(run: Run, map_: Map) -> None:
     found = strict(out)
     assert code == 0 and list(found) == ["signal", "replicate-consistency"]
     same(found["signal"], signal.evaluate(guides, by="guide", null=["KRAS", "NRAS"]))
+    consistency = replicate_consistency(guides, by="guide", null=["KRAS", "NRAS"])
+    same(found["replicate-consistency"], consistency)
+    code, out, _ = run("evaluate", "signal", "--model", "mine.toml", "--unexpressed", "null.txt")
+    assert code == 0 and out.count("null: 2 genes\n") == 2
 
 
 def test_results_of_other_suites_stay(run: Run, map_: Map, tmp_path: Path) -> None:
