@@ -30,8 +30,11 @@ DEVIATIONS: dict[str, tuple[Deviation, ...]] = {
             "negatives come from the annotated genes (by gene, compounds) that the map has; there from all "
             "that are annotated (351 genes)"
         ),
-        Deviation("a row with fewer eligible negatives than wanted gets all there are; there it is left out"),
         Deviation("standard deviations are the population's (ddof 0); there they are the sample's (ddof 1)"),
+        Deviation(
+            "a row with fewer eligible negatives than wanted gets all there are; there it is left out",
+            "RxRx3-core's annotations have no such row, and of a small table none would be left",
+        ),
         Deviation(
             "negatives are drawn from sorted names; there in the order of a set",
             "that order differs from run to run",

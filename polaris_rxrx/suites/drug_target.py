@@ -19,13 +19,14 @@ Source
     arXiv 2503.20158 (Table 4, Table 7) and its public code, which takes scikit-learn's average precision, a
     tie being one threshold, as here; an older version broke ties by the order of sorting.
 
-Deviations from the public code (`legacy` undoes 1 to 4)
+Deviations from the public code (`legacy` undoes 1 to 3)
     1. A seed has one generator for all compounds; there it is seeded anew for every compound, so compounds
        with as many eligible genes get the negatives of the same places.
     2. Negatives come from the annotated genes (by gene, compounds) that the map has; there from all that are
        annotated (351 genes).
-    3. A row with fewer eligible negatives than wanted gets all there are; there it is left out.
-    4. Standard deviations are the population's (ddof 0); there they are the sample's (ddof 1).
+    3. Standard deviations are the population's (ddof 0); there they are the sample's (ddof 1).
+    4. A row with fewer eligible negatives than wanted gets all there are; there it is left out. Not offered:
+       RxRx3-core's annotations have no such row, and of a small table none would be left.
     5. Negatives are drawn from sorted names; there in the order of a set. Not offered: that order differs
        from run to run.
     6. A well's gene is the metadata's; there it is what stands before the first underscore of its treatment,
@@ -43,7 +44,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -130,7 +131,7 @@ def evaluate(
     _check(map_)
     map_ = _annotated(map_, affinities)
     tables, names = _tables(map_, p.concentrations, p.similarity)
-    can, short = _candidates(affinities, names, p)
+    can = _candidates(affinities, names, p)
     negatives = np.stack([_draw(can, seed, legacy=p.legacy) for seed in range(p.seeds)])
     tables = _arrange(tables, names, can, p.by)
     groups = list(_groups(can, negatives))
@@ -143,7 +144,7 @@ def evaluate(
         )
     chance = _score_random(tables, groups, p, map_.x.shape[1], progress)
     pooled = _pooled(tables, can, negatives)
-    notes = _notes(affinities, can, tables, scores, p, names, short)
+    notes = _notes(affinities, can, tables, scores, p, names)
     return _result(map_, affinities, can, scores, chance, pooled, p, names.rules, notes)
 
 
@@ -212,9 +213,9 @@ def _annotated(map_: Map, affinities: Affinities) -> Map:
     return Map(kept, map_.x[rows], map_.n_wells[rows], map_.protocol)
 
 
-def _candidates(affinities: Affinities, names: Names, p: Protocol) -> tuple[Candidates, dict[str, int]]:
-    """Who may be drawn, and the rows with too few eligible negatives, which legacy leaves out."""
-    can = candidates(
+def _candidates(affinities: Affinities, names: Names, p: Protocol) -> Candidates:
+    """Who may be drawn: what the map has; with legacy, all annotated columns."""
+    return candidates(
         affinities,
         active=p.active,
         inactive=p.inactive,
@@ -223,20 +224,6 @@ def _candidates(affinities: Affinities, names: Names, p: Protocol) -> tuple[Cand
         compounds=None if p.legacy and p.by == "gene" else set(names.compounds),
         genes=None if p.legacy else set(names.genes),
     )
-    short = can.short
-    if not (p.legacy and short):
-        return can, short
-    keep = np.array([row not in short for row in can.rows])
-    if not keep.any():
-        raise DataError(
-            f"nothing to score: none of the {len(keep):,} {p.by}s with an active has as many eligible "
-            "negatives as wanted; legacy leaves such out"
-        )
-    rows = [row for row in can.rows if row not in short]
-    kept = replace(
-        can, rows=rows, active=can.active[keep], eligible=can.eligible[keep], wanted=can.wanted[keep]
-    )
-    return kept, short
 
 
 def _draw(can: Candidates, seed: int, *, legacy: bool) -> Ints:
@@ -547,13 +534,7 @@ def _z(m: float | None, s: float | None, b: float | None, s_b: float | None) -> 
 
 
 def _notes(
-    affinities: Affinities,
-    can: Candidates,
-    tables: Floats,
-    scores: Scores,
-    p: Protocol,
-    names: Names,
-    short: dict[str, int],
+    affinities: Affinities, can: Candidates, tables: Floats, scores: Scores, p: Protocol, names: Names
 ) -> tuple[str, ...]:
     notes = []
     other = "genes" if p.by == "compound" else "compounds"
@@ -564,10 +545,11 @@ def _notes(
     no_gene = sorted(set(affinities.genes) - set(names.genes))
     if no_gene:
         notes.append(f"{len(no_gene):,} annotated genes are not in the map: {', '.join(no_gene)}")
-    if short:
-        few = ", ".join(f"{name} ({n})" for name, n in short.items())
-        what = "were left out" if p.legacy else "got all"
-        notes.append(f"{len(short):,} {p.by}s have fewer eligible negatives than wanted and {what}: {few}")
+    if can.short:
+        few = ", ".join(f"{name} ({n})" for name, n in can.short.items())
+        notes.append(
+            f"{len(can.short):,} {p.by}s have fewer eligible negatives than wanted and got all: {few}"
+        )
     for rule, name in enumerate(names.rules):
         none = np.flatnonzero(np.isnan(scores.average_precision[rule]).all(axis=1))
         if none.size:

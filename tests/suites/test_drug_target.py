@@ -130,12 +130,8 @@ def twin_draws(table: Affinities, rows: Sequence[Key], p: Protocol) -> Draws:
         compound, gene = (row, column) if p.by == "compound" else (column, row)
         return table.by_compound[compound].get(gene, np.inf)
 
-    draws, kept = [], []
-    for row in every:
-        n_active = sum(nm(row, c) <= p.active for c in columns)
-        enough = sum(nm(row, c) > p.inactive for c in columns) >= max(2 * n_active, p.min_negatives)
-        if n_active and (enough or not p.legacy):
-            kept.append(row)
+    draws = []
+    kept = [row for row in every if any(nm(row, c) <= p.active for c in columns)]
     for seed in range(p.seeds):
         key = np.random.default_rng(seed).random((len(kept), len(columns)))
         by_row = {}
