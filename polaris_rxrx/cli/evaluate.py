@@ -69,7 +69,7 @@ BELONGS = {
 @click.option("--active", type=float, metavar="NM", help="Active at or below.  [default: 1000]")
 @click.option("--inactive", type=float, metavar="NM", help="Inactive beyond.  [default: 10000]")
 @click.option("--min-negatives", type=int, metavar="N", help="Negatives at least.  [default: 20]")
-@click.option("--legacy", is_flag=True, help="Draw and break ties as the public code does.")
+@click.option("--legacy", is_flag=True, help="Draw, leave out and take sds as the public code does.")
 @click.option(
     "--relations",
     type=FILE,
@@ -78,7 +78,7 @@ BELONGS = {
 )
 @click.option("--low", type=float, metavar="Q", help="Opposite at or below this quantile.  [default: 0.05]")
 @click.option("--high", type=float, metavar="Q", help="Alike at or above this quantile.  [default: 0.95]")
-@click.option("--unexpressed", type=FILE, help="Genes, one a line, whose wells are signal's null.")
+@click.option("--unexpressed", type=FILE, help="Genes, one a line: signal's null, not reported.")
 @click.option(
     "--by",
     metavar="WHAT",
@@ -246,8 +246,8 @@ def _signal(data: Path, by: str | None, options: dict[str, Any]) -> Job:
     from polaris_rxrx.suites import signal
     from polaris_rxrx.suites.replicates import replicate_consistency
 
-    null = "controls" if options["unexpressed"] is None else _gene_list(options["unexpressed"])
-    if by not in (None, "gene", "guide") and null != "controls":
+    genes = None if options["unexpressed"] is None else _gene_list(options["unexpressed"])
+    if by not in (None, "gene", "guide") and genes is not None:
         raise click.UsageError(f"--unexpressed names genes, which --by {by} is not about")
     shared: dict[str, Any] = {"by": by or "gene", "seed": options["seed"]}
 
@@ -255,9 +255,9 @@ def _signal(data: Path, by: str | None, options: dict[str, Any]) -> Job:
         assert source.wells is not None
         chosen = {**shared, "align_by": source.align}
         bar.step("signal", 0, 2)
-        energy = signal.evaluate(source.wells, null=null, **chosen)
+        energy = signal.evaluate(source.wells, null=genes or "controls", **chosen)
         bar.step("signal", 1, 2)
-        replicates = replicate_consistency(source.wells, **chosen)
+        replicates = replicate_consistency(source.wells, null=genes or "others", **chosen)
         bar.step("signal", 2, 2)
         return [energy, replicates]
 

@@ -178,6 +178,15 @@ def test_a_table_of_unknown_protocol_is_not_computed() -> None:
         run(load("arxiv-2411.02572"), "cellprofiler", None, None, None)  # type: ignore[arg-type]
 
 
+def test_a_deviation_is_told_by_its_number() -> None:
+    result = drug_target(average_precision=0.3)
+    table = small(differences={"drug-target": [5, "moon phase"]})
+    (told,) = {c.protocol for c in compare(table, {("openphenom", "drug-target"): result})} - {None}
+    assert told == "drug-target deviation 5; moon phase"
+    with pytest.raises(ValueError, match="drug-target has no deviation 99"):
+        small(differences={"drug-target": [99]})
+
+
 def test_what_differs_between_protocols_is_told() -> None:
     result = drug_target(average_precision=0.3)
     result.protocol.update(seeds=10, map={"align": "tvn"})
