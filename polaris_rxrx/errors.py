@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+QUOTES = "'\""
+
 
 class PolarisRxrxError(Exception):
     """Base of every error this package raises on purpose (exit code 1)."""
@@ -42,7 +44,15 @@ class UsageError(PolarisRxrxError):
     exit_code = 2
 
 
+def short(value: object, most: int = 80) -> str:
+    """A value quoted for a message: its `repr`, and of a long one only the beginning."""
+    if isinstance(value, int) and value.bit_length() > 10_000:  # Python refuses to write so many digits
+        return f"a whole number of {value.bit_length():,} bits"
+    shown = repr(value[: most + 1] if isinstance(value, (str, bytes)) else value)
+    return shown if len(shown) <= most + 2 else f"{shown[:most]}...{shown[0] if shown[0] in QUOTES else ''}"
+
+
 def some(names: Sequence[object], most: int = 5) -> str:
     """The first few of many names, for a message: `'A', 'B' and 3 more`."""
-    shown = ", ".join(repr(str(n)) for n in names[:most])
+    shown = ", ".join(short(str(n)) for n in names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most:,} more"

@@ -1,7 +1,8 @@
 """Writing so that a reader never sees half a file, and naming what was read.
 
 Every file is written beside its place under a temporary name and moved there when it is whole, so an
-interrupted command leaves the old file or none. Temporary names start with a dot and end in `.tmp`.
+interrupted command leaves the old file or none. Temporary names start with a dot and end in `.tmp`; no
+message shows one: whatever the system says against writing is said of the file that was to be.
 """
 
 from __future__ import annotations
@@ -28,15 +29,17 @@ def new_file(path: Path) -> Iterator[Path]:
         raise UsageError(f"{path} is a folder; a file name was expected")
     if path.exists() and not path.is_file():
         raise UsageError(f"{path} is a device or a pipe; the name of a regular file was expected")
-    path = path.resolve()
+    told, path = path, path.resolve()
     _make_parent(path)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    with _named(told, path.parent):
+        handle, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".tmp", dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
+        with _named(told, temporary):
+            yield temporary
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -56,18 +59,20 @@ def new_folder(path: Path, *, replace: bool = False, marker: str) -> Iterator[Pa
             raise UsageError(f"{path} is not empty and holds no {marker}; choose another folder")
         if not replace:
             raise UsageError(f"{path} is there already; choose another folder or replace it with --force")
-    path = path.resolve()
+    told, path = path, path.resolve()
     if Path.cwd().is_relative_to(path):  # moving it would leave the user's shell in a deleted folder
         raise UsageError(f"{path} is the working directory or holds it; choose a folder inside")
     _make_parent(path)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+    with _named(told, path.parent):
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name[:100]}.", suffix=".tmp", dir=path.parent))
     old = temporary.with_suffix(".old.tmp")
     try:
-        yield temporary
-        temporary.chmod(0o777 & ~_umask())
-        if path.exists():
-            path.rename(old)
-        temporary.rename(path)
+        with _named(told, temporary):
+            yield temporary
+            temporary.chmod(0o777 & ~_umask())
+            if path.exists():
+                path.rename(old)
+            temporary.rename(path)
     finally:
         if old.exists() and not path.exists():  # stopped between the two
             old.rename(path)
@@ -102,7 +107,33 @@ def open_binary(path: Path) -> Iterator[BinaryIO]:
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
     with handle:
-        yield handle
+        try:
+            yield handle
+        except OSError as error:
+            if error.filename is not None or error.errno is None:
+                raise
+            raise DataError(f"{path}: cannot be read ({error.strerror or error})") from None
+
+
+@contextmanager
+def _named(told: Path, temporary: Path) -> Iterator[None]:
+    """An `OSError` that names no file, or a temporary one, names the one that is being written."""
+    try:
+        yield
+    except OSError as error:
+        name = error.filename
+        if isinstance(name, (str, bytes, os.PathLike)):
+            found = Path(os.fsdecode(name))
+            if not found.is_relative_to(temporary):
+                raise
+            inside = found.relative_to(temporary)
+            if not inside.name.endswith(".tmp"):
+                told = told / inside
+        raise OSError(error.errno, error.strerror or _first_line(error), str(told)) from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _make_parent(path: Path) -> None:

@@ -2,17 +2,17 @@
 
 Conventions
     Higher means more likely active. Rows are matched by `id`, by (`treatment`, `gene_symbol`), or by both,
-    which must then agree; never by their order. Every test pair stands exactly once, with a finite number.
+    which must then agree; never by their order. `id` is the place of a pair in the official order (0 to
+    n - 1), as in `test_features.csv` and `sample_submission.csv`. Every test pair stands exactly once, with a
+    finite number. Other columns than the task's inputs and SMILES are refused.
     The one leniency, `fill`, gives absent pairs a stated score and is recorded.
 """
 
 from __future__ import annotations
 
-import datetime
 import difflib
 import math
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from polaris_rxrx.errors import DataError, UsageError, some
+from polaris_rxrx.damage import INDEX, date_hint, number_hint
+from polaris_rxrx.errors import DataError, UsageError, short, some
 from polaris_rxrx.files import new_file
 from polaris_rxrx.tables import Table, fold, read_table, refuse_repeated, to_csv
 from polaris_rxrx.task import KEYS, Task
@@ -29,10 +30,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCORE = "active"
-# SEPT2 or MARCH1 opened in a spreadsheet: 2-Sep, 02-Sep-24, Mar-01, 2024-09-02, 9/2/2024.
-_DATE = re.compile(
-    r"\d{1,2}-[A-Za-z]{3}(-\d{2,4})?|[A-Za-z]{3}-\d{1,2}|\d{4}-\d\d-\d\d( .*)?|\d{1,2}/\d{1,2}/\d{2,4}"
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +41,19 @@ class Predictions:
     sha256: str | None = None
     filled: int = 0
     fill: float | None = None
+    matched_by: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    """Columns that hold a saved index, which says nothing."""
+
+    @property
+    def reading(self) -> str | None:
+        """What to tell of how rows were matched: nothing, unless ids alone did it and no name can object."""
+        if self.matched_by != ("id",):
+            return None
+        return (
+            f"{self.source}: rows were matched by id alone, the place of a pair in test_features.csv "
+            f"(0 to {len(self.values) - 1})"
+        )
 
 
 def read_predictions(
@@ -61,7 +71,10 @@ def read_predictions(
     """
     if fill is not None and not np.isfinite(fill):
         raise UsageError(f"fill is {fill}; a finite number was expected")
-    table = read_table(Path(source)) if isinstance(source, (str, Path)) else _from_frame(source)
+    if isinstance(source, (str, Path)):
+        table, left_out = _without_index(read_table(Path(source), nameless_index=True))
+    else:
+        table, left_out = _from_frame(source), ()
     values = np.full(len(task), np.nan)
     ids = _match(table, task)
     values[ids] = _numbers(table)
@@ -74,7 +87,15 @@ def read_predictions(
         )
     if absent.size:
         values[absent] = fill
-    return Predictions(values, str(table.path), table.sha256, int(absent.size), fill if absent.size else None)
+    return Predictions(
+        values,
+        str(table.path),
+        table.sha256,
+        int(absent.size),
+        fill if absent.size else None,
+        matched_by=tuple(name for name in ("id", *KEYS) if name in table.columns),
+        left_out=left_out,
+    )
 
 
 def write_predictions(path: Path | str, task: Task, values: NDArray[np.float64]) -> None:
@@ -106,6 +127,15 @@ def write_predictions(path: Path | str, task: Task, values: NDArray[np.float64])
             temporary.write_bytes(to_csv(columns).encode())
 
 
+def _without_index(table: Table) -> tuple[Table, tuple[str, ...]]:
+    """The table without the columns that are a saved index, and these."""
+    indices = tuple(n for n in table.columns if INDEX.fullmatch(n))
+    if not indices:
+        return table, ()
+    columns = {n: cells for n, cells in table.columns.items() if n not in indices}
+    return replace(table, columns=columns), indices
+
+
 def _from_frame(frame: pd.DataFrame) -> Table:
     if not (hasattr(frame, "columns") and hasattr(frame, "iloc")):
         raise UsageError(f"a path or a pandas DataFrame was expected, not {type(frame).__name__}")
@@ -120,7 +150,9 @@ def _match(table: Table, task: Task) -> NDArray[np.int64]:
     by_id, by_name = "id" in table.columns, all(k in table.columns for k in KEYS)
     expected = "id,active or treatment,gene_symbol,active or id,treatment,gene_symbol,active"
     if SCORE not in table.columns or not (by_id or by_name):
-        raise DataError(f"{table.path}: the header is {','.join(table.columns)}; expected {expected}")
+        raise DataError(
+            f"{table.path}: the header is {short(','.join(table.columns), 200)[1:-1]}; expected {expected}"
+        )
     unknown = [n for n in table.columns if n not in {"id", SCORE, "SMILES", *task.inputs}]
     if unknown:
         raise DataError(
@@ -146,7 +178,7 @@ def _by_id(table: Table, task: Task) -> NDArray[np.int64]:
         found = known.get(str(value))
         if found is None:
             raise DataError(
-                f"{table.at(row)}: id is {str(value)!r}; a whole number from 0 to {len(task) - 1} was "
+                f"{table.at(row)}: id is {short(str(value))}; a whole number from 0 to {len(task) - 1} was "
                 "expected, as in test_features.csv"
             )
         ids[row] = found
@@ -173,8 +205,9 @@ def _agree(table: Table, task: Task, ids: NDArray[np.int64]) -> None:
         for row, i in enumerate(ids.tolist()):
             if not isinstance(cells[row], str) or cells[row] != expected[i]:
                 raise DataError(
-                    f"{table.at(row)}: id {i} is {_pair(task, i)} with {column} {expected[i]!r}, but the row "
-                    f"names {column} {cells[row]!r}; id and names must agree{_date_hint(column, cells[row])}"
+                    f"{table.at(row)}: id {i} is {_pair(task, i)} with {column} {short(expected[i])}, but "
+                    f"the row names {column} {short(cells[row])}; id and names must agree"
+                    f"{_date_hint(column, cells[row])}"
                 )
 
 
@@ -183,22 +216,19 @@ def _unknown(key: tuple[Any, Any], task: Task) -> str:
     for column, value, names in zip(KEYS, key, (set(task.treatment), set(task.gene_symbol)), strict=True):
         if isinstance(value, str) and value in names:
             continue
-        text = f"{column} {value!r} is not in this task"
+        text = f"{column} {short(value)} is not in this task"
         if hint := _date_hint(column, value):
             return text + hint
         if near := [n for n in names if fold(n) == fold(str(value))]:
             return f"{text}; did you mean {min(near)!r}? They differ by blanks or case alone"
-        close = difflib.get_close_matches(str(value), names, n=1, cutoff=0.75)
+        close = difflib.get_close_matches(str(value)[:200], names, n=1, cutoff=0.75)
         return f"{text}; did you mean {close[0]!r}?" if close else text
-    return f"the pair {key[0]!r}, {key[1]!r} is not one of the {len(task):,} test pairs"
+    return f"the pair {short(key[0])}, {short(key[1])} is not one of the {len(task):,} test pairs"
 
 
 def _date_hint(column: str, value: object) -> str:
     """What to add where a gene's name has become a date; nothing elsewhere."""
-    dated = isinstance(value, datetime.date) or (isinstance(value, str) and _DATE.fullmatch(value.strip()))
-    if column != "gene_symbol" or not dated:
-        return ""
-    return "; it looks like a gene name that a spreadsheet turned into a date"
+    return date_hint(value) if column == "gene_symbol" else ""
 
 
 def _numbers(table: Table) -> NDArray[np.float64]:
@@ -207,8 +237,10 @@ def _numbers(table: Table) -> NDArray[np.float64]:
     for row, cell in enumerate(table.columns[SCORE]):
         number = _number(cell, text=text)
         if number is None:
-            shown = "empty" if cell is None or (isinstance(cell, str) and not cell) else repr(cell)
-            raise DataError(f"{table.at(row)}: {SCORE} is {shown}; a finite number was expected")
+            shown = "empty" if cell is None or (isinstance(cell, str) and not cell) else short(cell)
+            raise DataError(
+                f"{table.at(row)}: {SCORE} is {shown}; a finite number was expected{number_hint(cell)}"
+            )
         values[row] = number
     return values
 

@@ -3,23 +3,23 @@
 Conventions
     A cell is the text that stands in the file: `NA`, `nan` and `None` are names, blanks at the ends are kept,
     an empty cell is the empty string. CSV is comma-separated UTF-8 (a byte-order mark, CRLF and gzip are
-    understood, gzip by its first bytes and not by the name). Lines are counted as an editor does, the header
+    understood, gzip by its first bytes and not by the name). What other programs did to a table is told by
+    `polaris_rxrx.damage`; nothing is repaired. Lines are counted as an editor does, the header
     being line 1; rows of a parquet file are counted from 1.
 """
 
 from __future__ import annotations
 
 import csv
-import gzip
 import hashlib
 import io
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from polaris_rxrx.errors import DataError, some
+from polaris_rxrx import bounded, damage
+from polaris_rxrx.errors import DataError, short, some
 from polaris_rxrx.files import open_binary
 
 
@@ -47,24 +47,27 @@ class Table:
         """Raise `DataError` unless these columns are there."""
         missing = [n for n in names if n not in self.columns]
         if missing:
+            near = [c for c in self.columns if fold(c) == fold(missing[0])]
+            hint = f" ({short(near[0])} differs by blanks or case)" if near else ""
             raise DataError(
-                f"{self.path}: no column {some(missing)}; it has {some(list(self.columns), 12)} "
+                f"{self.path}: no column {some(missing)}{hint}; it has {some(list(self.columns), 12)} "
                 f"and {', '.join(names)} {'is' if len(names) == 1 else 'are'} expected"
             )
 
 
-def read_table(path: Path) -> Table:
-    """Read a CSV (plain or gzip) or parquet file.
+def read_table(path: Path, *, nameless_index: bool = False) -> Table:
+    """Read a CSV (plain or gzip) or parquet file; a first column without a name is let through on request.
 
     Raises:
         DataError: Not there, a folder, empty, not text, not a table, a row of another width than the header.
     """
     with open_binary(path) as handle:
-        raw = handle.read()  # once, so that a pipe will do and the hash is that of what was read
+        # Once, so that a pipe will do and the hash is that of what was read.
+        raw = bounded.read_all(handle, path, bounded.TABLE)
     digest = hashlib.sha256(raw).hexdigest()
     if raw.startswith(b"PAR1"):
         return _read_parquet(path, raw, digest)
-    return _read_csv(path, raw, digest)
+    return _read_csv(path, raw, digest, nameless_index)
 
 
 def fold(name: str) -> str:
@@ -72,12 +75,10 @@ def fold(name: str) -> str:
     return " ".join(name.split()).casefold()
 
 
-def _read_csv(path: Path, raw: bytes, digest: str) -> Table:
+def _read_csv(path: Path, raw: bytes, digest: str, nameless_index: bool) -> Table:
     if raw.startswith(b"\x1f\x8b"):
-        try:
-            raw = gzip.decompress(raw)
-        except (OSError, EOFError, zlib.error) as error:
-            raise DataError(f"{path}: broken gzip file ({error})") from None
+        raw = bounded.gunzip(raw, path)
+    damage.refuse_other_kind(path, raw[: damage.START])
     try:
         if b"\x00" in raw:
             raise UnicodeDecodeError("utf-8", raw, raw.index(b"\x00"), 0, "a zero byte")
@@ -89,6 +90,7 @@ def _read_csv(path: Path, raw: bytes, digest: str) -> Table:
         ) from None
     if not text.strip():
         raise DataError(f"{path} is empty; a table with a header line was expected")
+    damage.refuse_other_csv(path, text)
 
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     rows: list[list[str]] = []
@@ -96,17 +98,21 @@ def _read_csv(path: Path, raw: bytes, digest: str) -> Table:
     next_line = 1
     try:
         header = next(reader)
-        _check_header(path, header)
+        _check_header(path, header, nameless_index)
         width = len(header)
         next_line = reader.line_num + 1
         for row in reader:
             if len(row) == width:
                 rows.append(row)
                 lines.append(next_line)
+                if len(rows) > bounded.ROWS:
+                    raise DataError(
+                        f"{path}: more than {bounded.ROWS:,} rows, the most that are read of a table"
+                    )
             elif row:  # a blank line is no row
                 raise DataError(
-                    f"{path}, line {next_line}: {len(row)} fields where the header has {width} "
-                    f"({', '.join(header)}); is a comma in a name unquoted?"
+                    f"{path}, line {next_line}: {len(row):,} fields where the header has {width:,} "
+                    f"({short(', '.join(header), 200)[1:-1]}){damage.width_hint(header, row, next_line)}"
                 )
             next_line = reader.line_num + 1
     except csv.Error as error:
@@ -116,16 +122,12 @@ def _read_csv(path: Path, raw: bytes, digest: str) -> Table:
     return Table(path, dict(zip(header, cells, strict=True)), lines, sha256=digest)
 
 
-def _check_header(path: Path, header: list[str]) -> None:
+def _check_header(path: Path, header: list[str], nameless_index: bool) -> None:
     if not header:
         raise DataError(f"{path}, line 1: blank; the header was expected there")
-    if len(header) == 1:
-        for mark, name in ((";", "semicolons"), ("\t", "tabs")):
-            if mark in header[0]:
-                raise DataError(f"{path}: the header is separated by {name}; commas were expected")
-    if "" in header:
+    if "" in header[1:] or (header[0] == "" and not (nameless_index and len(header) > 1)):
         raise DataError(
-            f"{path}: column {header.index('') + 1} has no name; from pandas, write with index=False"
+            f"{path}: column {header.index('') + 1} has no name; if it is an index, {damage.NO_INDEX}"
         )
     refuse_repeated(path, header)
 
@@ -143,12 +145,33 @@ def _read_parquet(path: Path, raw: bytes, digest: str) -> Table:
 
     try:
         # From the bytes: given a path, pyarrow takes a folder named `a=b` above it for a column.
-        table = pq.read_table(pa.BufferReader(raw))
+        metadata = pq.read_metadata(pa.BufferReader(raw))
+        bounded.check_parquet(metadata, path, len(raw), bounded.ROWS)
+        texts = [f.name for f in pq.read_schema(pa.BufferReader(raw)) if pa.types.is_string(f.type)]
+        table = pq.read_table(pa.BufferReader(raw), read_dictionary=texts)
+        _check_texts(path, table)
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path}: broken parquet file ({_first_line(error)})") from None
     names = [n for n in table.column_names if not n.startswith("__index_level_")]
     columns = {n: table.column(n).to_pylist() for n in names}
     return Table(path, columns, range(1, table.num_rows + 1), unit="row", sha256=digest)
+
+
+def _check_texts(path: Path, table: Any) -> None:
+    """Raise `DataError` if a few long texts, repeated, are more than is read of a table."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    total = 0
+    for column in table.columns:
+        for chunk in column.chunks if pa.types.is_dictionary(column.type) else ():
+            if pa.types.is_string(chunk.type.value_type) and len(chunk.dictionary):
+                each = pc.binary_length(chunk.dictionary).cast("int64")
+                total += pc.sum(each.take(chunk.indices)).as_py() or 0
+    if total > bounded.TABLE:
+        raise DataError(
+            f"{path}: {total:,} bytes of text; at most {bounded.size(bounded.TABLE)} are read of such a table"
+        )
 
 
 def _first_line(error: Exception) -> str:

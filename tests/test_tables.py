@@ -123,8 +123,8 @@ BROKEN = {
     "first line blank": (b"\na,b\n", ", line 1: blank; the header was expected there"),
     "a mark and a blank line": (b"\xef\xbb\xbf\na,b\n", ", line 1: blank;"),
     "binary": (b"a,b\n\x00\x01\n", ", line 2: not UTF-8 text (a zero byte); a CSV or parquet file"),
-    "spreadsheet": (b"PK\x03\x04\x14\x00", ", line 1: not UTF-8 text (a zero byte)"),
-    "UTF-16": ("a,b\n".encode("utf-16"), ", line 1: not UTF-8 text"),
+    "spreadsheet": (b"PK\x03\x04\x14\x00", " is a zip archive or a spreadsheet (.xlsx); save"),
+    "UTF-16": ("a,b\n".encode("utf-16"), " is UTF-16 text; save it as CSV UTF-8"),
     "Latin-1": ("a,b\n1,x\n2,né\n".encode("latin-1"), ", line 3: not UTF-8 text (invalid continuation byte)"),
     "gzip cut short": (gzip.compress(PLAIN)[:-6], ": broken gzip file (Compressed file ended"),
     "gzip with a wrong sum": (gzip.compress(PLAIN)[:-8] + b"\0" * 8, ": broken gzip file (CRC check failed"),
@@ -146,7 +146,7 @@ BROKEN = {
     "semicolons and decimal commas": (b"a;b\n1;0,5\n", ": the header is separated by semicolons;"),
     "tabs": (b"a\tb\n1\tx, y\n", ": the header is separated by tabs; commas were expected"),
     "a column twice": (b"a,b,a\n1,2,3\n", ": column 'a' stands more than once in the header"),
-    "a column without a name": (b",a\n0,1\n", ": column 1 has no name; from pandas, write with index=False"),
+    "a column without a name": (b",a\n0,1\n", ": column 1 has no name; if it is an index, write it wi"),
     "two of them": (b"a,,\n0,,\n", ": column 2 has no name"),
 }
 

@@ -1,8 +1,9 @@
 """The `polaris-rxrx` command: one module a subcommand, each thin (parse, call, print).
 
 Conventions: results go to stdout, everything else to stderr; `--json` prints one JSON document and nothing
-more on stdout. Exit codes: 0 done, 1 bad data or a failure elsewhere, 2 misuse, 130 interrupted. Command
-modules import what is heavy inside the command, so `--help` stays quick.
+more on stdout. Nothing printed holds a control character (`_plain`). Exit codes: 0 done, 1 bad data or a
+failure elsewhere, 2 misuse, 130 interrupted. Command modules import what is heavy inside the command, so
+`--help` stays quick.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any, NoReturn
 import click
 
 from polaris_rxrx import __version__
+from polaris_rxrx.cli._plain import plain_output
 from polaris_rxrx.errors import MissingError, PolarisRxrxError
 
 # In the order a user meets them; the line is the command's own short help.
@@ -38,6 +40,7 @@ COMMANDS = {
     "evaluate": "Run the paper's benchmarks on embeddings or a map.",
     "reproduce": "Set computed figures beside the published ones.",
     "targets": "List annotated targets and their compounds.",
+    "export": "Write the task for BioML-bench or MLE-bench.",
     "completion": "Print the shell completion script.",
 }
 
@@ -71,6 +74,11 @@ def cli() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code; every error of ours is told in one place."""
+    with plain_output():
+        return _run(arguments)
+
+
+def _run(arguments: list[str]) -> int:
     _stop.asked = False
     try:
         cli.main(args=arguments, prog_name="polaris-rxrx", standalone_mode=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,20 +21,40 @@ from polaris_rxrx.cli.options import (
     note,
     task_option,
 )
+from polaris_rxrx.cli.outputs import NEW_FILE, Command
+from polaris_rxrx.errors import PolarisRxrxError
 
 if TYPE_CHECKING:
     from polaris_rxrx.baselines import Card, Prediction
     from polaris_rxrx.task import Task
 
 
-@click.command(no_args_is_help=True)
+def _named_out(ctx: click.Context, _: click.Parameter, value: Path | None) -> Path:
+    """NAME.csv where --out was not given: the guard has to know."""
+    if value is not None:
+        return value
+    from polaris_rxrx.baselines import load_card
+
+    name = ctx.params["name"]
+    with contextlib.suppress(PolarisRxrxError):  # told when the command reads the card
+        name = load_card(name).name
+    return Path(f"{name}.csv")
+
+
+@click.command(cls=Command, no_args_is_help=True)
 @click.argument("name", type=CardName())
 @task_option
 @data_option
 @click.option("--metadata", type=FILE, help="The well metadata.  [default: the one in --data]")
 @click.option("--embeddings", type=FILE, help="The model's table.  [default: the card's file in --data]")
 @features_option
-@click.option("--out", type=FILE, metavar="FILE", help="Where to write.  [default: NAME.csv]")
+@click.option(
+    "--out",
+    type=NEW_FILE,
+    callback=_named_out,
+    metavar="FILE",
+    help="Where to write.  [default: NAME.csv]",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="For `random`.")
 @click.option(
     "--align",
@@ -41,7 +62,7 @@ if TYPE_CHECKING:
     help="Another aligner than the card's.",
 )
 @click.option("--dose", metavar="max|mean|UM", help="Another dose rule than the card's.")
-@click.option("--save-map", type=FILE, metavar="FILE", help="Keep the map, as .parquet or .h5ad.")
+@click.option("--save-map", type=NEW_FILE, metavar="FILE", help="Keep the map, as .parquet or .h5ad.")
 @click.option(
     "--allow-missing-wells", is_flag=True, help="Build the map without wells that have no embedding."
 )
@@ -53,7 +74,7 @@ def command(
     metadata: Path | None,
     embeddings: Path | None,
     features: tuple[str, ...],
-    out: Path | None,
+    out: Path,
     seed: int,
     align: str | None,
     dose: str | None,
@@ -70,7 +91,6 @@ def command(
     from polaris_rxrx.task import load_task
 
     card = _with_options(load_card(name), align, dose)
-    out = out or Path(f"{card.name}.csv")
     if save_map is not None and save_map.suffix not in (".parquet", ".h5ad"):
         raise click.UsageError(f"--save-map {save_map}: a map is saved as .parquet or .h5ad")
     if card.kind == "random" and (save_map or embeddings or metadata or features):

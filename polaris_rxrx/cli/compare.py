@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from polaris_rxrx.cli.options import FILE, clusters_option, fill_option, note, resampling_options, task_option
+from polaris_rxrx.cli.outputs import NEW_FILE, Command
 from polaris_rxrx.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from polaris_rxrx.comparison import Comparison
 
 
-@click.command(no_args_is_help=True)
+@click.command(cls=Command, no_args_is_help=True)
 @click.argument("preds", type=FILE, nargs=-1, metavar="A B [...]")
 @task_option
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON and nothing else.")
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     "--metric", type=click.Choice(["pr_auc", "roc_auc"]), default="pr_auc", show_default=True, help="What of."
 )
 @click.option("--all-pairs", is_flag=True, help="Compare every two, not A with each of the others.")
-@click.option("--per-treatment", type=FILE, metavar="FILE", help="Also write one CSV row a treatment.")
+@click.option("--per-treatment", type=NEW_FILE, metavar="FILE", help="Also write one CSV row a treatment.")
 @resampling_options
 @clusters_option
 @fill_option

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import click
 
-from polaris_rxrx.cli.options import FILE, note
+from polaris_rxrx.cli.options import note
+from polaris_rxrx.cli.outputs import Command, NewFolder
+from polaris_rxrx.errors import UsageError
 
 BASELINES = ("random", "cellprofiler", "openphenom")
 
 
-@click.command()
-@click.argument("folder", metavar="[DIR]", type=FILE, default=Path("polaris-rxrx-demo"))
+@click.command(cls=Command)
+@click.argument("folder", metavar="[DIR]", type=NewFolder("*.csv"), default=Path("polaris-rxrx-demo"))
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the made-up data.")
 @click.option("--force", is_flag=True, help="Replace what an earlier demo left in DIR.")
 def command(folder: Path, seed: int, force: bool) -> None:
@@ -26,6 +28,9 @@ def command(folder: Path, seed: int, force: bool) -> None:
     from polaris_rxrx.files import new_folder
 
     data, task = folder / "data", folder / "task"
+    old = [path for name in BASELINES if (path := folder / f"{name}.csv").exists()]
+    if old and not force:
+        raise UsageError(f"{old[0]} is there already; choose another folder or replace it with --force")
     note("Made-up data: real names, drawn numbers. Scores below say nothing about any model.")
     with new_folder(data, replace=force, marker="README.txt") as temporary:
         write_sandbox(temporary, seed=seed)
@@ -59,3 +64,7 @@ def _table(folder: Path, task: Path) -> None:
         click.echo(f"{name:26}{result.pr_auc:>18.4f}{result.roc_auc:>10.4f}")
     click.echo(f"\nYour own predictions: fill in {task / 'sample_submission.csv'}, then")
     click.echo(f"  polaris-rxrx score YOURS.csv --task {shlex.quote(str(task))}")
+    click.echo(
+        "\nEvery other command runs on this data, too (evaluate, reproduce, report, audit, ...), after"
+    )
+    click.echo(f"  cd {shlex.quote(str(folder))} && export POLARIS_RXRX_DATA=data")

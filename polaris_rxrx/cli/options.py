@@ -155,7 +155,13 @@ class Bar:
         self._progress.update(self._tasks[what], completed=done)
 
 
-class CardName(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.4 on
+class MaybeFile(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.4 on
+    """A name, or the path of a file."""
+
+    name = "name"
+
+
+class CardName(MaybeFile):
     """A card's name, completed from the cards there are."""
 
     name = "card"

@@ -18,6 +18,7 @@ from polaris_rxrx.cli.options import (
     resampling_options,
     task_option,
 )
+from polaris_rxrx.cli.outputs import NEW_FILE, Command, NewFolder
 
 if TYPE_CHECKING:
     from polaris_rxrx.dataset.affinities import Affinities
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from polaris_rxrx.task import Task
 
 
-@click.command(no_args_is_help=True)
+@click.command(cls=Command, no_args_is_help=True)
 @click.argument("preds", type=FILE)
 @task_option
 @click.option(
@@ -35,8 +36,12 @@ if TYPE_CHECKING:
 @click.option("--annotations", type=FILE, metavar="CSV", help="The affinities.  [default: those in --data]")
 @click.option("--classes", type=FILE, metavar="CSV", help="gene_symbol,target_class.  [default: our own]")
 @data_option
-@click.option("--out", type=FILE, default=Path("report.html"), show_default=True, help="The page to write.")
-@click.option("--figures", type=FILE, metavar="DIR", help="Also write each figure for print.")
+@click.option(
+    "--out", type=NEW_FILE, default=Path("report.html"), show_default=True, help="The page to write."
+)
+@click.option(
+    "--figures", type=NewFolder("*.png", "*.svg"), metavar="DIR", help="Also write each figure for print."
+)
 @click.option("--title", help="The page's title.")
 @resampling_options
 @clusters_option

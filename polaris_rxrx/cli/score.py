@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from polaris_rxrx.cli.options import FILE, clusters_option, fill_option, note, resampling_options, task_option
+from polaris_rxrx.cli.outputs import NEW_FILE, Command
 
 if TYPE_CHECKING:
     from polaris_rxrx.scoring import Score
     from polaris_rxrx.uncertainty import Uncertainty
 
 
-@click.command(no_args_is_help=True)
+@click.command(cls=Command, no_args_is_help=True)
 @click.argument("preds", type=FILE)
 @task_option
 @click.option("--json", "as_json", is_flag=True, help="Print the score report as JSON and nothing else.")
-@click.option("--per-treatment", type=FILE, metavar="FILE", help="Also write one CSV row a treatment.")
+@click.option("--per-treatment", type=NEW_FILE, metavar="FILE", help="Also write one CSV row a treatment.")
 @click.option("--official", is_flag=True, help="Also run the Polaris client's own evaluate (slow).")
 @resampling_options
 @clusters_option
@@ -41,14 +42,26 @@ def command(
     PREDS is a CSV (also .gz) or parquet file with `active` (higher: more likely active), keyed by `id`, by
     `treatment` and `gene_symbol`, or by both.
     """
+    from polaris_rxrx import quick
     from polaris_rxrx.cli._inputs import read_given
     from polaris_rxrx.scoring import score
     from polaris_rxrx.task import load_task
 
+    if official:
+        from polaris_rxrx.hub import upstream
+
+        upstream.require()
     loaded = load_task(task)
     result = score(loaded, read_given(preds, loaded, task, fill=fill))
     certainty = result.uncertainty(resamples=resamples, seed=seed, level=level, clusters=clusters)
-    report = {**result.to_dict(), "uncertainty": certainty.to_dict()}
+    checks = quick.check(loaded, result.predictions.values)
+    for line in quick.lines(checks, brief=True):
+        note(line)
+    report = {
+        **result.to_dict(),
+        "uncertainty": certainty.to_dict(),
+        "checks": [check.to_dict() for check in checks],
+    }
     if official:
         from polaris_rxrx.hub.benchmarks import evaluate_saved
 

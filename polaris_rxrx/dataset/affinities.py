@@ -1,9 +1,11 @@
 """The affinity table, and the benchmark the paper draws from it.
 
 Conventions
-    An affinity is in nM. A pair is active at or below `ACTIVE` nM, grey above that and up to `INACTIVE` nM
-    (left out of the benchmark, and never a negative), inactive beyond. Should a pair stand in the table more
-    than once, its strongest affinity counts.
+    An affinity is in nM; a column that looks like another unit all in all is refused (by the rules of
+    `polaris_rxrx.dataset.units`), unless a column `units` says nM.
+    A pair is active at or below `ACTIVE` nM, grey above that and up to `INACTIVE` nM (left out of the
+    benchmark, and never a negative), inactive beyond. Should a pair stand in the table more than once, its
+    strongest affinity counts.
     Each compound with an active gets max(2 x actives, 20) negatives, drawn without replacement from the
     table's genes that are neither active nor grey for it.
 
@@ -23,9 +25,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from polaris_rxrx.errors import DataError, UsageError
+from polaris_rxrx.damage import number_hint, refuse_dates
+from polaris_rxrx.dataset import units
+from polaris_rxrx.errors import DataError, UsageError, short
 from polaris_rxrx.files import sha256
-from polaris_rxrx.tables import read_table
+from polaris_rxrx.tables import Table, read_table
 
 ACTIVE = 1_000.0
 INACTIVE = 10_000.0
@@ -96,29 +100,94 @@ def read_affinities(path: Path | str) -> Affinities:
     """Read `gene_symbol,nM_value,treatment` (further columns are allowed).
 
     Raises:
-        DataError: Naming the line and the value.
+        DataError: Naming the line and the value, or the unit that the whole column looks like.
     """
     path = Path(path)
     table = read_table(path)
+    _refuse_another_name(table)
     table.need(*COLUMNS)
+    _refuse_another_unit(table)
     by_compound: dict[str, dict[str, float]] = {}
     cells = zip(*(table.columns[name] for name in COLUMNS), strict=True)
     for row, (gene, value, compound) in enumerate(cells):
-        if not gene or not compound:
+        if not (isinstance(gene, str) and isinstance(compound, str) and gene and compound):
             raise DataError(f"{table.at(row)}: gene_symbol and treatment must not be empty")
         try:
             affinity = float("nan" if "_" in str(value) else value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             affinity = float("nan")
         if not 0 <= affinity < float("inf"):
-            raise DataError(f"{table.at(row)}: nM_value is {value!r}; an affinity in nM was expected")
+            raise DataError(
+                f"{table.at(row)}: nM_value is {short(value)}; an affinity in nM was expected"
+                f"{number_hint(value)}"
+            )
         genes = by_compound.setdefault(compound, {})
         genes[gene] = min(affinity, genes.get(gene, affinity))
     if not by_compound:
         raise DataError(f"{path} holds no affinities")
+    refuse_dates(table.columns["gene_symbol"], "gene_symbol", table.at)
     all_genes = tuple(sorted({gene for genes in by_compound.values() for gene in genes}))
     made_up = "made up" in table.columns.get("database", ())
     return Affinities(by_compound, all_genes, path, sha256(path), len(table), made_up)
+
+
+def _refuse_another_name(table: Table) -> None:
+    """Where `nM_value` is called otherwise, its name often tells the unit."""
+    if "nM_value" in table.columns:
+        return
+    for name in table.columns:
+        if name not in COLUMNS and (unit := units.of_name(name)):
+            raise DataError(
+                f"{table.path}: no column 'nM_value'; column {short(name)} looks like {unit} by its name. "
+                f"nM was expected: {units.affinity_cure(unit, name[:40])}"
+            )
+
+
+def _refuse_another_unit(table: Table) -> None:
+    """Decide on all rows: what says the unit (a column of units or types), else the values."""
+    stated = False
+    for name in table.columns:
+        says_unit = name.casefold() in units.UNITS
+        if not says_unit and name not in ("measurement_type", "standard_type"):
+            continue
+        for row, cell in enumerate(table.columns[name]):
+            unit = units.of_name(cell) if isinstance(cell, str) else None
+            stated = stated or (says_unit and unit == "nM")
+            if unit in units.NO_AMOUNT or (says_unit and cell and unit != "nM"):
+                looks, cure = (
+                    (f" looks like {unit}", units.affinity_cure(unit, "nM_value")) if unit else ("", "")
+                )
+                raise DataError(
+                    f"{table.at(row)}: {name} is {short(cell)}{f', so nM_value{looks}' if looks else ''}; "
+                    f"nM was expected{f': {cure}' if cure else ''}"
+                )
+    if stated:
+        return
+    values = np.array([_value(cell) for cell in table.columns["nM_value"]], dtype=np.float64)
+    unit = units.affinity_unit(values)
+    if unit is None:
+        return
+    values = values[np.isfinite(values)]
+    raise DataError(
+        f"{table.path}: nM_value holds {len(values):,} numbers from {values.min():g} to {values.max():g} "
+        f"(median {np.median(values):g}); all in all that looks like {unit}, and {_wrong(values)}. "
+        f"nM was expected: {units.affinity_cure(unit, 'nM_value')}. "
+        "If they are nM, say so in a column `units` that holds nM"
+    )
+
+
+def _wrong(values: NDArray[np.float64]) -> str:
+    if (values < 0).any():
+        return "no affinity in nM is below 0"
+    n = int((values <= ACTIVE).sum())
+    return f"read as nM, {'every row' if n == len(values) else f'{n:,} rows'} would be active"
+
+
+def _value(cell: object) -> float:
+    try:
+        return float(cell)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return float("nan")
 
 
 def candidates(

@@ -30,6 +30,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from polaris_rxrx.damage import INDEX
 from polaris_rxrx.errors import DataError, some
 
 LEAST, SHARE, MOST = 3, 0.1, 0.9
@@ -61,7 +62,6 @@ _WORDS = """
     countcytoplasm
 """
 KNOWN = frozenset(_WORDS.split()) | {re.sub("[^a-z0-9]", "", n.lower()) for n in NOT_FEATURES}
-_INDEX = re.compile(r"(unnamed: ?\d+(\.\d+)*|index|level_\d+|__index_level_\d+__|)", re.I)
 _BOOKKEEPING = re.compile(
     r"(image_)?(count_[a-z].*|executiontime_.*|moduleerror_.*|group_(index|number))"
     r"|.*_number_object_number|.*_parent_.*",
@@ -192,7 +192,7 @@ def _refuse_others(path: Path, kinds: Mapping[str, str | None], names: Sequence[
 
 def _why_not(name: str, indices: Collection[str], metadata: Collection[str]) -> str | None:
     """Why a column's name alone says that it is no feature."""
-    if name in indices or _INDEX.fullmatch(name):
+    if name in indices or INDEX.fullmatch(name):
         return "an index"
     if re.match(r"metadata[_ .-]", name, re.I):
         return "Metadata"

@@ -4,7 +4,8 @@ Conventions
     A well is one row of the metadata, named by `well_id`. Its perturbation is the gene (CRISPR, all guides
     together, or on request the guide) or the compound at a concentration in uM (COMPOUND); names are text as
     it stands in the file. Blanks at the ends of a `well_id` or an `experiment_name` are taken off, and said.
-    Control wells are those whose gene or treatment is `EMPTY_control`.
+    Concentrations that look like another unit all in all are refused (`polaris_rxrx.dataset.units`), unless a
+    column `concentration_unit` says uM. Control wells are those whose gene or treatment is `EMPTY_control`.
     The matrix of `Wells` is C-ordered, one row a well, sorted by experiment, in it by perturbation, then by
     `well_id`: an experiment is a contiguous block, and the order of the files' rows changes no bit of a sum.
     Which columns are features, and in which order, `polaris_rxrx.dataset.features` says; which values are
@@ -18,7 +19,6 @@ Reading
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,10 +27,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from polaris_rxrx.dataset.features import Choice, choose
+from polaris_rxrx import bounded, damage
+from polaris_rxrx.dataset import units
+from polaris_rxrx.dataset.features import LEAST, Choice, choose
 from polaris_rxrx.dataset.ids import as_ids, is_text
 from polaris_rxrx.dataset.values import Extremes, look
-from polaris_rxrx.errors import DataError, some
+from polaris_rxrx.errors import DataError, short, some
 from polaris_rxrx.files import open_binary
 
 CONTROL = "EMPTY_control"
@@ -225,6 +227,9 @@ def _choose(table: OpenTable, meta: Metadata, patterns: Sequence[str]) -> Choice
         found = np.sort(values.to_numpy())
         return float(found[0]).is_integer() and bool((np.diff(found) == 1).all())
 
+    commas = table.with_decimal_commas()
+    if len(commas) >= LEAST:
+        raise DataError(f"{table.path}: column {some(commas)} has decimal commas; write decimal points")
     one_file = table.path.samefile(meta.path)
     return choose(
         table.path,
@@ -255,7 +260,7 @@ def read_metadata(path: Path, *, guides: bool = False) -> Metadata:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    table = open_table(path, text=True)
+    table = open_table(path, text=True, only=(*NEEDED, *units.CONCENTRATION_UNITS))
     absent = [n for n in NEEDED if n not in table.names]
     if absent:
         raise DataError(f"{path}: no column {some(absent)}; well metadata has {', '.join(NEEDED)}")
@@ -280,11 +285,19 @@ def read_metadata(path: Path, *, guides: bool = False) -> Metadata:
 
     kind = _kinds(where, code["perturbation_type"], names["perturbation_type"])
     crispr = kind == TYPES.index("CRISPR")
+    used = np.unique(code["concentration"])  # by a compound well or not: one column has one unit
+    stated = {
+        n: table.read([n]).column(0).unique().to_pylist()
+        for n in units.CONCENTRATION_UNITS
+        if n in table.names
+    }
+    units.refuse_concentrations(path, [names["concentration"][i] for i in used.tolist()], stated, NOMINAL)
     concentration = _concentrations(where, code["concentration"], names["concentration"])
     if "" in names["experiment_name"]:
         row = _first(code["experiment_name"] == names["experiment_name"].index(""))
         raise DataError(f"{where(row)}: no experiment_name")
 
+    damage.refuse_dates(names["gene"], "gene", lambda i: where(_first(code["gene"] == i)))
     for name in ("gene", "treatment"):
         _refuse_nearly_control(where, name, code[name], names[name])
 
@@ -349,7 +362,8 @@ def _concentrations(where: Callable[[int], str], code: Ints, names: list[str]) -
         except ValueError:
             place = where(_first(code == i))
             raise DataError(
-                f"{place}: concentration is {text!r}; a number of uM or nothing was expected"
+                f"{place}: concentration is {short(text)}; a number of uM or nothing was expected"
+                f"{damage.number_hint(text)}"
             ) from None
     return values[code]
 
@@ -494,6 +508,12 @@ class OpenTable:
             return f"lists ({kind}); write each number into a column of its own"
         return str(kind)
 
+    def with_decimal_commas(self) -> list[str]:
+        """The columns of a CSV whose first cell is a number with a decimal comma."""
+        texts = [n for n in self.names if self.is_csv and self.kind(n) == "text" and n != "well_id"]
+        first = self.read(texts).slice(0, 1).to_pylist() if texts else []
+        return [n for row in first for n in texts if damage.number_hint(row[n])]
+
     def numeric(self) -> set[str]:
         """The columns that hold numbers."""
         return {n for n in self.header if self.kind(n) is None}
@@ -509,12 +529,12 @@ class OpenTable:
 def _of_pandas(schema: Any) -> tuple[set[str], set[str]]:
     """The columns that pandas wrote as its index, and those that were categories, which parquet forgets."""
     try:
-        said = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
+        said = bounded.json_loads((schema.metadata or {}).get(b"pandas", b"{}"))
         indices = {n for n in said.get("index_columns", ()) if isinstance(n, str)}
         columns = [c for c in said.get("columns", ()) if isinstance(c, dict)]
         categories = {str(c.get("name")) for c in columns if c.get("pandas_type") == "categorical"}
         return indices & set(schema.names), categories & set(schema.names)
-    except (ValueError, AttributeError, TypeError, RecursionError):  # not pandas' own: nothing is known
+    except (ValueError, AttributeError, TypeError):  # not pandas' own: nothing is known
         return set(), set()
 
 
@@ -528,12 +548,16 @@ def open_table(path: Path, *, text: bool = False, only: Sequence[str] = NEEDED) 
     import pyarrow.parquet as pq
 
     with open_binary(path) as handle:
-        start = handle.read(4)
+        start = handle.read(damage.START)
     if not start:
         raise DataError(f"{path} is empty")
+    if not start.startswith(b"PAR1"):
+        damage.refuse_other_kind(path, start)
+        damage.refuse_other_csv(path, damage.start_of(path, start))
     try:
-        if start == b"PAR1":
+        if start.startswith(b"PAR1"):
             file = pq.ParquetFile(path)
+            bounded.check_parquet(file.metadata, path, path.stat().st_size)
             if text:
                 whole = file.read([n for n in only if n in file.schema_arrow.names])
                 whole = pa.table({n: _as_text(whole.column(n)) for n in whole.column_names})
@@ -541,6 +565,8 @@ def open_table(path: Path, *, text: bool = False, only: Sequence[str] = NEEDED) 
                 return OpenTable(path, whole.schema, whole.select, is_csv=False, header=header)
             return OpenTable(path, file.schema_arrow, lambda names: file.read(columns=names), is_csv=False)
         compression = "gzip" if start[:2] == b"\x1f\x8b" else None
+        if compression:
+            bounded.check_gzip(path)
         with pa.input_stream(str(path), compression=compression) as stream:
             guessed = pacsv.open_csv(stream).schema  # from the first block: 0, 0, 0 may go on with 0.5
         header = guessed.names

@@ -17,9 +17,9 @@ from urllib.parse import quote
 
 import numpy as np
 
-from polaris_rxrx.errors import UsageError
+from polaris_rxrx.errors import UsageError, short
 from polaris_rxrx.files import write_text
-from polaris_rxrx.hub import benchmarks, files, upstream
+from polaris_rxrx.hub import benchmarks, files, references, upstream
 from polaris_rxrx.hub.benchmarks import ZARR, Artifact, _Said
 
 COMPETITION = "competition.json"
@@ -27,14 +27,15 @@ COMPETITION = "competition.json"
 
 def open_competition(reference: str) -> Artifact:
     """`benchmarks.open_competition`."""
-    if not benchmarks.HUB_ID.fullmatch(reference):
-        raise UsageError(f"{reference!r} is no Hub id (owner/slug)")
+    found_id = references.artifact_id(reference)
+    if found_id is None:
+        raise UsageError(f"{short(reference)} is no Hub id (owner/slug)")
     with upstream.session():
         settings, verify = upstream.hub_settings()
     with files.Hub(settings, verify) as hub:
-        found = from_hub(hub, reference)
+        found = from_hub(hub, found_id)
         if found is None:
-            raise benchmarks._absent(hub, "competition", reference)
+            raise benchmarks._absent(hub, "competition", found_id)
         return found
 
 

@@ -27,6 +27,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from polaris_rxrx.damage import refuse_dates
 from polaris_rxrx.dataset.affinities import Affinities
 from polaris_rxrx.errors import DataError
 from polaris_rxrx.metrics import group_scores
@@ -298,6 +299,7 @@ def read_classes(path: Path | str = CLASSES) -> dict[str, str]:
                 f"{table.unit} {table.lines[row_of[gene]]}. One row a gene is expected"
             )
         classes[gene], row_of[gene] = kind.strip(), row
+    refuse_dates(list(classes), COLUMNS[0], lambda i: table.at(list(row_of.values())[i]))
     if not classes:
         raise DataError(f"{path} holds no target classes")
     return classes

@@ -13,6 +13,7 @@ from pathlib import Path
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.files import write_text
 from polaris_rxrx.submission import receipt as receipts
+from polaris_rxrx.submission.bundle import BUNDLE
 from polaris_rxrx.submission.card import CARD, read_card, template
 
 SUBMISSIONS = Path("submissions")
@@ -54,7 +55,13 @@ def locate(given: Path, card: Path | None, root: Path = SUBMISSIONS) -> Place:
             "under "
             f"{root}/ (polaris-rxrx submit --init NAME writes the card)"
         )
-    return Place(root / read_card(card).name, card, given)
+    folder = root / read_card(card).name
+    for path in (given, card):
+        if path.resolve().is_relative_to((folder / BUNDLE).resolve()):
+            raise UsageError(
+                f"{path} lies in {folder / BUNDLE}, which is written anew; give the file it was copied from"
+            )
+    return Place(folder, card, given)
 
 
 def unsent(root: Path = SUBMISSIONS) -> list[Path]:

@@ -16,6 +16,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from polaris_rxrx import bounded
 from polaris_rxrx.errors import DataError, PolarisRxrxError
 from polaris_rxrx.files import sha256
 from polaris_rxrx.predictions import Predictions, read_predictions
@@ -39,7 +40,9 @@ from polaris_rxrx.task import MANIFEST, Manifest, Task
 TOLERANCE = 1e-12
 CLIENT_TOLERANCE = 1e-9
 # Words that a later version may put otherwise, and where the file lay: no part of what is compared.
-_NOT_COMPARED = {"predictions", "predictions_sha256", "notes", "schema_version"}
+_NOT_COMPARED = {
+    *("predictions", "predictions_sha256", "matched_by", "columns_left_out", "notes", "schema_version")
+}
 
 
 @dataclass(frozen=True)
@@ -156,7 +159,7 @@ class _Contents:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    data = json.loads(read_bytes(path).decode("utf-8"))
+    data = bounded.json_loads(read_bytes(path).decode("utf-8"))
     if not isinstance(data, dict):
         raise ValueError(f"{path}: not a JSON object")
     return data

@@ -1,0 +1,65 @@
+"""Everything that is printed passes here: no name in a file can move the cursor or recolour a terminal.
+
+Conventions: control characters but tab and line feed, characters that turn the direction of text, and what
+the stream's encoding lacks are written as Python writes them (`\\x1b`). Progress bars pass by.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+
+
+def plain(text: str) -> str:
+    """Text without control characters."""
+    return _UNSAFE.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+@contextlib.contextmanager
+def plain_output() -> Iterator[None]:
+    """Within this, what goes to stdout and stderr is plain."""
+    out, err = _Plain(sys.stdout, "standard output"), _Plain(sys.stderr, "standard error")
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        yield
+
+
+class _Plain:
+    """A text stream that writes plain text to another, and names it should that fail."""
+
+    def __init__(self, stream: Any, name: str) -> None:
+        self._stream, self._name = stream, name
+        self.rich_proxied_file = stream  # where rich draws
+
+    @property
+    def encoding(self) -> str:
+        return "utf-8"  # click goes round a stream of another one; `write` does what is needed there
+
+    def write(self, text: str) -> int:
+        if not isinstance(text, str):
+            raise TypeError(f"text was expected, not {type(text).__name__}")
+        shown = plain(text)
+        encoding = getattr(self._stream, "encoding", None) or "utf-8"
+        if encoding.lower().replace("-", "") != "utf8":
+            shown = shown.encode(encoding, "backslashreplace").decode(encoding)
+        with self._named():
+            self._stream.write(shown)
+        return len(text)
+
+    def flush(self) -> None:
+        with self._named():
+            self._stream.flush()
+
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise OSError(error.errno, error.strerror or str(error), self._name) from None
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
