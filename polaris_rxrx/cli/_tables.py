@@ -101,7 +101,37 @@ def _gene_gene(result: Result) -> tuple[str, list[str]]:
         ]
         for name, row in s["sources"].items()
     ]
-    return head, table(header, rows)
+    lines = table(header, rows)
+    if s["share_of_pairs_together"] is not None:
+        keys = ("recall_apart", "recall_apart_low_end", "recall_apart_high_end")
+        header = ["share no experiment", "relations", "recall", "from", "to", "share one"]
+        rows = [
+            [
+                name,
+                f"{r['n_relations_apart']:,}",
+                *map(number, (r[k] for k in keys)),
+                number(r["share_together"], ".1%"),
+            ]
+            for name, r in s["sources"].items()
+        ]
+        lines += ["", *table(header, rows), ""]
+        lines.append(f"Of all pairs of genes {s['share_of_pairs_together']:.1%} share an experiment")
+    if p["against"] is not None:
+        header = ["against", "relations", "recall", "theirs", "difference", "from", "to", "p"]
+        both = ("recall_both", "recall_against")
+        ends = ("difference", "difference_low_end", "difference_high_end")
+        rows = [
+            [
+                name,
+                f"{r['n_relations_both']:,}",
+                *(number(r[k]) for k in both),
+                *(number(r[k], "+.4f") for k in ends),
+                number(r["difference_p_value"]),
+            ]
+            for name, r in s["sources"].items()
+        ]
+        lines += ["", *table(header, rows)]
+    return head, lines
 
 
 def _signal(result: Result) -> tuple[str, list[str]]:

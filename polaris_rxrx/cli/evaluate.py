@@ -44,6 +44,7 @@ BELONGS = {
     "relations": "gene-gene",
     "low": "gene-gene",
     "high": "gene-gene",
+    "against": "gene-gene",
     "unexpressed": "signal",
 }
 
@@ -78,6 +79,7 @@ BELONGS = {
 )
 @click.option("--low", type=float, metavar="Q", help="Opposite at or below this quantile.  [default: 0.05]")
 @click.option("--high", type=float, metavar="Q", help="Alike at or above this quantile.  [default: 0.95]")
+@click.option("--against", type=FILE, metavar="MAP", help="Another map: is its recall really different?")
 @click.option("--unexpressed", type=FILE, help="Genes, one a line: signal's null, not reported.")
 @click.option(
     "--by",
@@ -233,13 +235,23 @@ def _drug_target(data: Path, by: str | None, options: dict[str, Any]) -> Job:
 
 def _gene_gene(data: Path, by: str | None, options: dict[str, Any]) -> Job:
     from polaris_rxrx.suites import gene_gene
+    from polaris_rxrx.suites.layout import Layout
 
     chosen = _given(options, "low", "high", "seed")
     low, high = chosen.get("low", gene_gene.LOW), chosen.get("high", gene_gene.HIGH)
     if not 0 <= low < high <= 1:
         raise click.UsageError(f"--low {low:g}, --high {high:g}: 0 <= low < high <= 1 was expected")
     relations = read_all_relations(options["relations"], data)
-    return lambda source, bar: [gene_gene.evaluate(_map(source), relations, **chosen)]
+    other = None if options["against"] is None else read_map(options["against"]).map_
+
+    def run(source: Source, bar: Bar) -> list[Result]:
+        wells = source.wells
+        layout = None
+        if wells is not None:
+            layout = Layout.of(wells.perturbations, wells.perturbation, wells.experiment)
+        return [gene_gene.evaluate(_map(source), relations, layout=layout, against=other, **chosen)]
+
+    return run
 
 
 def _signal(data: Path, by: str | None, options: dict[str, Any]) -> Job:

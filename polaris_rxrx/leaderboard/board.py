@@ -87,8 +87,8 @@ class Local:
         return (
             "1 + how many rows are better by more than noise: "
             f"{p_value_method(self.comparison.clusters)}, Holm over all {n:,} pairs of rows, "
-            f"corrected p below {1 - self.level:.3g}. Any other difference is a tie, whatever the order of the "
-            "values"
+            f"corrected p below {1 - self.level:.3g}. Any other difference is a tie, whatever the order of "
+            "the values"
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -10,6 +10,12 @@ Conventions
     By chance, without ties, low + 1 - high of the relations are recovered.
     The interval is the middle 95% of the recall of relations drawn with replacement. Such a recall is
     Binomial(n, recall) / n, and is drawn as that; each source has draws of its own, whatever else is asked.
+    Relations share genes, so they are not independent: the draws are stretched about the recall to the
+    variance over genes (`polaris_rxrx.stats.dyads`). `independent_low_end` and `independent_high_end` are
+    without that.
+    Genes whose wells share an experiment share what is left of its batch. With the layout known, `apart` is
+    the recall of relations between genes that share no experiment, ranked among all such pairs, and
+    `share_together` the share of relations that do share one.
 
 Source
     arXiv 2503.20158, Table 6, and its public code (EFAAR_benchmarking): these are its ranks and comparisons.
@@ -42,7 +48,10 @@ from polaris_rxrx.errors import DataError, UsageError, some
 from polaris_rxrx.files import open_binary
 from polaris_rxrx.maps.build import Map
 from polaris_rxrx.maps.similarity import unit_rows
+from polaris_rxrx.stats import dyads
+from polaris_rxrx.stats.intervals import Interval
 from polaris_rxrx.suites.deviations import listed
+from polaris_rxrx.suites.layout import Layout
 from polaris_rxrx.suites.result import Digest, Result, versions
 from polaris_rxrx.tables import read_table
 
@@ -127,6 +136,8 @@ def evaluate(
     high: float = HIGH,
     seed: int = 0,
     n_bootstrap: int = N_BOOTSTRAP,
+    layout: Layout | None = None,
+    against: Map | None = None,
 ) -> Result:
     """Recall of known relations.
 
@@ -136,6 +147,8 @@ def evaluate(
         low, high: Shares of the null, 0 <= low < high <= 1.
         seed: Of the bootstrap.
         n_bootstrap: 0 for no interval.
+        layout: In which experiments each gene has wells.
+        against: Another map: the difference of recalls, relation by relation, of genes that both maps have.
 
     Raises:
         UsageError: Thresholds, seed or number of draws cannot be, or there is no source.
@@ -144,7 +157,11 @@ def evaluate(
     _check_arguments(relations, low, high, seed, n_bootstrap)
     genes, x, notes = _genes(map_)
     cosines = gene_cosines(x)
-    null = np.sort(cosines[~np.tri(len(genes), dtype=bool)])
+    upper = ~np.tri(len(genes), dtype=bool)
+    null = np.sort(cosines[upper])
+    together = None if layout is None else layout.together(genes)
+    null_apart = None if together is None else np.sort(cosines[upper & ~together])
+    other = None if against is None else _Other.of(against, genes)
     at = {gene: i for i, gene in enumerate(genes)}
     sources: dict[str, dict[str, Any]] = {}
     table: dict[str, list[Any]] = {name: [] for name in COLUMNS}
@@ -153,7 +170,11 @@ def evaluate(
         place = known.places(at)
         pairs = known.pairs(place)
         ranked = rank(cosines[pairs[:, 0], pairs[:, 1]], null, low, high)
-        sources[name] = _summary(name, known, ranked, seed, n_bootstrap)
+        sources[name] = _summary(name, known, pairs, ranked, seed, n_bootstrap)
+        if together is not None and null_apart is not None:
+            sources[name] |= _apart(name, cosines, pairs, together, null_apart, low, high, seed, n_bootstrap)
+        if other is not None:
+            sources[name] |= other.against(pairs, ranked, low, high)
         _add_rows(table, name, genes, pairs, ranked)
         notes += _absences(name, known, place, len(pairs))
     if not table["source"]:
@@ -167,7 +188,10 @@ def evaluate(
         "seed": int(seed),
         "n_bootstrap": int(n_bootstrap),
         "interval": INTERVAL,
+        "interval_of": "recall over relations, stretched to the variance over genes",
         "null": "all pairs of genes",
+        "layout": None if layout is None else layout.sha256,
+        "against": None if other is None else other.protocol,
         "map": map_.protocol,
         "map_sha256": Digest().names(genes).array(x).hex(),
         "relations_sha256": {name: known.sha256 for name, known in relations.items()},
@@ -178,12 +202,54 @@ def evaluate(
         "n_genes": len(genes),
         "n_pairs": len(null),
         "expected_by_chance": round(low + 1 - high, 12),
+        "share_of_pairs_together": None if together is None else float(together[upper].mean()),
         "sources": sources,
     }
     per_source = {"source": list(sources)} | {
         key: [values[key] for values in sources.values()] for key in next(iter(sources.values()))
     }
     return Result("gene-gene", protocol, summary, {"sources": per_source, "relations": table}, tuple(notes))
+
+
+@dataclass(frozen=True, eq=False)
+class _Other:
+    """Another map's genes, as places of this one's (-1: not there), and its cosines with their null."""
+
+    place: Ints
+    cosines: Floats
+    null: Floats
+    protocol: dict[str, Any]
+
+    @classmethod
+    def of(cls, map_: Map, genes: list[str]) -> _Other:
+        theirs, x, _ = _genes(map_)
+        cosines = gene_cosines(x)
+        at = {gene: i for i, gene in enumerate(theirs)}
+        return cls(
+            np.array([at.get(gene, -1) for gene in genes], dtype=np.int64),
+            cosines,
+            np.sort(cosines[~np.tri(len(theirs), dtype=bool)]),
+            {"map": map_.protocol, "map_sha256": Digest().names(theirs).array(x).hex()},
+        )
+
+    def against(self, pairs: Ints, ranked: Ranked, low: float, high: float) -> dict[str, Any]:
+        """The difference of recalls over relations of genes that both maps have, each in its own null."""
+        place = self.place[pairs]
+        common = (place >= 0).all(axis=1)
+        theirs = rank(self.cosines[place[common, 0], place[common, 1]], self.null, low, high).recovered
+        ours = ranked.recovered[common]
+        values = ours.astype(np.float64) - theirs
+        ends, p = dyads.difference(values, pairs[common], INTERVAL)
+        n = len(values)
+        return {
+            "n_relations_both": n,
+            "recall_both": float(ours.mean()) if n else None,
+            "recall_against": float(theirs.mean()) if n else None,
+            "difference": float(values.mean()) if n else None,
+            "difference_low_end": ends.low,
+            "difference_high_end": ends.high,
+            "difference_p_value": p,
+        }
 
 
 COLUMNS = ("source", "gene1", "gene2", "cosine", "percentile", "recovered", "side")
@@ -203,12 +269,23 @@ def rank(cosine: Floats, null: Floats, low: float, high: float) -> Ranked:
     return Ranked(cosine, (left + right) / 2, right <= low, left >= high)
 
 
-def bootstrap(recall: float, n: int, seed: int, source: str, n_bootstrap: int) -> tuple[float, float]:
-    """The interval of the recall of `n` relations."""
+def bootstrap(recall: float, n: int, seed: int, source: str, n_bootstrap: int) -> Interval:
+    """The interval of the recall of `n` relations, if they were independent."""
     rng = np.random.default_rng([seed, zlib.crc32(source.encode())])
     draws = rng.binomial(n, recall, size=n_bootstrap) / n
     ends = np.quantile(draws, [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2])
-    return float(ends[0]), float(ends[1])
+    return Interval(float(ends[0]), float(ends[1]))
+
+
+def interval(
+    recovered: NDArray[np.bool_], pairs: Ints, seed: int, source: str, n_bootstrap: int
+) -> tuple[Interval, Interval]:
+    """The interval of a recall, and what it would be if relations were independent."""
+    n, recall = len(recovered), float(recovered.mean())
+    independent = bootstrap(recall, n, seed, source, n_bootstrap)
+    spread, alone = dyads.variance(recovered.astype(np.float64), pairs)
+    factor = float(np.sqrt(spread / alone)) if alone > 0 else 1.0
+    return independent.stretched(recall, factor, 0.0, 1.0), independent
 
 
 def _check_arguments(
@@ -272,21 +349,55 @@ def _refuse_missing_header(known: Relations, at: Mapping[str, int]) -> None:
         )
 
 
-def _summary(name: str, known: Relations, ranked: Ranked, seed: int, n_bootstrap: int) -> dict[str, Any]:
+def _summary(
+    name: str, known: Relations, pairs: Ints, ranked: Ranked, seed: int, n_bootstrap: int
+) -> dict[str, Any]:
     n = len(ranked.cosine)
     recall = float(ranked.recovered.mean()) if n else None
-    ends: tuple[float | None, float | None] = (None, None)
+    ends: tuple[Interval | None, Interval | None] = (None, None)
     if recall is not None and n_bootstrap:
-        ends = bootstrap(recall, n, seed, name, n_bootstrap)
+        ends = interval(ranked.recovered, pairs, seed, name, n_bootstrap)
     return {
         "n_relations": n,
         "n_rows": len(known),
         "recall": recall,
-        "recall_low_end": ends[0],
-        "recall_high_end": ends[1],
+        "recall_low_end": ends[0] and ends[0].low,
+        "recall_high_end": ends[0] and ends[0].high,
+        "independent_low_end": ends[1] and ends[1].low,
+        "independent_high_end": ends[1] and ends[1].high,
         "n_recovered": int(ranked.recovered.sum()),
         "n_low": int(ranked.low.sum()),
         "n_high": int(ranked.high.sum()),
+    }
+
+
+def _apart(
+    name: str,
+    cosines: Floats,
+    pairs: Ints,
+    together: NDArray[np.bool_],
+    null: Floats,
+    low: float,
+    high: float,
+    seed: int,
+    n_bootstrap: int,
+) -> dict[str, Any]:
+    """Recall of relations between genes that share no experiment, among pairs that share none."""
+    share = together[pairs[:, 0], pairs[:, 1]]
+    pairs = pairs[~share]
+    n = len(pairs)
+    recall, ends = None, None
+    if n:  # then the null holds them
+        recovered = rank(cosines[pairs[:, 0], pairs[:, 1]], null, low, high).recovered
+        recall = float(recovered.mean())
+        if n_bootstrap:
+            ends, _ = interval(recovered, pairs, seed, name, n_bootstrap)
+    return {
+        "n_relations_apart": n,
+        "share_together": float(share.mean()) if len(share) else None,
+        "recall_apart": recall,
+        "recall_apart_low_end": ends and ends.low,
+        "recall_apart_high_end": ends and ends.high,
     }
 
 

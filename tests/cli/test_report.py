@@ -174,7 +174,7 @@ def test_resampling_as_in_score(prepared: Path, preds: Path, capsys: Capture) ->
     assert run(["report", str(preds), "--task", str(prepared), *words]) == 0
     assert "(80% interval" in capsys.readouterr().out
     assert (
-        "80% BCa bootstrap over treatments, stretched to the variance over treatments and genes, 300 resamples"
+        "80% BCa bootstrap over treatments, stretched to the variance over treatments and genes, 300 "
         in Path("report.html").read_text("utf-8")
     )
     assert run(["report", str(preds), "--task", str(prepared), "--level", "80"]) == 2

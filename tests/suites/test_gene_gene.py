@@ -23,6 +23,7 @@ from polaris_rxrx.dataset.wells import Perturbations
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.maps.build import Map
 from polaris_rxrx.suites.gene_gene import KNOWN_SOURCES, Relations, evaluate, read_relations
+from polaris_rxrx.suites.layout import Layout
 from tests.conftest import ROOT
 
 
@@ -142,9 +143,20 @@ def test_the_interval_is_that_of_resampled_relations() -> None:
     hit = np.array(result.tables["relations"]["recovered"])
     plain = [hit[rng.integers(len(hit), size=len(hit))].mean() for _ in range(5000)]
     found = result.summary["sources"]["s"]
-    assert [found["recall_low_end"], found["recall_high_end"]] == pytest.approx(
-        np.quantile(plain, [0.025, 0.975]).tolist(), abs=0.006
-    )
+    independent = [found["independent_low_end"], found["independent_high_end"]]
+    assert independent == pytest.approx(np.quantile(plain, [0.025, 0.975]).tolist(), abs=0.006)
+    # Wider by the variance over genes, by leaving each out with its relations and counting again.
+    table = result.tables["relations"]
+    ends = list(zip(table["gene1"], table["gene2"], strict=True))
+    genes = sorted({g for e in ends for g in e})
+    without = [np.mean([h for h, e in zip(hit, ends, strict=True) if g not in e]) for g in genes]
+    of_genes = np.var(without) * (len(genes) - 1)
+    one_less = [(hit.sum() - h) / (len(hit) - 1) for h in hit]
+    spread = max(of_genes - np.var(one_less) * (len(hit) - 1), hit.var() / len(hit))
+    factor = np.sqrt(spread / (hit.var() / len(hit)))
+    assert factor > 1.1
+    for end, plain_end in zip(("recall_low_end", "recall_high_end"), independent, strict=True):
+        assert found[end] == pytest.approx(hit.mean() + factor * (plain_end - hit.mean()), abs=1e-9)
     other = evaluate(map_, {"t": relate(*pairs[:9]), "s": relate(*pairs)}, low=0.3, n_bootstrap=20_000)
     assert other.summary["sources"]["s"] == found
     none = evaluate(map_, {"s": relate(*pairs)}, n_bootstrap=0).summary["sources"]["s"]
@@ -219,7 +231,7 @@ def test_no_relation_is_of_the_map() -> None:
     assert result.summary["sources"]["s"]["recall"] is None
     assert "s: no relation is between two genes of the map, so it has no recall" in result.notes
     assert json.loads(result.to_json())["summary"]["sources"]["s"]["n_relations"] == 0
-    assert result.csv("sources").splitlines()[1] == "s,0,1,,,,0,0,0"
+    assert result.csv("sources").splitlines()[1] == "s,0,1,,,,,,0,0,0"
 
 
 # Files
@@ -337,6 +349,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from tests.suites.test_gene_gene import make_map, relate
+from polaris_rxrx.suites.layout import Layout
 from polaris_rxrx.suites.gene_gene import evaluate
 names = [f"G{i:02d}" for i in range(40)]
 rng = np.random.default_rng(3)
@@ -370,3 +383,86 @@ def test_rows_of_map_and_file_may_come_in_any_order() -> None:
         make_map([names[i] for i in order], x[order]), {"s": relate(*[p[::-1] for p in pairs[::-1]])}
     )
     assert one.to_json() == other.to_json() and one.tables == other.tables
+
+
+# --- the layout of the wells, and another map -------------------------------------------------------------
+
+
+def layout_of(experiments: dict[str, list[int]]) -> Layout:
+    names = sorted(experiments)
+    perturbations = Perturbations(["CRISPR"] * len(names), names, np.full(len(names), np.nan))
+    wells = [(i, e) for i, name in enumerate(names) for e in experiments[name]]
+    code, experiment = (np.array(c, dtype=np.int64) for c in zip(*wells, strict=True))
+    return Layout.of(perturbations, code, experiment)
+
+
+def test_relations_of_genes_that_share_no_experiment() -> None:
+    """Counted by hand over all pairs of genes that share none."""
+    rng = np.random.default_rng(5)
+    names = [f"G{i:02d}" for i in range(30)]
+    experiments = {g: sorted({int(e) for e in rng.integers(6, size=2)}) for g in names}
+    batch = rng.normal(size=(6, 8))
+    x = np.array([batch[experiments[g]].mean(axis=0) + rng.normal(size=8) for g in names])
+    pairs = [(names[i], names[j]) for i, j in rng.integers(30, size=(200, 2)) if i != j]
+    layout = layout_of(experiments)
+    result = evaluate(make_map(names, x), {"s": relate(*pairs)}, low=0.2, high=0.7, layout=layout)
+    found = result.summary["sources"]["s"]
+
+    def share(a: str, b: str) -> bool:
+        return bool(set(experiments[a]) & set(experiments[b]))
+
+    vector = dict(zip(names, x, strict=True))
+
+    def cosine(a: str, b: str) -> float:
+        u, v = vector[a], vector[b]
+        return float(u @ v / np.sqrt((u @ u) * (v @ v)))
+
+    every = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
+    null = sorted(cosine(a, b) for a, b in every if not share(a, b))
+    related = sorted({(min(p), max(p)) for p in pairs})
+    apart = [p for p in related if not share(*p)]
+    hits = 0
+    for p in apart:
+        below = sum(v < cosine(*p) - 1e-12 for v in null)
+        hits += (below + 1) / len(null) <= 0.2 or below / len(null) >= 0.7
+    assert 0 < len(apart) < len(related)
+    assert found["n_relations_apart"] == len(apart)
+    assert found["recall_apart"] == pytest.approx(hits / len(apart))
+    assert found["share_together"] == pytest.approx(1 - len(apart) / len(related))
+    assert found["recall_apart_low_end"] < found["recall_apart"] < found["recall_apart_high_end"]
+    assert result.summary["share_of_pairs_together"] == pytest.approx(np.mean([share(*p) for p in every]))
+    assert result.protocol["layout"] is not None
+
+
+def test_a_gene_that_is_not_in_the_layout_shares_nothing() -> None:
+    names = list("abc")
+    together = layout_of({"a": [0], "b": [0, 1]}).together(names)
+    assert together.tolist() == [[True, True, False], [True, True, False], [False, False, False]]
+    everything = evaluate(
+        make_map(names, np.eye(3)), {"s": relate(("a", "b"))}, layout=layout_of({"a": [0], "b": [0]})
+    ).summary["sources"]["s"]
+    assert (everything["n_relations_apart"], everything["recall_apart"]) == (0, None)
+
+
+def test_another_map_relation_by_relation() -> None:
+    rng = np.random.default_rng(6)
+    names = [f"G{i:02d}" for i in range(40)]
+    pairs = [(names[2 * i], names[2 * i + 1]) for i in range(20)]
+    pairs += [(names[i], names[j]) for i, j in rng.integers(40, size=(60, 2)) if i != j]
+    x = rng.normal(size=(40, 12))
+    x[1::2] = x[::2] + 0.2 * rng.normal(size=(20, 12))  # this one knows the first twenty
+    ours, theirs = make_map(names, x), make_map(names[:36], rng.normal(size=(36, 12)))
+    found = evaluate(ours, {"s": relate(*pairs)}, against=theirs).summary["sources"]["s"]
+    hit = {}
+    for key, map_ in (("ours", ours), ("theirs", theirs)):
+        t = evaluate(map_, {"s": relate(*pairs)}).tables["relations"]
+        hit[key] = {(a, b): r for a, b, r in zip(t["gene1"], t["gene2"], t["recovered"], strict=True)}
+    both = sorted(set(hit["ours"]) & set(hit["theirs"]))
+    d = np.array([hit["ours"][k] - hit["theirs"][k] for k in both], dtype=float)
+    assert found["n_relations_both"] == len(both) < len(hit["ours"])
+    assert found["recall_both"] - found["recall_against"] == pytest.approx(found["difference"])
+    assert found["difference"] == pytest.approx(d.mean())
+    assert found["difference_low_end"] < d.mean() < found["difference_high_end"]
+    assert found["difference_p_value"] < 0.01
+    itself = evaluate(ours, {"s": relate(*pairs)}, against=ours).summary["sources"]["s"]
+    assert (itself["difference"], itself["difference_p_value"]) == (0, 1)

@@ -1,0 +1,62 @@
+"""The variance of a mean over pairs whose partners are shared: relations of genes.
+
+Conventions
+    A pair has two different members, codes of shape (n, 2), and a value, shape (n,). Pairs that share a
+    member are not independent. With delete-one jackknives, of members (each with all its pairs) and of pairs,
+        V = V_member - V_pair,
+    for a pair goes with each of its two members; never below the variance of independent pairs. A member
+    without which no pair is left is not left out.
+
+Source
+    Cameron and Miller, "Robust inference for dyadic data" (2014); Snijders and Borgatti, Connections 22
+    (1999) 161-170 (the jackknife).
+"""
+
+from __future__ import annotations
+
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polaris_rxrx.stats.intervals import Interval
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+def variance(values: Floats, members: Ints) -> tuple[float, float]:
+    """The variance of the mean of `values`, and what it would be if pairs were independent.
+
+    Both are NaN for fewer than two pairs. The second is the mean square distance from the mean over n, which
+    for values 0 and 1 is p (1 - p) / n.
+    """
+    n = len(values)
+    if n < 2:
+        return float("nan"), float("nan")
+    total = float(values.sum())
+    independent = float(np.mean((values - values.mean()) ** 2)) / n
+    flat = members.ravel()
+    sums, counts = np.bincount(flat, np.repeat(values, 2)), np.bincount(flat)
+    used = (counts > 0) & (counts < n)
+    by_member = _jackknife((total - sums[used]) / (n - counts[used]))
+    by_pair = _jackknife((total - values) / (n - 1))
+    return max(independent, by_member - by_pair), independent
+
+
+def _jackknife(means: Floats) -> float:
+    k = len(means)
+    return 0.0 if k < 2 else float((k - 1) / k * np.sum((means - means.mean()) ** 2))
+
+
+def difference(values: Floats, members: Ints, level: float) -> tuple[Interval, float]:
+    """The interval of a mean difference, and the two-sided p-value of none (normal, with this variance)."""
+    spread, _ = variance(values, members)
+    mean = float(values.mean()) if len(values) else float("nan")
+    if np.isnan(spread):
+        return Interval(spread, spread), spread
+    if spread == 0:  # the same everywhere
+        return Interval(mean, mean), 1.0 if mean == 0 else 0.0
+    normal, error = NormalDist(), spread**0.5
+    reach = normal.inv_cdf((1 + level) / 2) * error
+    return Interval(mean - reach, mean + reach), 2 * normal.cdf(-abs(mean) / error)
