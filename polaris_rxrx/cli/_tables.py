@@ -136,20 +136,22 @@ def _gene_gene(result: Result) -> tuple[str, list[str]]:
 
 def _signal(result: Result) -> tuple[str, list[str]]:
     s, p = result.summary, result.protocol
-    null = "control wells" if p["null"] == "controls" else f"{len(p['null']):,} genes"
+    null = p["null"] if isinstance(p["null"], str) else f"{len(p['null']):,} genes"
     head = (
         f"by {p['by']}, {s['n_perturbations']:,} perturbations of {p['min_wells']} wells or more, against "
         f"{p['n_controls']:,} controls; null: {null}"
     )
-    cells = [number(s.get(key)) for key in ("mean", "mad", "median", "random_mean", "random_mad")]
+    cells = [
+        number(s.get(key)) for key in ("mean", "mad", "median", "null_mean", "random_mean", "random_mad")
+    ]
     cells += [number(s.get("z"), ".2f"), *_shares(s)]
-    header = ["", "mean", "MAD", "median", "random", "MAD", "z", "p <= .05", "p <= .01"]
+    header = ["", "mean", "MAD", "median", "null", "random", "MAD", "z", "p <= .05", "p <= .01"]
     return head, table(header, [["energy distance", *cells]])
 
 
 def _replicates(result: Result) -> tuple[str, list[str]]:
     s, p = result.summary, result.protocol
-    null = "wells of others" if p["null"] == "others" else f"{len(p['null']):,} genes"
+    null = p["null"] if isinstance(p["null"], str) else f"{len(p['null']):,} genes"
     head = f"by {p['by']}, {s['n_perturbations']:,} perturbations of {p['min_wells']} wells or more"
     head += f"; null: {null}"
     cells = [number(s[key]) for key in ("mean", "mad", "median", "null_mean")]

@@ -257,6 +257,7 @@ def _gene_gene(data: Path, by: str | None, options: dict[str, Any]) -> Job:
 def _signal(data: Path, by: str | None, options: dict[str, Any]) -> Job:
     from polaris_rxrx.suites import signal
     from polaris_rxrx.suites.replicates import replicate_consistency
+    from polaris_rxrx.suites.splits import held_out
 
     genes = None if options["unexpressed"] is None else _gene_list(options["unexpressed"])
     if by not in (None, "gene", "guide") and genes is not None:
@@ -266,11 +267,14 @@ def _signal(data: Path, by: str | None, options: dict[str, Any]) -> Job:
     def run(source: Source, bar: Bar) -> list[Result]:
         assert source.wells is not None
         chosen = {**shared, "align_by": source.align}
-        bar.step("signal", 0, 2)
-        energy = signal.evaluate(source.wells, null=genes or "controls", **chosen)
-        bar.step("signal", 1, 2)
-        replicates = replicate_consistency(source.wells, null=genes or "others", **chosen)
-        bar.step("signal", 2, 2)
+        bar.step("signal", 0, 3)
+        tested = None if genes else held_out(source.wells, **chosen)
+        chosen |= {"null": genes or "controls", "tested": tested}
+        bar.step("signal", 1, 3)
+        energy = signal.evaluate(source.wells, **chosen)
+        bar.step("signal", 2, 3)
+        replicates = replicate_consistency(source.wells, **chosen)
+        bar.step("signal", 3, 3)
         return [energy, replicates]
 
     return run

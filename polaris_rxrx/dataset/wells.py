@@ -74,6 +74,7 @@ class Metadata:
     perturbation: Ints
     perturbations: Perturbations
     control: NDArray[np.bool_]
+    plate: Ints | None = None  # codes; None without a column of that name
     columns: tuple[str, ...] = ()  # all that the file has
     notes: tuple[str, ...] = ()  # what reading it changed
 
@@ -83,12 +84,16 @@ class Metadata:
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """All wells of an experiment: features (n, d), perturbation codes ascending (n,), control or not (n,)."""
+    """All wells of an experiment: features (n, d), perturbation codes ascending (n,), control or not (n,).
+
+    `plate` (n,) tells the plates of the experiment apart, where they are known.
+    """
 
     experiment: str
     x: Matrix
     perturbation: Ints
     control: NDArray[np.bool_]
+    plate: Ints | None = None
 
 
 class WellSource(Protocol):
@@ -119,6 +124,7 @@ class Wells:
     sources: dict[str, str]
     notes: tuple[str, ...] = ()
     reading: dict[str, Any] = field(default_factory=dict)
+    plate: Ints | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -128,7 +134,11 @@ class Wells:
         start = np.flatnonzero(np.r_[True, np.diff(self.experiment) != 0][: len(self)])
         for a, b in zip(start, np.r_[start[1:], len(self)][: len(start)], strict=True):
             yield Block(
-                self.experiments[self.experiment[a]], self.x[a:b], self.perturbation[a:b], self.control[a:b]
+                self.experiments[self.experiment[a]],
+                self.x[a:b],
+                self.perturbation[a:b],
+                self.control[a:b],
+                None if self.plate is None else self.plate[a:b],
             )
 
 
@@ -207,6 +217,7 @@ def read_wells(
             "ids": [n.replace(f"{p}:", f"{p.name}:", 1) for p, n in told],  # a protocol says not where
             "values": seen.to_dict(),
         },
+        plate=None if meta.plate is None else meta.plate[row],
     )
 
 
@@ -260,7 +271,7 @@ def read_metadata(path: Path, *, guides: bool = False) -> Metadata:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    table = open_table(path, text=True, only=(*NEEDED, *units.CONCENTRATION_UNITS))
+    table = open_table(path, text=True, only=(*NEEDED, "plate", *units.CONCENTRATION_UNITS))
     absent = [n for n in NEEDED if n not in table.names]
     if absent:
         raise DataError(f"{path}: no column {some(absent)}; well metadata has {', '.join(NEEDED)}")
@@ -283,6 +294,11 @@ def read_metadata(path: Path, *, guides: bool = False) -> Metadata:
     def where(row: int) -> str:
         return f"{table.at(row)} (well {well_id[row].as_py()!r})"
 
+    plate = None
+    if "plate" in table.names:
+        plates, stripped = as_ids(path, "plate", table.read(["plate"]).column(0))
+        notes += stripped
+        plate = pc.dictionary_encode(pc.fill_null(plates, "")).indices.to_numpy().astype(np.int64)
     kind = _kinds(where, code["perturbation_type"], names["perturbation_type"])
     crispr = kind == TYPES.index("CRISPR")
     used = np.unique(code["concentration"])  # by a compound well or not: one column has one unit
@@ -329,6 +345,7 @@ def read_metadata(path: Path, *, guides: bool = False) -> Metadata:
             concentration=doses[unique % len(doses)],
         ),
         control=control,
+        plate=plate,
         columns=tuple(table.header),
         notes=tuple(notes),
     )

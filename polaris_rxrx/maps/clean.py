@@ -115,6 +115,7 @@ def clean(wells: Wells) -> tuple[Wells, Cleaning]:
         experiment=wells.experiment[whole],
         perturbation=wells.perturbation[whole],
         control=control,
+        plate=None if wells.plate is None else wells.plate[whole],
     )
     report = Cleaning(
         n_features=wells.x.shape[1],

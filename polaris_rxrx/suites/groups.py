@@ -30,7 +30,7 @@ MIN_WELLS = 5
 N_RANDOM = 1000
 MAX_GROUP = 250
 # Streams of one seed.
-CONTROLS, NULL, EMBEDDINGS, REPLICATES = range(4)
+CONTROLS, SPLIT, EMBEDDINGS = range(3)
 _GUIDE = re.compile(r"_guide_\d+\Z")
 
 Floats = NDArray[np.float64]
@@ -186,18 +186,3 @@ def aligned_wells(
             x[free[k] : free[k] + m] = aligned[a : a + m]
             free[k] += m
     return x, picked
-
-
-def smaller_nulls(groups: Groups, used: Ints, sizes: Ints | None = None) -> list[str]:
-    """A note on perturbations whose null has smaller groups than they are."""
-    cut = [
-        name
-        for name, n, m in zip(groups.name, groups.sizes if sizes is None else sizes, used, strict=True)
-        if 0 < m < n
-    ]
-    if not cut:
-        return []
-    return [
-        f"{len(cut):,} perturbations have more wells than the groups of their null ({int(used.max()):,} at "
-        f"most), so their p-values err to the safe side: {some(cut)}"
-    ]

@@ -8,15 +8,16 @@ Replicate consistency
     is left out. Over perturbations: mean, median, and MAD, the median distance from the median.
     With a list of unexpressed genes these are the null (`polaris_rxrx.suites.unexpressed`): p is the share of
     their mean cosines at or above the perturbation's, and they stay out of the means.
-    Else p is (1 + how many null values reach the perturbation's) / (1 + how many there are), and the null is
-    `n_random` groups of as many wells of other perturbations, each of which lends `MAX_GROUP` wells at most
-    (a seeded choice): the half dozen genes with thousands of wells would own it.
+    Else p is against control wells that the alignment has not seen (`polaris_rxrx.suites.splits`). The values
+    reported keep the alignment on all controls, under which noise alone is alike (a mean cosine of about
+    1 / (controls of an experiment) where wells share one); `null_mean_cosine` is what held-out control wells
+    have in the perturbation's place.
 
 Source
     arXiv 2503.20158 and its public code.
 
 Deviations from the public code
-    1. Without a list of unexpressed genes, p-values are against groups of wells of other perturbations;
+    1. Without a list of unexpressed genes, p-values are against control wells held out of the alignment;
        there they need the list. Not offered: with the list, p is the public code's.
     2. Perturbations with fewer than 5 wells are left out, as for signal; there two wells will do. Not
        offered: `min_wells` is a choice of the library.
@@ -29,7 +30,6 @@ Deviations from the public code
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -39,25 +39,24 @@ from polaris_rxrx.dataset.wells import WellSource
 from polaris_rxrx.errors import DataError, UsageError, some
 from polaris_rxrx.maps.align import Aligner
 from polaris_rxrx.maps.similarity import unit_rows
+from polaris_rxrx.suites import splits
 from polaris_rxrx.suites.deviations import listed
 from polaris_rxrx.suites.groups import (
-    MAX_GROUP,
     MIN_WELLS,
     N_RANDOM,
-    REPLICATES,
     By,
     aligned_wells,
     check_choices,
     group_wells,
-    smaller_nulls,
 )
 from polaris_rxrx.suites.result import Result, versions
 from polaris_rxrx.suites.signal import mad, shares
-from polaris_rxrx.suites.unexpressed import TIE, null_groups, p_values, split
+from polaris_rxrx.suites.splits import Tested
+from polaris_rxrx.suites.unexpressed import null_groups, p_values, split
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-Null = Literal["others"] | Sequence[str]
+Null = Literal["controls"] | Sequence[str]
 
 
 def replicate_consistency(
@@ -67,15 +66,17 @@ def replicate_consistency(
     align_by: Aligner = "pca-cs",
     min_wells: int = MIN_WELLS,
     seed: int = 0,
-    null: Null = "others",
+    null: Null = "controls",
     n_random: int = N_RANDOM,
+    tested: Tested | None = None,
 ) -> Result:
     """Mean pairwise cosine among every perturbation's wells.
 
     Args:
         wells, by, align_by, min_wells, seed: As in `polaris_rxrx.suites.signal.evaluate`.
-        null: "others", or names of unexpressed genes, which are then not reported but in the table "null".
-        n_random: Groups of wells of others that a null stands on.
+        null: "controls", or names of unexpressed genes, which are then not reported but in the table "null".
+        n_random: Exchanges with held-out control wells, a split.
+        tested: What `splits.held_out` made of these very wells and choices, if it is at hand.
 
     Raises:
         UsageError: A number or word that cannot be.
@@ -83,8 +84,8 @@ def replicate_consistency(
             not there or whose wells have no cosine, nothing but genes of the null.
     """
     check_choices(by, min_wells=min_wells, seed=seed, n_random=n_random)
-    if isinstance(null, str) and null != "others":
-        raise UsageError(f"null is {null!r}; 'others' or a list of genes was expected")
+    if isinstance(null, str) and null != "controls":
+        raise UsageError(f"null is {null!r}; 'controls' or a list of genes was expected")
     groups = group_wells(wells, by, min_wells)
     in_null = None if isinstance(null, str) else null_groups(groups, null)
     x, _ = aligned_wells(wells, align_by, groups, np.empty(0, dtype=np.int64))
@@ -101,9 +102,10 @@ def replicate_consistency(
     tables: dict[str, dict[str, list[Any]]] = {}
     if in_null is None:
         reported = np.ones(len(cosine), dtype=bool)
-        drawn = _ReplicateNull.of(units, code, counts, cosine, n_random, seed)
-        notes += smaller_nulls(groups, np.minimum(drawn.sizes, counts), counts)
-        p, null_mean = drawn.p, drawn.mean
+        if tested is None:
+            tested = splits.hold(wells, align_by, groups, n_random=n_random, seed=seed)
+        p, null_mean = tested.cosine_p, tested.null_cosine
+        notes += tested.notes(groups)
     else:
         reported = ~in_null
         values = cosine[in_null & ~np.isnan(cosine)]
@@ -125,17 +127,19 @@ def replicate_consistency(
     if in_null is not None:
         _, tables["null"] = split(columns, in_null)
     columns, _ = split(columns, ~reported)
+    if tested is not None and in_null is None:
+        columns["n_tested"] = tested.n_wells.tolist()
     columns |= {"null_mean_cosine": null_mean.tolist(), "p_value": p.tolist()}
     protocol = {
         "by": by,
         "align": align_by,
         "n_directions_dropped": len(wells.features) - units.shape[1],
         "min_wells": int(min_wells),
-        "max_group": MAX_GROUP,
+        **splits.protocol(in_null is None),
         "seed": int(seed),
-        "null": "others" if in_null is None else sorted(set(null)),
+        "null": "held-out controls" if in_null is None else sorted(set(null)),
         "n_random": int(n_random) if in_null is None else None,
-        "p_value": "(1 + reach) / (1 + n)" if in_null is None else "1 - searchsorted(null, value, left) / n",
+        "p_value": splits.P_VALUE if in_null is None else "1 - searchsorted(null, value, left) / n",
         "deviations": listed("replicate-consistency"),
         "wells_sha256": groups.sha256,
         "versions": versions(),
@@ -156,83 +160,3 @@ def mean_pair_cosines(units: Floats, code: Ints, counts: Ints) -> Floats:
         total = units[a : a + counts[k]].sum(axis=0)
         cosine[k] = (total @ total - counts[k]) / (counts[k] * (counts[k] - 1))
     return cosine
-
-
-@dataclass(frozen=True, eq=False)
-class _ReplicateNull:
-    """p-values, the null's mean, and how many wells its groups have, each one a perturbation."""
-
-    p: Floats
-    mean: Floats
-    sizes: Ints
-
-    @classmethod
-    def of(
-        cls, units: Floats, code: Ints, counts: Ints, cosine: Floats, n_random: int, seed: int
-    ) -> _ReplicateNull:
-        """Hold cosines against groups of wells of other perturbations.
-
-        Every draw is one shuffled list of wells; a perturbation's group is the list's first wells that are
-        not its own. Few are, so sums of the list's beginning serve all, put right where a well is its own.
-        """
-        rng = np.random.default_rng([seed, REPLICATES])
-        pool = _lent(counts, rng)
-        code, lent = code[pool], np.minimum(counts, MAX_GROUP)
-        sizes = np.minimum(lent, len(pool) - lent)
-        sizes[sizes < 2] = 0  # no pair, no null
-        longest = int(min(len(code), 2 * sizes.max(initial=0)))
-        reach, drawn, total = (np.zeros(len(counts)) for _ in range(3))
-        asked = np.flatnonzero(sizes)
-        bound = cosine - TIE * np.maximum(np.abs(cosine), 1)
-        for _ in range(n_random if len(asked) else 0):
-            rows = rng.choice(len(code), longest, replace=False)
-            values = _other_cosines(units[pool[rows]], code[rows], sizes)
-            here = asked[~np.isnan(values[asked])]
-            reach[here] += values[here] >= bound[here]
-            drawn[here] += 1
-            total[here] += values[here]
-        none = drawn == 0
-        safe = np.where(none, 1, drawn)
-        p = np.where(none, np.nan, (1 + reach) / (1 + safe))
-        return cls(p, np.where(none, np.nan, total / safe), sizes)
-
-
-def _lent(counts: Ints, rng: np.random.Generator) -> Ints:
-    """Wells that stand for others in the null: of each group all, or a choice of `MAX_GROUP`, ascending."""
-    start = np.cumsum(counts) - counts
-    parts = [
-        np.arange(a, a + n) if n <= MAX_GROUP else a + np.sort(rng.choice(n, MAX_GROUP, replace=False))
-        for a, n in zip(start.tolist(), counts.tolist(), strict=True)
-    ]
-    return np.concatenate(parts)
-
-
-def _other_cosines(units: Floats, code: Ints, sizes: Ints) -> Floats:
-    """For each group k, the mean pair cosine of the first `sizes[k]` of these rows that are not of k.
-
-    NaN where there are not so many, or `sizes[k]` is below 2.
-    """
-    running = units.copy()
-    for row, before in zip(running[1:], running[:-1], strict=True):  # ten times as fast as np.cumsum here
-        row += before
-    square = np.r_[0.0, np.einsum("ij,ij->i", running, running)]
-    # A row of group k at place q, the o-th of its group, has q - o others before it: it stands in the way
-    # while that is less than the group needs.
-    place = np.argsort(code, kind="stable")
-    of = code[place]
-    first = np.flatnonzero(np.r_[True, of[1:] != of[:-1]])
-    nth = np.arange(len(of)) - np.repeat(first, np.diff(np.r_[first, len(of)]))
-    in_the_way = place - nth < sizes[of]
-    place, of = place[in_the_way], of[in_the_way]
-    skipped = np.bincount(of, minlength=len(sizes))
-    end = sizes + skipped
-    found = (end <= len(units)) & (sizes >= 2)
-    length = square[np.minimum(end, len(units))]
-    if len(of):
-        begin = np.flatnonzero(np.r_[True, of[1:] != of[:-1]])
-        own = np.add.reduceat(units[place], begin, axis=0)
-        k = of[begin]
-        rest = running[np.minimum(end[k], len(units)) - 1] - own
-        length[k] = np.einsum("ij,ij->i", rest, rest)
-    n = np.where(found, sizes, 2)
-    return np.where(found, (length - n) / (n * (n - 1)), np.nan)

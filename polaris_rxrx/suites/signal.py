@@ -10,10 +10,9 @@ Energy distance
     perturbations: mean, and MAD, the median distance from the median.
     With a list of unexpressed genes these are the null (`polaris_rxrx.suites.unexpressed`): p is the share of
     their energy distances above the perturbation's, and they stay out of the means and the random ones.
-    Else p is (1 + how many null values reach the perturbation's) / (1 + how many there are), and the null is
-    groups of as many control wells, drawn from those not among the `max_controls`, or where these do not
-    suffice, from among them and held against the others. Groups are the first n of `n_random` shuffled lists,
-    so nulls of different sizes share draws. The table of that null has standard deviations of ddof 0.
+    Else p is against control wells that the alignment has not seen (`polaris_rxrx.suites.splits`). The values
+    reported keep the alignment on all controls, under which noise alone has a distance;
+    `null_energy_distance` is what held-out control wells have in the perturbation's place.
     z against random: (m - b) / sqrt(s_m^2 + s_b^2), m and s_m mean and MAD, b and s_b those of seeded
     Gaussian embeddings of the same wells, aligned alike (what an aligner takes from all control wells, from
     those of the side) and compared with the same control wells.
@@ -22,9 +21,8 @@ Source
     arXiv 2503.20158, Table 4, and its public code.
 
 Deviations from the public code
-    1. Without a list of unexpressed genes, p-values are against groups of at most 250 control wells (smaller
-       groups reach larger values, so p errs to the safe side); there they need the list. Not offered: with
-       the list, p is the public code's.
+    1. Without a list of unexpressed genes, p-values are against control wells held out of the alignment;
+       there they need the list. Not offered: with the list, p is the public code's.
     2. Control wells are a seeded choice from all of the side in the order of experiment and well; there the
        choice has no seed. Not offered: it differs from run to run.
     3. Perturbations with fewer than 5 wells are left out, and one of the null is an error; there the null
@@ -46,27 +44,25 @@ from polaris_rxrx.dataset.wells import CONTROL, Block, Perturbations, WellSource
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.maps import align
 from polaris_rxrx.maps.align import Aligner
+from polaris_rxrx.suites import splits
 from polaris_rxrx.suites.deviations import listed
-from polaris_rxrx.suites.energy import Reference, distances, energy_distances, left_factor, right_factor
+from polaris_rxrx.suites.energy import Reference, energy_distances
 from polaris_rxrx.suites.groups import (
     CONTROLS,
     EMBEDDINGS,
-    MAX_GROUP,
     MIN_WELLS,
     N_RANDOM,
-    NULL,
     By,
     Groups,
     aligned_wells,
     check_choices,
     group_wells,
-    smaller_nulls,
 )
 from polaris_rxrx.suites.result import Result, versions
-from polaris_rxrx.suites.unexpressed import TIE, null_groups, p_values, split
+from polaris_rxrx.suites.splits import Tested
+from polaris_rxrx.suites.unexpressed import null_groups, p_values, split
 
 MAX_CONTROLS = 1000
-_POOL = 2000
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -89,6 +85,7 @@ def evaluate(
     null: Null = "controls",
     n_random: int = N_RANDOM,
     baseline: bool = True,
+    tested: Tested | None = None,
 ) -> Result:
     """Energy distance of every perturbation from its controls.
 
@@ -100,8 +97,9 @@ def evaluate(
         min_wells: 2 or more.
         seed: Of every draw.
         null: "controls", or names of unexpressed genes, which are then not reported but in the table "null".
-        n_random: Groups of control wells a null stands on.
+        n_random: Exchanges with held-out control wells, a split.
         baseline: Run random embeddings too.
+        tested: What `splits.held_out` made of these very wells and choices, if it is at hand.
 
     Raises:
         UsageError: A number or word that cannot be.
@@ -121,31 +119,34 @@ def evaluate(
         )
     in_null = None if isinstance(null, str) else null_groups(groups, null)
     order = np.random.default_rng([seed, CONTROLS]).permutation(groups.n_side_controls)
-    reference_wells, pool_wells = order[:max_controls], order[max_controls : max_controls + _POOL]
+    reference_wells = order[:max_controls]
 
-    x, controls = aligned_wells(wells, align_by, groups, np.r_[reference_wells, pool_wells])
-    reference = Reference.of(controls[: len(reference_wells)])
-    energy = energy_distances(x, groups.start, reference)
+    x, controls = aligned_wells(wells, align_by, groups, reference_wells)
+    energy = energy_distances(x, groups.start, Reference.of(controls))
     del x
     tables: dict[str, dict[str, list[Any]]] = {}
     notes = groups.notes(min_wells)
+    null_energy = None
     if in_null is None:
         reported = np.ones(len(energy), dtype=bool)
-        sizes = np.minimum(groups.sizes, MAX_GROUP)
-        values = _control_null(controls, len(reference_wells), reference, int(sizes.max()), n_random, seed)
-        sizes = np.minimum(sizes, values.shape[1])
-        p = p_by_size(energy, values, sizes)
-        tables["null"] = null_table(values, np.unique(sizes))
-        notes += smaller_nulls(groups, sizes)
+        if tested is None:
+            tested = splits.hold(wells, align_by, groups, n_random=n_random, seed=seed)
+        p, null_energy = tested.energy_p, tested.null_energy
+        notes += tested.notes(groups)
     else:
         reported = ~in_null
         p = p_values(energy, energy[in_null], "right")
     summary = _summary(energy[reported], p[reported])
+    known = np.empty(0) if null_energy is None else null_energy[~np.isnan(null_energy)]
+    summary["null_mean"] = float(known.mean()) if len(known) else None
     if baseline:
         summary |= _against_random(wells, align_by, groups, reference_wells, energy, reported, seed)
     columns = {**groups.table(), "energy_distance": energy.tolist()}
     if in_null is not None:
         _, tables["null"] = split(columns, in_null)
+    else:
+        assert tested is not None
+        columns |= {"null_energy_distance": tested.null_energy.tolist(), "n_tested": tested.n_wells.tolist()}
     columns, _ = split({**columns, "p_value": p.tolist()}, ~reported)
     protocol = {
         "by": by,
@@ -154,12 +155,11 @@ def evaluate(
         "max_controls": int(max_controls),
         "n_controls": len(reference_wells),
         "min_wells": int(min_wells),
-        "max_group": MAX_GROUP,
+        **splits.protocol(in_null is None),
         "seed": int(seed),
-        "null": "controls" if in_null is None else sorted(set(null)),
+        "null": "held-out controls" if in_null is None else sorted(set(null)),
         "n_random": int(n_random) if in_null is None else None,
-        "p_value": "(1 + reach) / (1 + n)" if in_null is None else "1 - searchsorted(null, value, right) / n",
-        "null_sd_ddof": 0 if in_null is None else None,
+        "p_value": splits.P_VALUE if in_null is None else "1 - searchsorted(null, value, right) / n",
         "baseline": "gaussian" if baseline else None,
         "deviations": listed("signal"),
         "wells_sha256": groups.sha256,
@@ -225,56 +225,3 @@ def shares(p: Floats) -> dict[str, Any]:
     p = p[~np.isnan(p)]
     share = {f"share_p_{level:g}": float((p <= level).mean()) if len(p) else None for level in (0.05, 0.01)}
     return {"n_p_values": len(p), **share}
-
-
-def _control_null(
-    controls: Floats, n_reference: int, reference: Reference, largest: int, n_random: int, seed: int
-) -> Floats:
-    """Energies (n_random, k) of groups of 1..k control wells, k at most `largest`.
-
-    A list's first n wells are its group of n, so within-group sums of all n come from one running sum.
-    """
-    rng = np.random.default_rng([seed, NULL])
-    spare = len(controls) - n_reference >= largest
-    pool = controls[n_reference:] if spare else controls[:n_reference]
-    k = min(largest, len(pool) if spare else len(pool) // 2)
-    distance = distances(
-        left_factor(pool, reference.center), right_factor(pool, reference.center), to_itself=True
-    )
-    # The sum of a well's distances from the reference wells: all of them, its own group to be taken off.
-    to_reference = reference.mean_distances(pool) if spare else distance.sum(axis=1)
-    below = np.tri(k, k=-1)
-    n = np.arange(1, k + 1)
-    out = np.empty((n_random, k))
-    for values in out:
-        rows = rng.permutation(len(pool))[:k]
-        within = 2 * np.cumsum(np.einsum("ij,ij->i", distance[np.ix_(rows, rows)], below))
-        across = np.cumsum(to_reference[rows])
-        if spare:
-            values[:] = 2 * across / n - within / n**2 - reference.own
-        else:
-            m = len(pool) - n
-            others = distance.sum() - 2 * across + within
-            values[:] = 2 * (across - within) / (n * m) - within / n**2 - others / m**2
-    return out
-
-
-def p_by_size(energy: Floats, null: Floats, sizes: Ints) -> Floats:
-    """p-values of energies against the null groups of their size; `null` (n_random, k)."""
-    p = np.empty(len(energy))
-    for size in np.unique(sizes):
-        column = np.sort(null[:, size - 1])
-        here = sizes == size
-        bound = energy[here] - TIE * np.abs(energy[here])
-        p[here] = (1 + len(column) - np.searchsorted(column, bound, side="left")) / (1 + len(column))
-    return p
-
-
-def null_table(null: Floats, sizes: Ints) -> dict[str, list[Any]]:
-    columns = null[:, sizes - 1]
-    return {
-        "n_wells": sizes.tolist(),
-        "mean": columns.mean(axis=0).tolist(),
-        "sd": columns.std(axis=0).tolist(),
-        "quantile_95": np.quantile(columns, 0.95, axis=0).tolist(),
-    }

@@ -1,0 +1,364 @@
+"""p-values of signal and replicate consistency against held-out control wells.
+
+Why
+    Aligning on an experiment's finite control wells gives all its other wells a common offset and a larger
+    spread, which the controls themselves, being in the fit, have not: held against them noise is always
+    different. So every experiment's controls are split, the aligner is fitted on one half, and a perturbation
+    is held against the other half: wells that the fit has seen as little as the perturbation's own.
+
+Conventions
+    A stratum is a plate of an experiment, where the metadata has a column `plate` and every plate of the
+    perturbation has `PLATE_LEAST` held-out controls; else an experiment. Wells in a stratum without held-out
+    controls are left out of the test.
+    Under the null, given the fit, own wells and held-out ones of a stratum can change places. `n_random`
+    times they do, at random in each stratum, and p = (1 + how often the statistic reaches that of the own
+    wells) / (1 + n_random): exact for whatever is common to a stratum. The statistic is the energy distance
+    from (at most `MAX_REFERENCE`) controls of the fit, or the mean cosine of all pairs of wells.
+    Of a large perturbation `MAX_GROUP` wells are taken, and of a stratum's controls at most
+    max(`HELD` times its wells, `HELD_LEAST`).
+    `SPLITS` splits give p-values that depend on each other. They are combined by Cauchy's: p = 1/2 -
+    atan(mean of tan((1/2 - p_s) pi)) / pi, p_s at most `CLIP`: it is p itself if all agree, and near the level
+    whatever the dependence, which tests/calibration shows for these. (Twice the median, which is never too
+    small, rejects 1% at 5% here.)
+    A perturbation of which fewer than two wells can be tested, or whose wells can change places in fewer than
+    20 ways, has none (NaN), in all splits.
+    `null_mean_*` are the statistics' expectations for held-out wells in the perturbation's place: what noise
+    gives with half of the controls; with all of them, as the reported values have, about half as much.
+
+Source
+    Exchange within strata: Fisher's randomisation. Combination: Liu and Xie, J. Am. Stat. Assoc. 115 (2020)
+    393-402; Meinshausen, Meier and Buhlmann, J. Am. Stat. Assoc. 104 (2009) 1671-1681 on splits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from math import comb, prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from polaris_rxrx.dataset.wells import Block, WellSource
+from polaris_rxrx.maps import align
+from polaris_rxrx.maps.align import Aligner, Moments
+from polaris_rxrx.maps.similarity import unit_rows
+from polaris_rxrx.suites.energy import Reference, distances, left_factor, right_factor
+from polaris_rxrx.suites.groups import (
+    MAX_GROUP,
+    MIN_WELLS,
+    N_RANDOM,
+    SPLIT,
+    By,
+    Groups,
+    check_choices,
+    group_wells,
+)
+from polaris_rxrx.suites.unexpressed import TIE
+
+SPLITS = 3
+MAX_REFERENCE = 500
+HELD, HELD_LEAST = 2, 8
+PLATE_LEAST = 2
+WAYS = 20  # fewer give no p-value of .05
+
+CLIP = 0.99  # above it, one split alone would outweigh the others
+P_VALUE = "(1 + reach) / (1 + n) exchanges with held-out controls, splits combined by Cauchy's"
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Tested:
+    """Of each group: p-values, expectations under noise, and how many wells were tested; NaN without any."""
+
+    energy_p: Floats
+    cosine_p: Floats
+    null_energy: Floats
+    null_cosine: Floats
+    n_wells: Ints
+
+    def notes(self, groups: Groups) -> list[str]:
+        from polaris_rxrx.errors import some
+
+        none = [name for name, p in zip(groups.name, self.energy_p, strict=True) if np.isnan(p)]
+        if not none:
+            return []
+        return [
+            f"{len(none):,} perturbations have no p-value, for their experiments have too few held-out "
+            f"controls: {some(none)}"
+        ]
+
+
+def held_out(
+    wells: WellSource,
+    *,
+    by: By = "gene",
+    align_by: Aligner = "pca-cs",
+    min_wells: int = MIN_WELLS,
+    seed: int = 0,
+    n_random: int = N_RANDOM,
+) -> Tested:
+    """The tests of both suites at once, for their `tested`; arguments are theirs."""
+    check_choices(by, min_wells=min_wells, seed=seed, n_random=n_random)
+    return hold(wells, align_by, group_wells(wells, by, min_wells), n_random=n_random, seed=seed)
+
+
+def hold(wells: WellSource, align_by: Aligner, groups: Groups, *, n_random: int, seed: int) -> Tested:
+    """Hold every group against held-out controls, by both statistics.
+
+    Args:
+        wells: All of them, experiments whole.
+        align_by: See `polaris_rxrx.maps.align`.
+        groups: From `group_wells`.
+        n_random: Exchanges a split.
+        seed: Of splits and exchanges.
+    """
+    n = len(groups.sizes)
+    found = np.full((4, SPLITS, n), np.nan)
+    used = np.zeros((SPLITS, n), dtype=np.int64)
+    for s in range(SPLITS):
+        half = _Half.of(wells, align_by, groups, seed, s)
+        for k, pool in enumerate(half.pools(groups, seed, s)):
+            if pool is None:
+                continue
+            used[s, k] = pool.own
+            found[:, s, k] = _statistics(pool, half.reference, n_random, [seed, SPLIT, s])
+    whole = ~np.isnan(found[0]).any(axis=0)
+    with np.errstate(invalid="ignore"):
+        p = np.where(whole, combined(found[:2]), np.nan)
+        null = np.where(whole, found[2:].mean(axis=1), np.nan)
+    return Tested(p[0], p[1], null[0], null[1], np.where(whole, used.min(axis=0), 0))
+
+
+def combined(p: Floats) -> Floats:
+    """One p-value of those of several splits, (..., SPLITS, n) -> (..., n)."""
+    turned = np.tan((0.5 - np.minimum(p, CLIP)) * np.pi).mean(axis=-2)
+    found: Floats = 0.5 - np.arctan(turned) / np.pi
+    return found
+
+
+def protocol(used: bool) -> dict[str, Any]:
+    """How tests are made, for a protocol."""
+    if not used:
+        return {"n_splits": None, "max_group": None, "max_held": None}
+    return {"n_splits": SPLITS, "max_group": MAX_GROUP, "max_held": [HELD, HELD_LEAST]}
+
+
+@dataclass(frozen=True, eq=False)
+class _Pool:
+    """Aligned wells (m, d), the perturbation's `own` ones first, and the stratum of each, (m,)."""
+
+    x: Floats
+    stratum: Ints
+    own: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Half:
+    """Everything aligned on one half of the controls: wells group by group, held-out controls, a reference.
+
+    `plate` and `held_plate` are strata by plate, None where no plates are known.
+    """
+
+    x: Floats
+    experiment: Ints
+    plate: Ints | None
+    held: Floats
+    held_experiment: Ints
+    held_plate: Ints | None
+    reference: Reference
+
+    @classmethod
+    def of(cls, wells: WellSource, align_by: Aligner, groups: Groups, seed: int, split: int) -> _Half:
+        basis = align.basis(align_by, _moments(wells, align_by, seed, split), len(wells.features))
+        x = np.empty((int(groups.sizes.sum()), basis.width))
+        where = np.empty((len(x), 2), dtype=np.int64)
+        held: list[Floats] = []
+        held_where: list[Ints] = []
+        fitted: list[Floats] = []
+        plates = True
+        free = groups.start
+        for b, block in enumerate(wells.blocks()):
+            of = groups.of[block.perturbation]
+            rows = np.flatnonzero((of >= 0) & ~block.control)
+            side = groups.side_control[block.perturbation]
+            if not len(rows) and not (side & block.control).any():
+                continue
+            fit, out = _halves(block, seed, split, b)
+            affine = align.fit(basis, block.x[fit])
+            plates &= block.plate is not None
+            plate = block.plate if block.plate is not None else np.zeros(len(block.x), dtype=np.int64)
+            rows = rows[np.argsort(of[rows], kind="stable")]
+            aligned = affine.rows(block.x[rows])
+            codes, first, n = np.unique(of[rows], return_index=True, return_counts=True)
+            for k, a, m in zip(codes.tolist(), first.tolist(), n.tolist(), strict=True):
+                to = slice(free[k], free[k] + m)
+                x[to] = aligned[a : a + m]
+                where[to, 0], where[to, 1] = b, plate[rows[a : a + m]]
+                free[k] += m
+            out, fit = out[side[out]], fit[side[fit]]
+            held.append(affine.rows(block.x[out]))
+            held_where.append(np.stack([np.full(len(out), b), plate[out]], axis=1))
+            fitted.append(affine.rows(block.x[fit]))
+        reference = np.concatenate(fitted)
+        rng = np.random.default_rng([seed, SPLIT, split, 1])
+        reference = reference[rng.permutation(len(reference))[:MAX_REFERENCE]]
+        held_at = np.concatenate(held_where)
+        width = int(max(where[:, 1].max(initial=0), held_at[:, 1].max(initial=0))) + 1
+        return cls(
+            x,
+            where[:, 0],
+            where[:, 0] * width + where[:, 1] if plates else None,
+            np.concatenate(held),
+            held_at[:, 0],
+            held_at[:, 0] * width + held_at[:, 1] if plates else None,
+            Reference.of(reference),
+        )
+
+    def pools(self, groups: Groups, seed: int, split: int) -> Iterator[_Pool | None]:
+        """The wells that can change places, for every group."""
+        by_experiment = _places(self.held_experiment)
+        by_plate = None if self.held_plate is None else _places(self.held_plate)
+        rng = np.random.default_rng([seed, SPLIT, split, 2])
+        for start, n in zip(groups.start.tolist(), groups.sizes.tolist(), strict=True):
+            rows = np.arange(start, start + n)
+            if n > MAX_GROUP:
+                rows = start + np.sort(rng.choice(n, MAX_GROUP, replace=False))
+            own, places = self.experiment[rows], by_experiment
+            if by_plate is not None and self.plate is not None:
+                there = [len(by_plate.get(int(c), ())) for c in np.unique(self.plate[rows])]
+                if min(there) >= PLATE_LEAST:
+                    own, places = self.plate[rows], by_plate
+            yield self._pool(rows, own, places, rng)
+
+    def _pool(self, rows: Ints, own: Ints, places: dict[int, Ints], rng: np.random.Generator) -> _Pool | None:
+        codes, counts = np.unique(own, return_counts=True)
+        chosen, strata, ways = [], [], []
+        for code, n in zip(codes.tolist(), counts.tolist(), strict=True):
+            there = places.get(code)
+            if there is None:
+                continue
+            k = min(len(there), max(HELD * n, HELD_LEAST))
+            chosen.append(rng.permutation(there)[:k])
+            strata.append(np.full(k, code))
+            ways.append(comb(n + k, n))
+        if not chosen:
+            return None
+        keep = np.isin(own, [s[0] for s in strata])
+        if keep.sum() < 2 or prod(ways) < WAYS:
+            return None
+        x = np.concatenate([self.x[rows[keep]], self.held[np.concatenate(chosen)]])
+        stratum = np.unique(np.concatenate([own[keep], *strata]), return_inverse=True)[1].reshape(-1)
+        return _Pool(x, stratum, int(keep.sum()))
+
+
+def _places(codes: Ints) -> dict[int, Ints]:
+    """Code -> where it stands."""
+    order = np.argsort(codes, kind="stable")
+    found, first = np.unique(codes[order], return_index=True)
+    return dict(zip(found.tolist(), np.split(order, first[1:]), strict=True))
+
+
+def _moments(wells: WellSource, align_by: Aligner, seed: int, split: int) -> Moments | None:
+    """Moments of the controls that are fitted on."""
+    if not align.needs_moments(align_by):
+        return None
+    pooled: Moments | None = None
+    for b, block in enumerate(wells.blocks()):
+        fit, _ = _halves(block, seed, split, b)
+        if len(fit):
+            found = align.moments(block.x[fit])
+            pooled = found if pooled is None else pooled.merge(found)
+    return pooled
+
+
+def _halves(block: Block, seed: int, split: int, number: int) -> tuple[Ints, Ints]:
+    """An experiment's control wells to fit on, and those held out; half of every plate each, by turns.
+
+    Where there are too few for both, all are fitted on.
+    """
+    rows = np.flatnonzero(block.control)
+    if len(rows) < 2 * align.MIN_CONTROLS:
+        return rows, rows[:0]
+    rows = np.random.default_rng([seed, SPLIT, split, 0, number]).permutation(rows)
+    if block.plate is not None:
+        rows = rows[np.argsort(block.plate[rows], kind="stable")]
+    return np.sort(rows[::2]), np.sort(rows[1::2])
+
+
+def _statistics(pool: _Pool, reference: Reference, n_random: int, seed: list[int]) -> list[float]:
+    """p by energy distance and by cosine, and what both are expected to be of held-out wells."""
+    n, m = pool.own, len(pool.x)
+    counts = np.bincount(pool.stratum)
+    own = np.bincount(pool.stratum[:n], minlength=len(counts))
+    order = np.argsort(pool.stratum, kind="stable")  # own wells first in each stratum
+    x = pool.x[order]
+    chosen = exchanges(tuple(own.tolist()), tuple(counts.tolist()), n_random, tuple(seed))
+    distance = distances(left_factor(x, reference.center), right_factor(x, reference.center), to_itself=True)
+    to_reference = reference.mean_distances(x)
+    energy = 2 * (chosen @ to_reference) / n - np.einsum("ij,ij->i", chosen @ distance, chosen) / n**2
+    units = unit_rows(x)
+    there = ~np.isnan(units[:, 0])
+    units = np.where(there[:, None], units, 0.0)
+    cosines = units @ units.T
+    k = chosen @ there
+    with np.errstate(invalid="ignore", divide="ignore"):
+        cosine = (np.einsum("ij,ij->i", chosen @ cosines, chosen) - k) / (k * (k - 1))
+    held = np.ones(m, dtype=bool)
+    held[chosen[0] == 1] = False
+    stratum = pool.stratum[order]
+    pairs = _expected(distance, held, stratum, own)
+    per_well = np.bincount(stratum[held], to_reference[held]) / np.bincount(stratum[held])
+    return [
+        _p(energy),
+        _p(cosine),
+        float(2 * (own @ per_well) / n - pairs * (n - 1) / n - reference.own),
+        _expected(cosines, held & there, stratum, own),
+    ]
+
+
+def _expected(values: Floats, held: Bools, stratum: Ints, own: Ints) -> float:
+    """The mean over pairs of two held-out wells, strata weighed as the own wells' pairs are."""
+    turn = np.zeros((len(own), len(held)))
+    turn[stratum[held], np.flatnonzero(held)] = 1
+    size = turn.sum(axis=1)
+    sums = turn @ values @ turn.T
+    pairs = np.outer(size, size)
+    np.fill_diagonal(sums, np.diag(sums) - turn @ np.diag(values))
+    np.fill_diagonal(pairs, size * (size - 1))
+    weight = np.outer(own, own).astype(np.float64)
+    np.fill_diagonal(weight, own * (own - 1))
+    known = (pairs > 0) & (weight > 0)
+    if not known.any():
+        return float("nan")
+    return float((weight[known] * sums[known] / pairs[known]).sum() / weight[known].sum())
+
+
+def _p(values: Floats) -> float:
+    """How often drawn values reach the first."""
+    if np.isnan(values[0]):
+        return float("nan")
+    reach = values[1:] >= values[0] - TIE * max(1.0, abs(values[0]))
+    return float((1 + reach.sum()) / len(values))
+
+
+@lru_cache(maxsize=8)
+def exchanges(own: tuple[int, ...], counts: tuple[int, ...], n_random: int, seed: tuple[int, ...]) -> Floats:
+    """Which wells stand for the perturbation, (1 + n_random, m), 1 or 0: first its own, then drawn ones.
+
+    Strata lie one after another, each with its own wells first; as many are drawn in each as it has.
+    """
+    rng = np.random.default_rng([*seed, 3])
+    chosen = np.zeros((1 + n_random, sum(counts)))
+    start = 0
+    for n, m in zip(own, counts, strict=True):
+        chosen[0, start : start + n] = 1
+        drawn = np.argpartition(rng.random((n_random, m)), n - 1, axis=1)[:, :n]
+        np.put_along_axis(chosen[1:, start : start + m], drawn, 1.0, axis=1)
+        start += m
+    return chosen
