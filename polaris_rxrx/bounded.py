@@ -220,7 +220,7 @@ def toml_loads(text: str) -> dict[str, Any]:
     except tomllib.TOMLDecodeError:
         raise
     except ValueError as error:  # Python's own limit of digits
-        raise ValueError(f"{_TOO_LONG} ({error})" if "digits" in str(error) else str(error)) from None
+        raise ValueError(_TOO_LONG if "digits" in str(error) else str(error)) from None
     _check(data)
     return data
 
