@@ -23,6 +23,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from polaris_rxrx.bounded import short
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.files import sha256
 from polaris_rxrx.tables import read_table
@@ -111,7 +112,7 @@ def read_affinities(path: Path | str) -> Affinities:
         except (TypeError, ValueError):
             affinity = float("nan")
         if not 0 <= affinity < float("inf"):
-            raise DataError(f"{table.at(row)}: nM_value is {value!r}; an affinity in nM was expected")
+            raise DataError(f"{table.at(row)}: nM_value is {short(value)}; an affinity in nM was expected")
         genes = by_compound.setdefault(compound, {})
         genes[gene] = min(affinity, genes.get(gene, affinity))
     if not by_compound:

@@ -23,7 +23,7 @@ from urllib.parse import quote
 
 import httpx
 
-from polaris_rxrx import __version__
+from polaris_rxrx import __version__, bounded
 from polaris_rxrx.dataset.registry import HUGGING_FACE, KNOWN, Known, Remote, looks_like
 from polaris_rxrx.dataset.transfer import (
     AGAIN,
@@ -102,6 +102,7 @@ class Hub:
         """The repository's description, or the error: offline, one wait is enough."""
         from huggingface_hub import HfApi
 
+        _bound_session()
         api = HfApi(endpoint=self.endpoint, library_name="polaris_rxrx", library_version=__version__)
 
         def attempt() -> Any:
@@ -201,6 +202,18 @@ def _base(variable: str, usual: str) -> str:
     return base.rstrip("/")
 
 
+def _bound_session() -> None:
+    """Bound the answers to huggingface_hub's own requests, which it makes by httpx from 1.0 on."""
+    from huggingface_hub import utils
+
+    session: Any = getattr(utils, "get_session")()  # noqa: B009
+    if isinstance(session, httpx.Client):
+        hooks = session.event_hooks
+        if bounded.guard not in hooks["response"]:
+            ours = bounded.hooks()
+            session.event_hooks = {name: [*hooks[name], *ours[name]] for name in ours}
+
+
 @contextmanager
 def _hub_errors() -> Iterator[None]:
     """huggingface_hub's errors in our words. Its own messages hold whole addresses."""
@@ -212,7 +225,11 @@ def _hub_errors() -> Iterator[None]:
         raise Trouble("was not asked, because HF_HUB_OFFLINE is set", "Unset it to fetch.") from None
     except HfHubHTTPError as error:
         raise status_trouble(error.response.status_code, error.response.headers, _IF_REFUSED) from None
-    except (httpx.TransportError, OSError) as error:  # requests' errors, under 0.x, are OSErrors
+    except httpx.RequestError as error:
+        if bounded.overrun(error):
+            raise Trouble(f"sent {error}") from None
+        raise network_trouble(error) from None
+    except OSError as error:  # requests' errors, under 0.x, are OSErrors
         raise network_trouble(error) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:  # a captive portal's or a proxy's page
         raise Trouble(f"gave an answer that makes no sense ({type(error).__name__})") from None

@@ -349,7 +349,7 @@ def _concentrations(where: Callable[[int], str], code: Ints, names: list[str]) -
         except ValueError:
             place = where(_first(code == i))
             raise DataError(
-                f"{place}: concentration is {text!r}; a number of uM or nothing was expected"
+                f"{place}: concentration is {bounded.short(text)}; a number of uM or nothing was expected"
             ) from None
     return values[code]
 
