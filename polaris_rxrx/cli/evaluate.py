@@ -15,6 +15,7 @@ from polaris_rxrx.cli._inputs import (
     read_all_relations,
     read_map,
     read_source,
+    stamp_truth,
     write_folder,
 )
 from polaris_rxrx.cli._tables import as_text, json_text
@@ -228,7 +229,12 @@ def _drug_target(data: Path, by: str | None, options: dict[str, Any]) -> Job:
     candidates(
         affinities, active=protocol.active, inactive=protocol.inactive, min_negatives=protocol.min_negatives
     )
-    return lambda source, bar: [drug_target.evaluate(_map(source), affinities, protocol, progress=bar.step)]
+
+    def run(source: Source, bar: Bar) -> list[Result]:
+        result = drug_target.evaluate(_map(source), affinities, protocol, progress=bar.step)
+        return [stamp_truth(result, "affinities", affinities.made_up)]
+
+    return run
 
 
 def _gene_gene(data: Path, by: str | None, options: dict[str, Any]) -> Job:
@@ -239,7 +245,12 @@ def _gene_gene(data: Path, by: str | None, options: dict[str, Any]) -> Job:
     if not 0 <= low < high <= 1:
         raise click.UsageError(f"--low {low:g}, --high {high:g}: 0 <= low < high <= 1 was expected")
     relations = read_all_relations(options["relations"], data)
-    return lambda source, bar: [gene_gene.evaluate(_map(source), relations, **chosen)]
+    made_up = any(known.made_up for known in relations.values())
+
+    def run(source: Source, bar: Bar) -> list[Result]:
+        return [stamp_truth(gene_gene.evaluate(_map(source), relations, **chosen), "relations", made_up)]
+
+    return run
 
 
 def _signal(data: Path, by: str | None, options: dict[str, Any]) -> Job:
