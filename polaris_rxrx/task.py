@@ -15,7 +15,6 @@ A prepared folder
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -28,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from polaris_rxrx import __version__
 from polaris_rxrx.errors import DataError, MissingError, UsageError, some
-from polaris_rxrx.files import sha256, write_text
+from polaris_rxrx.files import open_binary, parse_json, sha256, write_text
 from polaris_rxrx.tables import Table, read_table, to_csv
 
 Floats = NDArray[np.float64]
@@ -266,7 +265,9 @@ def _read_manifest(folder: Path) -> Manifest:
         command = ["prepare"] + ([] if str(folder) == "task" else ["--out", str(folder)])
         raise MissingError(f"no prepared task in {folder} (there is no {path})", command)
     try:
-        return Manifest.model_validate(json.loads(path.read_text("utf-8")))
+        with open_binary(path) as handle:
+            raw = handle.read()
+        return Manifest.model_validate(parse_json(raw))
     except ValueError as error:
         reason = str(error)
         if isinstance(error, ValidationError):

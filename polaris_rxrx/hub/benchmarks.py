@@ -41,7 +41,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from polaris_rxrx.errors import DataError, UpstreamError, UsageError, short, some
-from polaris_rxrx.files import open_binary, write_text
+from polaris_rxrx.files import open_binary, parse_json, write_text
 from polaris_rxrx.hub import files, references, upstream
 from polaris_rxrx.task import ARTIFACT, KEYS, MetricSpec, Task
 
@@ -291,7 +291,7 @@ def _read_json(path: Path) -> _Said:
     with open_binary(path) as handle:
         raw = handle.read()
     try:
-        data = json.loads(raw)
+        data = parse_json(raw)
     except ValueError as error:
         raise DataError(f"{path}: not JSON ({error}); a saved Polaris benchmark was expected") from None
     if not isinstance(data, dict):

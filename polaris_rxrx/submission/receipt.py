@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from polaris_rxrx.errors import DataError, PolarisRxrxError, UsageError
-from polaris_rxrx.files import new_file, open_binary
+from polaris_rxrx.files import new_file, open_binary, parse_json
 from polaris_rxrx.submission.card import Kind, slug
 
 State = Literal["pending", "sent", "refused", "unknown"]
@@ -171,7 +171,7 @@ def read_receipt(path: Path) -> Receipt:
     with open_binary(path) as handle:
         raw = handle.read()
     try:
-        return Receipt.model_validate(json.loads(raw.decode("utf-8")))
+        return Receipt.model_validate(parse_json(raw))
     except ValueError as error:
         reason = _first(error) if isinstance(error, ValidationError) else str(error)
         raise DataError(

@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from polaris_rxrx.errors import DataError, PolarisRxrxError
-from polaris_rxrx.files import sha256
+from polaris_rxrx.files import parse_json, sha256
 from polaris_rxrx.predictions import Predictions, read_predictions
 from polaris_rxrx.scoring import score
 from polaris_rxrx.submission.bundle import Check, check_files, read_bytes
@@ -156,7 +156,7 @@ class _Contents:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    data = json.loads(read_bytes(path).decode("utf-8"))
+    data = parse_json(read_bytes(path))
     if not isinstance(data, dict):
         raise ValueError(f"{path}: not a JSON object")
     return data
