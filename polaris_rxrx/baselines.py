@@ -16,7 +16,6 @@ Source
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
+from polaris_rxrx import bounded
 from polaris_rxrx.dataset.wells import NOMINAL, Progress, Wells, read_wells
 from polaris_rxrx.errors import DataError, UsageError, some
 from polaris_rxrx.maps.align import Aligner
@@ -34,11 +34,6 @@ from polaris_rxrx.maps.pairs import pair_tables
 from polaris_rxrx.maps.similarity import Similarity
 from polaris_rxrx.tables import fold
 from polaris_rxrx.task import Task
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 Floats = NDArray[np.float64]
 Concentration = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
@@ -140,9 +135,7 @@ def load_card(name: str | Path) -> Card:
     if not path.is_file():
         raise UsageError(f"{path}: no such card")
     try:
-        return Card.model_validate(tomllib.loads(path.read_text("utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not TOML ({error})") from None
+        return Card.model_validate(bounded.read_toml(path))
     except ValidationError as error:
         raise DataError(f"{path}: {_told(error)}") from None
 

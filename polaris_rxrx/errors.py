@@ -46,11 +46,13 @@ class UsageError(PolarisRxrxError):
 
 def short(value: object, most: int = 80) -> str:
     """A value quoted for a message: its `repr`, and of a long one only the beginning."""
+    if isinstance(value, int) and value.bit_length() > 10_000:  # Python refuses to write so many digits
+        return f"a whole number of {value.bit_length():,} bits"
     shown = repr(value[: most + 1] if isinstance(value, (str, bytes)) else value)
     return shown if len(shown) <= most + 2 else f"{shown[:most]}...{shown[0] if shown[0] in QUOTES else ''}"
 
 
-def bounded(text: str, most: int = 1_500) -> str:
+def shortened(text: str, most: int = 1_500) -> str:
     """A message of which no line is too long to be read: the middle of such a line is left out."""
     half = most // 2
     return "\n".join(

@@ -8,14 +8,13 @@ message shows one: whatever the system says against writing is said of the file 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from polaris_rxrx.errors import DataError, UsageError
 
@@ -85,22 +84,6 @@ def write_text(path: Path, text: str) -> None:
     """Write `text` as UTF-8, whole or not at all."""
     with new_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="")
-
-
-def parse_json(raw: bytes) -> Any:
-    """JSON as its standard has it, of bytes that anybody may have written.
-
-    Raises:
-        ValueError: Not UTF-8, not JSON, nested too deeply, or a number that JSON does not have.
-    """
-
-    def refuse(word: str) -> None:
-        raise ValueError(f"{word} is no number in JSON")
-
-    try:
-        return json.loads(raw.decode("utf-8"), parse_constant=refuse)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
 
 
 def sha256(path: Path) -> str:

@@ -2,7 +2,9 @@
 
 Conventions
     Higher means more likely active. Rows are matched by `id`, by (`treatment`, `gene_symbol`), or by both,
-    which must then agree; never by their order. Every test pair stands exactly once, with a finite number.
+    which must then agree; never by their order. `id` is the place of a pair in the official order (0 to
+    n - 1), as in `test_features.csv` and `sample_submission.csv`. Every test pair stands exactly once, with a
+    finite number. Other columns than the task's inputs and SMILES are refused.
     The one leniency, `fill`, gives absent pairs a stated score and is recorded.
 """
 
@@ -39,8 +41,19 @@ class Predictions:
     sha256: str | None = None
     filled: int = 0
     fill: float | None = None
+    matched_by: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     """Columns that hold a saved index, which says nothing."""
+
+    @property
+    def reading(self) -> str | None:
+        """What to tell of how rows were matched: nothing, unless ids alone did it and no name can object."""
+        if self.matched_by != ("id",):
+            return None
+        return (
+            f"{self.source}: rows were matched by id alone, the place of a pair in test_features.csv "
+            f"(0 to {len(self.values) - 1})"
+        )
 
 
 def read_predictions(
@@ -80,6 +93,7 @@ def read_predictions(
         table.sha256,
         int(absent.size),
         fill if absent.size else None,
+        matched_by=tuple(name for name in ("id", *KEYS) if name in table.columns),
         left_out=left_out,
     )
 

@@ -82,6 +82,7 @@ class Score:
             "task": self.task,
             "predictions": self.predictions.source,
             "predictions_sha256": self.predictions.sha256,
+            "matched_by": list(self.predictions.matched_by),
             "columns_left_out": list(self.predictions.left_out),
             "filled": {"n_pairs": self.predictions.filled, "score": self.predictions.fill},
             "main_metric": self.main_metric,

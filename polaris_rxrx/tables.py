@@ -11,16 +11,14 @@ Conventions
 from __future__ import annotations
 
 import csv
-import gzip
 import hashlib
 import io
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from polaris_rxrx import damage
+from polaris_rxrx import bounded, damage
 from polaris_rxrx.errors import DataError, short, some
 from polaris_rxrx.files import open_binary
 
@@ -64,7 +62,8 @@ def read_table(path: Path, *, nameless_index: bool = False) -> Table:
         DataError: Not there, a folder, empty, not text, not a table, a row of another width than the header.
     """
     with open_binary(path) as handle:
-        raw = handle.read()  # once, so that a pipe will do and the hash is that of what was read
+        # Once, so that a pipe will do and the hash is that of what was read.
+        raw = bounded.read_all(handle, path, bounded.TABLE)
     digest = hashlib.sha256(raw).hexdigest()
     if raw.startswith(b"PAR1"):
         return _read_parquet(path, raw, digest)
@@ -78,10 +77,7 @@ def fold(name: str) -> str:
 
 def _read_csv(path: Path, raw: bytes, digest: str, nameless_index: bool) -> Table:
     if raw.startswith(b"\x1f\x8b"):
-        try:
-            raw = gzip.decompress(raw)
-        except (OSError, EOFError, zlib.error) as error:
-            raise DataError(f"{path}: broken gzip file ({error})") from None
+        raw = bounded.gunzip(raw, path)
     damage.refuse_other_kind(path, raw[: damage.START])
     try:
         if b"\x00" in raw:
@@ -109,6 +105,10 @@ def _read_csv(path: Path, raw: bytes, digest: str, nameless_index: bool) -> Tabl
             if len(row) == width:
                 rows.append(row)
                 lines.append(next_line)
+                if len(rows) > bounded.ROWS:
+                    raise DataError(
+                        f"{path}: more than {bounded.ROWS:,} rows, the most that are read of a table"
+                    )
             elif row:  # a blank line is no row
                 raise DataError(
                     f"{path}, line {next_line}: {len(row):,} fields where the header has {width:,} "
@@ -145,12 +145,33 @@ def _read_parquet(path: Path, raw: bytes, digest: str) -> Table:
 
     try:
         # From the bytes: given a path, pyarrow takes a folder named `a=b` above it for a column.
-        table = pq.read_table(pa.BufferReader(raw))
+        metadata = pq.read_metadata(pa.BufferReader(raw))
+        bounded.check_parquet(metadata, path, len(raw), bounded.ROWS)
+        texts = [f.name for f in pq.read_schema(pa.BufferReader(raw)) if pa.types.is_string(f.type)]
+        table = pq.read_table(pa.BufferReader(raw), read_dictionary=texts)
+        _check_texts(path, table)
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path}: broken parquet file ({_first_line(error)})") from None
     names = [n for n in table.column_names if not n.startswith("__index_level_")]
     columns = {n: table.column(n).to_pylist() for n in names}
     return Table(path, columns, range(1, table.num_rows + 1), unit="row", sha256=digest)
+
+
+def _check_texts(path: Path, table: Any) -> None:
+    """Raise `DataError` if a few long texts, repeated, are more than is read of a table."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    total = 0
+    for column in table.columns:
+        for chunk in column.chunks if pa.types.is_dictionary(column.type) else ():
+            if pa.types.is_string(chunk.type.value_type) and len(chunk.dictionary):
+                each = pc.binary_length(chunk.dictionary).cast("int64")
+                total += pc.sum(each.take(chunk.indices)).as_py() or 0
+    if total > bounded.TABLE:
+        raise DataError(
+            f"{path}: {total:,} bytes of text; at most {bounded.size(bounded.TABLE)} are read of such a table"
+        )
 
 
 def _first_line(error: Exception) -> str:

@@ -25,9 +25,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from polaris_rxrx import __version__
+from polaris_rxrx import __version__, bounded
 from polaris_rxrx.errors import DataError, MissingError, UsageError, some
-from polaris_rxrx.files import open_binary, parse_json, sha256, write_text
+from polaris_rxrx.files import sha256, write_text
 from polaris_rxrx.tables import Table, read_table, to_csv
 
 Floats = NDArray[np.float64]
@@ -164,21 +164,35 @@ class Task:
             counts["unlabelled"] = int(np.sum(np.isnan(self.active)))
         return counts
 
-    def save(self, folder: Path, *, smiles: Sequence[str] | None = None) -> Manifest:
-        """Write the prepared folder's own files into `folder` (made by the caller, empty)."""
+    def public_tables(self, smiles: Sequence[str] | None = None) -> dict[str, str]:
+        """The texts of the files that hold no labels of the test pairs: name -> CSV."""
         ids: list[object] = list(range(len(self)))
         features: dict[str, Sequence[object]] = {"id": ids, **self.inputs}
         if smiles is not None:
             if "SMILES" in self.inputs:
                 raise UsageError("SMILES are an input of this benchmark already; do without --smiles")
             features["SMILES"] = smiles
-        texts = {
+        return {
             TRAIN: to_csv(self.train or {**{name: [] for name in self.inputs}, "active": []}),
             FEATURES: to_csv(features),
             SAMPLE: to_csv({"id": ids, "active": [0.0] * len(self)}),
         }
+
+    def label_texts(self) -> list[str]:
+        """The labels as they are written: `1`, `0`, nothing where there is none.
+
+        Raises:
+            DataError: The task is a competition.
+        """
+        if self.active is None:
+            raise DataError(f"{self.name} is a competition: its labels stay on the Hub")
+        return ["" if np.isnan(a) else str(int(a)) for a in self.active]
+
+    def save(self, folder: Path, *, smiles: Sequence[str] | None = None) -> Manifest:
+        """Write the prepared folder's own files into `folder` (made by the caller, empty)."""
+        texts = self.public_tables(smiles)
         if self.active is not None:
-            texts[ANSWERS] = to_csv({"id": ids, "active": _labels_as_text(self.active)})
+            texts[ANSWERS] = to_csv({"id": list(range(len(self))), "active": self.label_texts()})
         for name, text in texts.items():
             write_text(folder / name, text)
         manifest = Manifest(
@@ -196,10 +210,6 @@ class Task:
         )
         write_text(folder / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
         return manifest
-
-
-def _labels_as_text(active: Floats) -> list[str]:
-    return ["" if np.isnan(a) else str(int(a)) for a in active]
 
 
 def files_of(folder: Path) -> list[Path]:
@@ -265,9 +275,7 @@ def _read_manifest(folder: Path) -> Manifest:
         command = ["prepare"] + ([] if str(folder) == "task" else ["--out", str(folder)])
         raise MissingError(f"no prepared task in {folder} (there is no {path})", command)
     try:
-        with open_binary(path) as handle:
-            raw = handle.read()
-        return Manifest.model_validate(parse_json(raw))
+        return Manifest.model_validate(bounded.json_loads(bounded.read_file(path).decode("utf-8")))
     except ValueError as error:
         reason = str(error)
         if isinstance(error, ValidationError):

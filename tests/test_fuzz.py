@@ -151,7 +151,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         ("mine.toml", MODEL),
         ("affinities.csv", AFFINITIES),
         ("relations.txt", RELATIONS),
-        ("genes.txt", "TP53\nNA\n"),
+        ("genes.txt", "NA\n"),
         ("smiles.csv", "treatment,SMILES\naspirin,CCO\nTWIN,CCN\n"),
     ):
         (home / name).write_text(text, encoding="utf-8")

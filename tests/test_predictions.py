@@ -62,7 +62,8 @@ def value(text: str, shown: str | None = None) -> tuple[str, str]:
 
 def bad_id(text: str) -> tuple[str, str]:
     expected = "a whole number from 0 to 5 was expected, as in test_features.csv"
-    return csv(BY_ID, {4: f"{text},1"}), f", line 4: id is {text!r}; {expected}"
+    shown = repr(text) if len(text) <= 60 else f"{text[:60]!r}... ({len(text):,} characters)"
+    return csv(BY_ID, {4: f"{text},1"}), f", line 4: id is {shown}; {expected}"
 
 
 def gene(name: str) -> tuple[str, str]:
@@ -382,6 +383,21 @@ def test_the_order_of_rows_does_not_matter(
     assert read.values.tolist() == SCORES
     in_order = score(task, read_predictions(pd.DataFrame(columns()), task))
     assert score(task, read).official == in_order.official  # to the last bit
+
+
+@pytest.mark.parametrize(
+    ("rows", "keys"),
+    [(BY_ID, ["id"]), (BY_NAME, ["treatment", "gene_symbol"]), (BY_BOTH, ["id", "treatment", "gene_symbol"])],
+)
+def test_it_is_told_where_ids_alone_say_which_pair_a_row_is(
+    task: Task, tmp_path: Path, rows: list[str], keys: list[str]
+) -> None:
+    path = tmp_path / "preds.csv"
+    path.write_text(csv(rows))
+    read = read_predictions(path, task)
+    assert read.matched_by == tuple(keys) and score(task, read).to_dict()["matched_by"] == keys
+    told = f"{path}: rows were matched by id alone, the place of a pair in test_features.csv (0 to 5)"
+    assert read.reading == (told if keys == ["id"] else None)
 
 
 def test_odd_names(odd_task: Task, tmp_path: Path) -> None:

@@ -295,6 +295,7 @@ def test_the_json_report(task: Task) -> None:
         "task": "someone/small",
         "predictions": "a/preds.csv",
         "predictions_sha256": "f" * 64,
+        "matched_by": [],
         "columns_left_out": [],
         "filled": {"n_pairs": 3, "score": -0.5},
         "main_metric": "pr_auc",

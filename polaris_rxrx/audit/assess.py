@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from polaris_rxrx import quick
 from polaris_rxrx.audit import leaks, order, overlap
 from polaris_rxrx.audit import structures as compounds
 from polaris_rxrx.audit.explain import explained, places, rank_correlations, remove
@@ -195,9 +196,9 @@ def _score_checks(judge: _Judge, figures: Figures, results: list[ShortcutResult]
         judge.active,
         judge.scored.predictions.values[judge.keep],
         judge.group,
+        judge.scored.treatments,
         judge.gene,
         judge.places,
-        judge.scored.treatments,
     )
     inversions = (1 - groups.auroc) * groups.n_active * (groups.n_pairs - groups.n_active)
     rows = judge.places_of(by_name["row-order"].shortcut.values)
@@ -209,7 +210,9 @@ def _score_checks(judge: _Judge, figures: Figures, results: list[ShortcutResult]
         order.beats_shortcuts(figures, judge.chance, results, judge.level),
         order.ignores_compound(x, by_name.get("compound-blind")),
         order.row_order(x, rows, by_row),
-        order.constant(x),
+        quick.direction(x, groups),
+        quick.constant(x),
+        quick.two_values(x),
         order.ties(x),
     ]
 

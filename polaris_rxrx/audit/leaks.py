@@ -3,8 +3,8 @@
 Conventions
     A check looks at labelled pairs only. Verdicts: `fail` where an honest submission would hardly look like
     this, `warn` where it should be explained, `ok`, and `not checked` with the reason. The thresholds are the
-    constants below; each check's words give the figures that were compared with them.
-    Ways: a treatment of n pairs with m actives can be labelled in C(n, m) ways.
+    constants below; each check's words give the figures that were compared with them. The quick ones, which
+    `submit` makes too, are in `polaris_rxrx.quick`.
 
 Perfect treatments
     Chance separates some, a good model more of them, so neither count alone accuses anybody. Two comparisons
@@ -17,21 +17,22 @@ Perfect treatments
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from polaris_rxrx.audit.result import Check, Figures, Verdict, count, named
-from polaris_rxrx.audit.separation import Separation, log_ways, separation, tail
+from polaris_rxrx.audit.result import Check, Figures, Verdict, named
+from polaris_rxrx.audit.separation import Separation, separation, tail
+from polaris_rxrx.quick import Scored, ends, holds_labels
 from polaris_rxrx.suites import published
+
+__all__ = ["Labelled", "above_published", "ends", "holds_labels", "separated"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-SURE = 6.0  # decimal digits of odds against: one in a million
 HARD = 3  # actives and inactives that a treatment needs for its near misses to tell
 NEAR = 3.0  # wrongly ordered (active, inactive) pairs of a near miss, at most
 P_FAIL, P_BOTH, P_WARN = 1e-5, 1e-3, 1e-2  # perfect treatments against near misses
@@ -39,73 +40,11 @@ P_REST, TIMES_REST = 1e-6, 3.0  # perfect treatments against what the rest foret
 
 
 @dataclass(frozen=True, eq=False)
-class Labelled:
-    """The labelled pairs of a submission; `group` codes into `names`. `place` is that of `explain.places`."""
+class Labelled(Scored):
+    """The labelled pairs of a submission, with codes of their genes; `place` is that of `explain.places`."""
 
-    active: Floats
-    score: Floats
-    group: Ints
     gene: Ints
     place: Floats
-    names: Sequence[str]
-
-    @property
-    def n(self) -> Ints:
-        return np.bincount(self.group, minlength=len(self.names))
-
-    @property
-    def m(self) -> Ints:
-        return np.bincount(self.group[self.active == 1], minlength=len(self.names))
-
-    def pick(self, which: NDArray[np.bool_]) -> list[str]:
-        return [self.names[i] for i in np.flatnonzero(which).tolist()]
-
-
-def ends(x: Labelled) -> tuple[Floats, Floats]:
-    """Lowest and highest score of each treatment."""
-    low, high = np.full(len(x.names), np.inf), np.full(len(x.names), -np.inf)
-    np.minimum.at(low, x.group, x.score)
-    np.maximum.at(high, x.group, x.score)
-    return low, high
-
-
-def holds_labels(x: Labelled) -> Check:
-    """Scores of two values that are the labels, whatever the two values are."""
-    low, high = ends(x)
-    both = (x.m > 0) & (x.m < x.n)
-    at_high, at_low = x.score == high[x.group], x.score == low[x.group]
-    two = both & (low < high) & (np.bincount(x.group, ~(at_high | at_low), minlength=len(x.names)) == 0)
-    wrong = np.bincount(x.group, at_high != (x.active == 1), minlength=len(x.names))
-    upright, upside_down = two & (wrong == 0), two & (wrong == x.n)
-    match = upright | upside_down
-    digits = float(((log_ways(x.n, x.m) - np.log(2)) / np.log(10))[match].clip(0).sum())
-    evidence: dict[str, Any] = {
-        "treatments_with_both_classes": int(both.sum()),
-        "treatments_of_two_scores": int(two.sum()),
-        "treatments_that_match": int(match.sum()),
-        "treatments_upside_down": int(upside_down.sum()),
-        "log10_ways": round(digits, 3),
-        "names": x.pick(match),
-    }
-    title = "scores that are the labels"
-    if not match.any():
-        return Check("labels", title, "ok", "in no treatment are the scores the labels", evidence)
-    of = f"of {count(int(both.sum()), 'treatment')}"
-    words = f"in {int(match.sum()):,} {of} the scores take two values, and those are the labels"
-    if upside_down.any():
-        words += f" ({int(upside_down.sum()):,} upside down)"
-    whole = match[both].all()
-    if whole:
-        values = x.score[both[x.group]]
-        exact = np.array_equal(values, x.active[both[x.group]])
-        words += ": the labels themselves" if exact else ": the labels on another scale"
-    words += f": {named(x.pick(match))}"
-    share = match.sum() / two.sum()
-    if digits >= SURE and share >= 0.9:
-        return Check("labels", title, "fail", f"{words}; by chance 1 in 10^{digits:.0f}", evidence)
-    if whole or (digits >= SURE and share >= 0.5):
-        return Check("labels", title, "warn", f"{words}; by chance 1 in 10^{digits:.0f}", evidence)
-    return Check("labels", title, "ok", f"{words}; few enough for honest scores of two values", evidence)
 
 
 def separated(x: Labelled, inversions: Floats, *, seed: int) -> Check:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from polaris_rxrx.audit.explain import rank_correlations
 from polaris_rxrx.audit.leaks import Labelled, ends
-from polaris_rxrx.audit.result import Check, Figures, ShortcutResult, Verdict, count, named
+from polaris_rxrx.audit.result import Check, Figures, ShortcutResult, Verdict, count
 from polaris_rxrx.stats.chance import expected_average_precision
 from polaris_rxrx.stats.paired import sign_flip_p
 
@@ -26,26 +26,6 @@ REPEATED = 20  # pairs of genes ranked again, for one order in all treatments to
 ROW_WARN, ROW_FAIL = 0.3, 0.9  # rank correlation with the order of rows
 TELLING_ROWS, P_ROWS = 0.05, 1e-3  # average precision of the row order, from chance, and its p-value
 HALF = 0.5  # explained by one shortcut
-
-
-def constant(x: Labelled) -> Check:
-    """Treatments whose pairs all have one score."""
-    title = "constant treatments"
-    low, high = ends(x)
-    several = x.n > 1
-    same = several & (low == high)
-    evidence = {"treatments": int(several.sum()), "constant": int(same.sum()), "names": x.pick(same)}
-    if not several.any():
-        return Check("constant", title, "not checked", "no treatment has two labelled pairs", evidence)
-    if not same.any():
-        return Check("constant", title, "ok", "the scores vary within every treatment", evidence)
-    words = (
-        f"in {int(same.sum()):,} of {count(int(several.sum()), 'treatment')} all scores are equal; average "
-        "precision is the share of actives there, below what random scores get"
-    )
-    if same[several].all():
-        return Check("constant", title, "fail", f"{words}: the submission ranks nothing", evidence)
-    return Check("constant", title, "warn", f"{words}: {named(x.pick(same))}", evidence)
 
 
 def ties(x: Labelled) -> Check:

@@ -2,37 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 from polaris_rxrx.audit.shortcuts import Shortcut, Skipped
+from polaris_rxrx.quick import Check, Verdict, count, named
 from polaris_rxrx.scoring import Score
 from polaris_rxrx.stats.intervals import METHOD, Interval
 from polaris_rxrx.uncertainty import plain
 
+__all__ = ["Audit", "Check", "Figures", "ShortcutResult", "Verdict", "count", "named"]
+
 SCHEMA_VERSION = 1
-Verdict = Literal["fail", "warn", "ok", "not checked"]
-
-
-@dataclass(frozen=True)
-class Check:
-    """One question, the answer in words, and what it rests on: plain JSON values."""
-
-    name: str
-    title: str
-    verdict: Verdict
-    words: str
-    evidence: dict[str, Any] = field(default_factory=dict)
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "title": self.title,
-            "verdict": self.verdict,
-            "words": self.words,
-            "evidence": self.evidence,
-        }
 
 
 @dataclass(frozen=True)
@@ -158,15 +139,3 @@ class Audit:
             "failed": [c.name for c in self.failed],
             "notes": list(self.notes),
         }
-
-
-def count(n: int, noun: str) -> str:
-    """`1 treatment`, `2,000 treatments`."""
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
-
-
-def named(names: Sequence[str], most: int = 4) -> str:
-    """The first few names, for a line; evidence has all of them."""
-    from polaris_rxrx.errors import some
-
-    return some(names, most)

@@ -24,10 +24,13 @@ Source
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import lgamma
 
 import numpy as np
 from numpy.typing import NDArray
+
+from polaris_rxrx.quick import log_ways
+
+__all__ = ["Separation", "log_likelihood", "log_perfect", "log_ways", "separation", "tail"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -90,14 +93,6 @@ def separation(active: Floats, score: Floats, group: Ints, n_groups: int, *, see
         perfect, int(both.sum()), seen, float(chance[both].sum()), tail(chance[both], seen),
         rest_of, p_rest, auroc, chance,
     )  # fmt: skip
-
-
-def log_ways(n: Ints, m: Ints) -> Floats:
-    """log C(n, m), elementwise."""
-    most = int(n.max(initial=0))
-    factorial = np.array([lgamma(i + 1) for i in range(most + 1)])
-    found: Floats = factorial[n] - factorial[m] - factorial[n - m]
-    return found
 
 
 def tail(p: Floats, at_least: int) -> float:

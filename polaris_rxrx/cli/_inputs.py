@@ -57,7 +57,9 @@ class Source:
 
 
 def read_given(preds: Path, task: Task, folder: Path, *, fill: float | None = None) -> Predictions:
-    """Read predictions for the task in `folder`; a baseline's file not there yet is one command away.
+    """Read predictions for the task in `folder`, telling if ids alone say which row is which pair.
+
+    A baseline's file that is not there yet is one command away.
 
     Raises:
         MissingError: No such file.
@@ -70,6 +72,8 @@ def read_given(preds: Path, task: Task, folder: Path, *, fill: float | None = No
         if found.left_out:
             names = ", ".join(repr(n) if n else "a column without a name" for n in found.left_out)
             note(f"{preds}: {names} was taken for a saved index and left out")
+        if found.reading:
+            note(found.reading)
         return found
     from polaris_rxrx.baselines import card_names
     from polaris_rxrx.errors import MissingError

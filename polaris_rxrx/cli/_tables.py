@@ -65,9 +65,12 @@ def _drug_target(result: Result) -> tuple[str, list[str]]:
     s, p = result.summary, result.protocol
     head = (
         f"{s['n_rows']:,} {p['by']}s, {s['n_pairs_a_seed']:,} pairs a seed, seeds {p['seeds']:,}; active at "
-        f"most {p['active_nM']:,g} nM, negatives beyond {p['inactive_nM']:,g} nM"
-        f"{'; legacy draws' if p['legacy'] else ''}"
+        f"most {p['active_nM']:,g} nM, negatives beyond {p['inactive_nM']:,g} nM\n"
+        f"sd over seeds, ddof {p['sd_ddof']}; random: a new embedding each seed"
     )
+    if p["legacy"]:
+        undone = [str(d["number"]) for d in p["deviations"] if d["undone"]]
+        head += f"; legacy: without deviations {', '.join(undone)}"
     header = ["dose", f"{p['by']}s"]
     for name in ("AP", "AUROC"):
         header += [name, "sd", "median", "random", "z"]
@@ -116,7 +119,9 @@ def _signal(result: Result) -> tuple[str, list[str]]:
 
 def _replicates(result: Result) -> tuple[str, list[str]]:
     s, p = result.summary, result.protocol
+    null = "wells of others" if p["null"] == "others" else f"{len(p['null']):,} genes"
     head = f"by {p['by']}, {s['n_perturbations']:,} perturbations of {p['min_wells']} wells or more"
+    head += f"; null: {null}"
     cells = [number(s[key]) for key in ("mean", "mad", "median", "null_mean")]
     header = ["", "mean", "MAD", "median", "null", "p <= .05", "p <= .01"]
     return head, table(header, [["mean cosine of replicates", *cells, *_shares(s)]])

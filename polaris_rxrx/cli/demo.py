@@ -64,3 +64,7 @@ def _table(folder: Path, task: Path) -> None:
         click.echo(f"{name:26}{result.pr_auc:>18.4f}{result.roc_auc:>10.4f}")
     click.echo(f"\nYour own predictions: fill in {task / 'sample_submission.csv'}, then")
     click.echo(f"  polaris-rxrx score YOURS.csv --task {shlex.quote(str(task))}")
+    click.echo(
+        "\nEvery other command runs on this data, too (evaluate, reproduce, report, audit, ...), after"
+    )
+    click.echo(f"  cd {shlex.quote(str(folder))} && export POLARIS_RXRX_DATA=data")

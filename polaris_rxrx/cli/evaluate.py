@@ -69,7 +69,7 @@ BELONGS = {
 @click.option("--active", type=float, metavar="NM", help="Active at or below.  [default: 1000]")
 @click.option("--inactive", type=float, metavar="NM", help="Inactive beyond.  [default: 10000]")
 @click.option("--min-negatives", type=int, metavar="N", help="Negatives at least.  [default: 20]")
-@click.option("--legacy", is_flag=True, help="Draw and break ties as the public code does.")
+@click.option("--legacy", is_flag=True, help="Draw, leave out and take sds as the public code does.")
 @click.option(
     "--relations",
     type=FILE,
@@ -78,7 +78,7 @@ BELONGS = {
 )
 @click.option("--low", type=float, metavar="Q", help="Opposite at or below this quantile.  [default: 0.05]")
 @click.option("--high", type=float, metavar="Q", help="Alike at or above this quantile.  [default: 0.95]")
-@click.option("--unexpressed", type=FILE, help="Genes, one a line, whose wells are signal's null.")
+@click.option("--unexpressed", type=FILE, help="Genes, one a line: signal's null, not reported.")
 @click.option(
     "--by",
     metavar="WHAT",
@@ -246,8 +246,8 @@ def _signal(data: Path, by: str | None, options: dict[str, Any]) -> Job:
     from polaris_rxrx.suites import signal
     from polaris_rxrx.suites.replicates import replicate_consistency
 
-    null = "controls" if options["unexpressed"] is None else _gene_list(options["unexpressed"])
-    if by not in (None, "gene", "guide") and null != "controls":
+    genes = None if options["unexpressed"] is None else _gene_list(options["unexpressed"])
+    if by not in (None, "gene", "guide") and genes is not None:
         raise click.UsageError(f"--unexpressed names genes, which --by {by} is not about")
     shared: dict[str, Any] = {"by": by or "gene", "seed": options["seed"]}
 
@@ -255,9 +255,9 @@ def _signal(data: Path, by: str | None, options: dict[str, Any]) -> Job:
         assert source.wells is not None
         chosen = {**shared, "align_by": source.align}
         bar.step("signal", 0, 2)
-        energy = signal.evaluate(source.wells, null=null, **chosen)
+        energy = signal.evaluate(source.wells, null=genes or "controls", **chosen)
         bar.step("signal", 1, 2)
-        replicates = replicate_consistency(source.wells, **chosen)
+        replicates = replicate_consistency(source.wells, null=genes or "others", **chosen)
         bar.step("signal", 2, 2)
         return [energy, replicates]
 
@@ -265,23 +265,22 @@ def _signal(data: Path, by: str | None, options: dict[str, Any]) -> Job:
 
 
 def _gene_list(path: Path) -> list[str]:
-    """Names, one a line."""
+    """Names, one a line; lines that start with # are not."""
+    from polaris_rxrx import bounded
     from polaris_rxrx.damage import refuse_dates, refuse_other_kind
     from polaris_rxrx.errors import DataError, short
-    from polaris_rxrx.files import open_binary
 
-    with open_binary(path) as handle:
-        raw = handle.read()
+    raw = bounded.read_file(path)
     refuse_other_kind(path, raw)
     try:
         names = raw.decode("utf-8-sig").split("\n")
     except UnicodeDecodeError:
         raise DataError(f"{path}: not UTF-8 text; one gene a line was expected") from None
-    names = [name.strip() for name in names]
+    names = ["" if name.startswith("#") else name.strip() for name in names]
     lines = [i for i, name in enumerate(names, 1) if name]
     genes = [name for name in names if name]
     for line, name in zip(lines, genes, strict=True):
-        if any(mark in name for mark in ",;\t#\0"):
+        if any(mark in name for mark in ",;\t\0"):
             raise DataError(
                 f"{path}, line {line}: {short(name)}; one gene a line was expected, and nothing else"
             )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,7 @@ from polaris_rxrx.errors import some
 
 if TYPE_CHECKING:
     from polaris_rxrx.hub.benchmarks import Artifact
-    from polaris_rxrx.task import Manifest
+    from polaris_rxrx.task import Manifest, Task
 
 
 @click.command(cls=Command)
@@ -64,26 +63,30 @@ def command(
 
     with new_folder(out, replace=force, marker=MANIFEST) as folder:
         structures = _structures_path(metadata, data) if smiles else None
+        artifact: Artifact | None
         if annotations is not None:
-            artifact = benchmark_from_affinities(annotations, seed or 0)
+            task = task_from_affinities(annotations, seed or 0)
+            artifact = _as_artifact(task)
+            task = artifact.task if artifact else task
         else:
             from polaris_rxrx.hub.benchmarks import DEFAULT_BENCHMARK, open_benchmark
 
             artifact = open_benchmark(benchmark or DEFAULT_BENCHMARK)
-        manifest = artifact.task.save(folder, smiles=_smiles(artifact, structures) if structures else None)
-        from polaris_rxrx.hub.benchmarks import save_artifact
+            task = artifact.task
+        manifest = task.save(folder, smiles=_smiles(task, structures) if structures else None)
+        if artifact is not None:
+            from polaris_rxrx.hub.benchmarks import save_artifact
 
-        (folder / ARTIFACT).mkdir()
-        save_artifact(artifact, folder / ARTIFACT, out.resolve() / ARTIFACT)
+            (folder / ARTIFACT).mkdir()
+            save_artifact(artifact, folder / ARTIFACT, out.resolve() / ARTIFACT)
     _tell(out, manifest)
 
 
-def benchmark_from_affinities(path: Path, seed: int) -> Artifact:
-    """The benchmark of one seed as a Polaris artifact."""
+def task_from_affinities(path: Path, seed: int) -> Task:
+    """The benchmark of one seed; its owner is `local`."""
     import numpy as np
 
     from polaris_rxrx.dataset import affinities as aff
-    from polaris_rxrx.hub.benchmarks import make_benchmark
     from polaris_rxrx.task import MetricSpec, Task
 
     table = aff.read_affinities(path)
@@ -91,7 +94,8 @@ def benchmark_from_affinities(path: Path, seed: int) -> Artifact:
     if drawn.short:
         names = ", ".join(drawn.short)
         note(f"{len(drawn.short)} compounds have too few eligible negatives and got all of them: {names}")
-    task = Task(
+    return Task(
+        artifact_id=f"local/compound-gene-activity-seed-{seed}",
         inputs={"treatment": drawn.treatment, "gene_symbol": drawn.gene_symbol},
         active=np.array(drawn.active, dtype=np.float64),
         main_metric="pr_auc",
@@ -111,12 +115,23 @@ def benchmark_from_affinities(path: Path, seed: int) -> Artifact:
             **({"made_up": True} if table.made_up else {}),
         },
     )
-    artifact = make_benchmark(
+
+
+def _as_artifact(task: Task) -> Artifact | None:
+    """The task as a Polaris artifact, for `score --official`; None, and said, where polaris-lib is not."""
+    from polaris_rxrx.hub import upstream
+
+    if not upstream.is_installed():
+        note("polaris-lib is not installed, so the folder gets no polaris/: all but `score --official` works")
+        return None
+    from polaris_rxrx.hub.benchmarks import make_benchmark
+
+    assert task.artifact_id is not None
+    return make_benchmark(
         task,
-        name=f"compound-gene-activity-seed-{seed}",
+        name=task.artifact_id.partition("/")[2],
         description="Compound-gene activity pairs drawn from an affinity table as in arXiv 2503.20158",
     )
-    return replace(artifact, task=replace(artifact.task, source="annotations", protocol=task.protocol))
 
 
 def _structures_path(metadata: Path | None, data: Path) -> Path:
@@ -126,15 +141,15 @@ def _structures_path(metadata: Path | None, data: Path) -> Path:
     return metadata or locate("metadata", data)
 
 
-def _smiles(artifact: Artifact, metadata: Path) -> list[str]:
+def _smiles(task: Task, metadata: Path) -> list[str]:
     from polaris_rxrx.dataset.smiles import read_structures
 
-    found = read_structures(metadata, artifact.task.treatment)
+    found = read_structures(metadata, task.treatment)
     if found.absent:
         note(f"{len(found.absent):,} compounds have no SMILES; left blank: {some(found.absent)}")
     if found.unparsable:
         note(f"{len(found.unparsable):,} SMILES cannot be parsed; left blank: {some(found.unparsable)}")
-    return [found.smiles[compound] for compound in artifact.task.treatment]
+    return [found.smiles[compound] for compound in task.treatment]
 
 
 def _tell(out: Path, manifest: Manifest) -> None:

@@ -68,6 +68,7 @@ def command(
     """Set computed figures beside the published ones, each with its protocol.
 
     Default: all three. A cell is `within` if it is at most one published spread from the published figure.
+    The suites' deviations from the public code follow, numbered.
     """
     from polaris_rxrx.suites.published import NAMES, load
 
@@ -97,6 +98,7 @@ def command(
         click.echo(json_text(document))
         return
     parts = [_as_text(t, results[t.name]) for t in tables]
+    parts += _deviations(results)
     click.echo("\n\n".join([f"{MADE_UP}.", *parts] if made_up else parts))
 
 
@@ -182,6 +184,13 @@ def _write(out: Path, document: dict[str, Any]) -> None:
         columns = {key: ["" if c[key] is None else c[key] for c in cells] for key in cells[0]}
         files[f"{name}.csv"] = to_csv({**columns, "made_up": [int(document["made_up"])] * len(cells)})
     write_folder(out, files, list(files))
+
+
+def _deviations(results: dict[str, Results]) -> list[str]:
+    from polaris_rxrx.suites.reproduce import deviations
+
+    lines = deviations(result for of_table in results.values() for result in of_table.values())
+    return ["\n".join(["Deviations from the public code, by suite and number", *lines])] if lines else []
 
 
 def _as_text(published: Published, results: Results) -> str:

@@ -40,14 +40,26 @@ def command(
     PREDS is a CSV (also .gz) or parquet file with `active` (higher: more likely active), keyed by `id`, by
     `treatment` and `gene_symbol`, or by both.
     """
+    from polaris_rxrx import quick
     from polaris_rxrx.cli._inputs import read_given
     from polaris_rxrx.scoring import score
     from polaris_rxrx.task import load_task
 
+    if official:
+        from polaris_rxrx.hub import upstream
+
+        upstream.require()
     loaded = load_task(task)
     result = score(loaded, read_given(preds, loaded, task, fill=fill))
     certainty = result.uncertainty(resamples=resamples, seed=seed, level=level)
-    report = {**result.to_dict(), "uncertainty": certainty.to_dict()}
+    checks = quick.check(loaded, result.predictions.values)
+    for line in quick.lines(checks, brief=True):
+        note(line)
+    report = {
+        **result.to_dict(),
+        "uncertainty": certainty.to_dict(),
+        "checks": [check.to_dict() for check in checks],
+    }
     if official:
         from polaris_rxrx.hub.benchmarks import evaluate_saved
 

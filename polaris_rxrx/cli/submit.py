@@ -52,6 +52,7 @@ def command(
     kept in the folder's receipts/ and bundle/.
     """
     from polaris_rxrx.errors import PolarisRxrxError
+    from polaris_rxrx.hub import upstream
     from polaris_rxrx.submission import choose, submit
 
     if init is not None:
@@ -66,6 +67,7 @@ def command(
         raise click.UsageError("there is no terminal to ask on; give --yes to send, or --dry-run to look")
     if dry_run and pack:
         raise click.UsageError("--bundle belongs to a submission that is sent, not to --dry-run")
+    upstream.require()
     given = preds or choose.the_one(choose=_choose if terminal else None)
     ready = submit.make_ready(choose.locate(given, card), task, owner=owner, env_file=env_file, say=note)
     for line in submit.describe(ready):
@@ -97,7 +99,7 @@ def _show(ready: Ready, as_json: bool) -> None:
     from polaris_rxrx.hub.payloads import as_json as request
     from polaris_rxrx.submission.submit import already
 
-    told = already(ready)
+    told = already(ready, note)
     if told is not None:
         note(f"{told}.\nWithout --force it would not be sent")
     if as_json:
@@ -150,4 +152,5 @@ def _common(ready: Ready) -> dict[str, Any]:
         "predictions": str(ready.file),
         "predictions_sha256": ready.predictions.sha256,
         "scores": ready.scores,
+        "warnings": list(ready.warnings),
     }

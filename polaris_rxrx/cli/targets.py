@@ -47,6 +47,7 @@ def command(
                 {
                     "active_nM": active,
                     "annotations_sha256": affinities.sha256,
+                    "made_up": affinities.made_up,
                     "targets": [
                         {"target": gene, "compounds": [{"treatment": c, "nM": v} for v, c in compounds]}
                         for gene, compounds in listed.items()
@@ -56,6 +57,10 @@ def command(
         )
         return
     click.echo(_as_text(listed, active))
+    if affinities.made_up:
+        click.echo(
+            "\nNote  The affinities are made up (polaris-rxrx demo): they say nothing about any compound"
+        )
 
 
 def active_compounds(affinities: Affinities, active: float) -> dict[str, list[tuple[float, str]]]:

@@ -27,6 +27,7 @@ from polaris_rxrx.dataset.registry import (
     Record,
     Remote,
     expected_size,
+    is_made_up,
     locate,
     present,
     size_problem,
@@ -74,6 +75,8 @@ def fetch(
         progress: Told how far a file is.
     """
     wanted = [_known(what) for what in dict.fromkeys(whats)]
+    if is_made_up(data):
+        raise UsageError(f"{data} holds the made-up data of a demo; the real data goes into another folder")
     with _one_at_a_time(data, say), new_client() as client:
         hub = Hub(client)
         absent = [(k, f) for k in wanted for f in _absent(k, data, force, hub, say)]

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from polaris_rxrx import bounded
 from polaris_rxrx.errors import DataError, MissingError
 from polaris_rxrx.files import write_text
 
@@ -26,6 +27,8 @@ GITHUB = "recursionpharma/EFAAR_benchmarking"
 RECORD = "fetched.json"
 LICENCE_FILE = "LICENSE"  # upstream, in the Hugging Face repository
 LICENCE_COPY = "RxRx3-core-LICENSE.txt"
+MADE_UP_README = "README.txt"  # of a folder that `polaris-rxrx demo` wrote
+_MADE_UP_START = "THIS DATA IS MADE UP"
 
 _ANNOTATIONS = "efaar_benchmarking/benchmark_annotations"
 _EULA = "Recursion's RxRx3-core licence (EULA): shown and accepted first, no redistribution"
@@ -201,7 +204,8 @@ class Record:
     def read(cls, data: Path) -> Record:
         path = data / RECORD
         try:
-            held = json.loads(path.read_text(encoding="utf-8"))
+            with path.open("rb") as handle:
+                held = bounded.json_loads(bounded.read_all(handle, path).decode("utf-8"))
         except (FileNotFoundError, NotADirectoryError):
             return cls()
         except (ValueError, OSError) as error:
@@ -265,6 +269,15 @@ def files_of(folder: Path) -> list[Path]:
     return [*ours, *(path for known in KNOWN.values() for path in present(known, folder))]
 
 
+def is_made_up(data: Path) -> bool:
+    """Whether `polaris-rxrx demo` wrote this data folder."""
+    try:
+        with (data / MADE_UP_README).open(encoding="utf-8", errors="replace") as handle:
+            return handle.read(len(_MADE_UP_START)) == _MADE_UP_START
+    except OSError:
+        return False
+
+
 def looks_like(known: Known, name: str) -> bool:
     """Whether a parquet file of this name is likely this embedding."""
     plain = name.lower()
@@ -296,15 +309,24 @@ def size_problem(path: Path, expected: int | None) -> str | None:
 
 def status(data: Path) -> list[dict[str, Any]]:
     """A row a file: what it is, where it is in `data` if it is there, size, source and licence. Offline."""
-    record = Record.read(data)
+    record, made_up = Record.read(data), is_made_up(data)
     rows = []
     for known in KNOWN.values():
         here = present(known, data)
         for file in known.files:
             paths = [path for path, held in here.items() if held is file]
-            rows += [_row(known, file, path, data, record) for path in paths]
+            rows += [_row(known, file, path, data, record) | (_MADE_UP if made_up else {}) for path in paths]
             rows += [] if paths else [_row(known, file, None, data, record)]
     return rows
+
+
+_MADE_UP: dict[str, Any] = {
+    "expected_bytes": None,
+    "problem": None,
+    "source": "made up (polaris-rxrx demo)",
+    "revision": None,
+    "licence": "drawn numbers: say nothing about any model",
+}
 
 
 def _row(known: Known, file: Remote, path: Path | None, data: Path, record: Record) -> dict[str, Any]:

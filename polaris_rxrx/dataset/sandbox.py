@@ -16,6 +16,10 @@ in compound experiments only, is a faint one. Shapes: latent (wells, LATENT), em
 Reproducible: one seed, a generator of its own for each part, nothing in the order of a hash. Values are
 rounded before they are stored, so the last bits of a matrix product, which differ between machines, stay out
 of the files.
+
+The relations are the pairs of genes with the likest (or most opposite) directions, each moved by a draw, so
+that recall is above chance. Nothing in them is taken from the sources whose names the files bear. The genes
+said to be unexpressed have effects here as any others: there is a list so that what takes one can be tried.
 """
 
 from __future__ import annotations
@@ -29,7 +33,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from polaris_rxrx.dataset.sandbox_names import COMPOUNDS, FAMILIES
+from polaris_rxrx.dataset.registry import KNOWN, MADE_UP_README
+from polaris_rxrx.dataset.sandbox_names import COMPOUNDS, FAMILIES, UNEXPRESSED
 from polaris_rxrx.dataset.wells import NOMINAL
 from polaris_rxrx.errors import UsageError
 
@@ -49,6 +54,7 @@ METADATA_COLUMNS = (
     "cell_type",
 )
 INTERACTION_COLUMNS = ("gene_symbol", "nM_value", "measurement_type", "database", "treatment")
+RELATION_COLUMNS = ("entity1", "entity2", "database")
 
 GENE_EXPERIMENTS, COMPOUND_EXPERIMENTS = 6, 2
 GENE_PLATES, COMPOUND_PLATES = 9, 48
@@ -67,6 +73,16 @@ ACTIVE_NM = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)  # <= 1,000 nM is active
 GREY_NM = (1500, 2000, 5000, 10000)  # (1,000, 10,000] is left out
 INACTIVE_NM = (20000, 50000, 100000)
 
+# Source of relations -> how many, and how little they have to do with the genes' likeness.
+RELATIONS = {
+    "CORUM": (160, 0.20),
+    "HuMAP": (140, 0.15),
+    "Reactome": (120, 0.60),
+    "SIGNOR": (80, 0.50),
+    "StringDB": (180, 0.25),
+}
+BOTH_WAYS = 0.2  # as in the published files, of which some name each pair twice
+
 
 @dataclass(frozen=True)
 class Sandbox:
@@ -78,6 +94,8 @@ class Sandbox:
     phenom1: Path
     cellprofiler: Path
     interactions: Path
+    relations: Path
+    unexpressed: Path
     readme: Path
     wells: int
     control_wells: int
@@ -86,6 +104,7 @@ class Sandbox:
     compounds: int
     affinities: int
     actives: int
+    related: int
 
 
 class _Well(NamedTuple):
@@ -127,10 +146,11 @@ def write_sandbox(folder: Path, *, seed: int = 0) -> Sandbox:
         raise UsageError(f"{folder}: no such folder; make it first")
     if seed < 0:
         raise UsageError(f"seed {seed}: a seed is 0 or more")
-    layout, biology, table, *models = np.random.SeedSequence(seed).spawn(6)
+    layout, biology, table, *models, known = np.random.SeedSequence(seed).spawn(7)
     wells = _wells(np.random.default_rng(layout))
     affinities = _affinities(np.random.default_rng(table))
     latent = _latent(wells, np.random.default_rng(biology))
+    relations = _relations(np.random.default_rng(biology), np.random.default_rng(known))
 
     sandbox = Sandbox(
         folder=folder,
@@ -139,7 +159,9 @@ def write_sandbox(folder: Path, *, seed: int = 0) -> Sandbox:
         phenom1=folder / "Phenom1_rxrx3_core_embeddings.parquet",
         cellprofiler=folder / "CellProfiler_rxrx3_core_embeddings.parquet",
         interactions=folder / "compound_gene_interactions.csv",
-        readme=folder / "README.txt",
+        relations=folder / KNOWN["relations"].folder,
+        unexpressed=folder / "unexpressed_genes.txt",
+        readme=folder / MADE_UP_README,
         wells=len(wells),
         control_wells=sum(w.is_empty_control for w in wells),
         experiments=GENE_EXPERIMENTS + COMPOUND_EXPERIMENTS,
@@ -147,9 +169,15 @@ def write_sandbox(folder: Path, *, seed: int = 0) -> Sandbox:
         compounds=len(COMPOUNDS),
         affinities=len(affinities),
         actives=sum(len(c.targets) for c in COMPOUNDS),
+        related=sum(map(len, relations.values())),
     )
     _write_csv(sandbox.metadata, METADATA_COLUMNS, wells)
     _write_csv(sandbox.interactions, INTERACTION_COLUMNS, affinities)
+    sandbox.relations.mkdir(exist_ok=True)
+    for source, pairs in relations.items():
+        _write_csv(sandbox.relations / f"{source}.txt", RELATION_COLUMNS, pairs)
+    lines = (f"# {MADE_UP}", *UNEXPRESSED)
+    sandbox.unexpressed.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="")
 
     order = np.array(sorted(range(len(wells)), key=lambda i: wells[i].well_id))
     wells, latent = [wells[i] for i in order], latent[order]
@@ -254,12 +282,7 @@ def _affinities(rng: np.random.Generator) -> list[tuple[str, int, str, str, str]
 
 def _latent(wells: Sequence[_Well], rng: np.random.Generator) -> Floats:
     """What a perfect microscope would see of each well. Shape (wells, LATENT)."""
-    genes: dict[str, Floats] = {"EMPTY_control": np.zeros(LATENT)}
-    for family in FAMILIES:
-        shared = _unit(rng)
-        for gene in family:
-            direction = 0.6 * shared + _unit(rng)
-            genes[gene] = direction / np.linalg.norm(direction) * rng.uniform(0.35, 1.0)
+    genes = {"EMPTY_control": np.zeros(LATENT), **_gene_effects(rng)}
     guides = {f"{gene}_guide_{i}": rng.uniform(0.4, 1.2) for gene in genes for i in range(1, GUIDES + 1)}
     compounds: dict[str, tuple[Floats, float]] = {}
     for c in COMPOUNDS:
@@ -280,6 +303,35 @@ def _latent(wells: Sequence[_Well], rng: np.random.Generator) -> Floats:
             effect, log_ec50 = compounds[well.treatment]
             z[row] = effect / (1 + np.exp(-1.5 * (np.log10(float(well.concentration)) - log_ec50)))
     return z
+
+
+def _gene_effects(rng: np.random.Generator) -> dict[str, Floats]:
+    """Gene -> its direction, (LATENT,), as long as its effect is large."""
+    genes = {}
+    for family in FAMILIES:
+        shared = _unit(rng)
+        for gene in family:
+            direction = 0.6 * shared + _unit(rng)
+            genes[gene] = direction / np.linalg.norm(direction) * rng.uniform(0.35, 1.0)
+    return genes
+
+
+def _relations(
+    biology: np.random.Generator, rng: np.random.Generator
+) -> dict[str, list[tuple[str, str, str]]]:
+    """Source -> pairs of genes; `biology` stands where `_latent` began."""
+    effects = _gene_effects(biology)
+    genes = sorted(effects)
+    units = np.array([effects[gene] / np.linalg.norm(effects[gene]) for gene in genes])
+    first, second = np.triu_indices(len(genes), k=1)
+    likeness = np.round(np.abs((units[first] * units[second]).sum(axis=1)), 6)
+    found = {}
+    for source, (count, blur) in RELATIONS.items():
+        order = np.argsort(-(likeness + blur * rng.standard_normal(len(likeness))), kind="stable")[:count]
+        pairs = [(genes[first[i]], genes[second[i]]) for i in order]
+        pairs += [(b, a) for a, b in pairs if rng.random() < BOTH_WAYS]
+        found[source] = [(*pairs[i], "made up") for i in rng.permutation(len(pairs))]
+    return found
 
 
 def _unit(rng: np.random.Generator) -> Floats:
@@ -373,6 +425,11 @@ table is no statement about that compound.
     made-up embeddings keyed by well_id; CellProfiler's table has gaps, constants and missing wells on purpose
 {sandbox.interactions.name}
     {sandbox.affinities} made-up affinities, {sandbox.actives} of them active (at most 1,000 nM)
+{sandbox.relations.name}/
+    {sandbox.related} made-up relations in {", ".join(f"{source}.txt" for source in RELATIONS)}:
+    genes drawn to look alike, nothing from the sources of those names; no statement about any gene
+{sandbox.unexpressed.name}
+    {len(UNEXPRESSED)} genes, for `evaluate signal --unexpressed`; no statement about any cell
 
 The real data: https://huggingface.co/datasets/recursionpharma/rxrx3-core
 """

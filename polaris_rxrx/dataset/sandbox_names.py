@@ -48,6 +48,9 @@ FAMILIES: tuple[tuple[str, ...], ...] = (
     ("EIF3A", "POLR2A", "RPLP2"),
 )
 
+# Said to be unexpressed: of the brain and the gut, mostly.
+UNEXPRESSED = ("BCHE", "DRD2", "DRD3", "DRD4", "HTR2A", "HTR2C")
+
 COMPOUNDS: tuple[Compound, ...] = (
     Compound("ABT-199", "", ("BCL2",)),
     Compound(

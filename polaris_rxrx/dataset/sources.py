@@ -1,10 +1,10 @@
 """Where Hugging Face and GitHub keep the registry's files, as `transfer.Job`s.
 
-Conventions: Hugging Face files go through huggingface_hub for everything but the bytes: what the repository
-holds, at which commit, sizes, hashes, credentials. The bytes are streamed by `transfer`, because
-`hf_hub_download` (1.x) writes to a name unique to the process and deletes it on failure, so an interrupted
-2 GB starts again from nothing, and with `force_download` it deletes the old file first. The plain address
-serves files in Xet storage too.
+Conventions: huggingface_hub knows the credentials and reads what Hugging Face says of a repository: its
+files, at which commit, sizes, hashes. Every request is ours (`transfer`): proxies and certificates are looked
+at in one place, whatever its version builds on; and `hf_hub_download` (1.x) writes to a name unique to the
+process and deletes it on failure, so an interrupted 2 GB starts again from nothing, and with `force_download`
+it deletes the old file first. The plain address serves files in Xet storage too.
 
 Web addresses can be replaced, for mirrors: `HF_ENDPOINT` and `POLARIS_RXRX_GITHUB_RAW`, read at each fetch.
 """
@@ -12,9 +12,8 @@ Web addresses can be replaced, for mirrors: `HF_ENDPOINT` and `POLARIS_RXRX_GITH
 from __future__ import annotations
 
 import io
+import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,18 +24,7 @@ import httpx
 
 from polaris_rxrx import __version__
 from polaris_rxrx.dataset.registry import HUGGING_FACE, KNOWN, Known, Remote, looks_like
-from polaris_rxrx.dataset.transfer import (
-    AGAIN,
-    TIMEOUT,
-    Job,
-    Trouble,
-    git_sha1,
-    host_of,
-    network_trouble,
-    read,
-    status_trouble,
-    with_retries,
-)
+from polaris_rxrx.dataset.transfer import AGAIN, NETWORK, Job, git_sha1, host_of, read
 from polaris_rxrx.errors import UpstreamError, UsageError
 
 PAGE = KNOWN["metadata"].files[0].page  # RxRx3-core's
@@ -100,18 +88,33 @@ class Hub:
     @cached_property
     def _asked(self) -> Any:
         """The repository's description, or the error: offline, one wait is enough."""
-        from huggingface_hub import HfApi
+        from huggingface_hub import DatasetInfo, constants
 
-        api = HfApi(endpoint=self.endpoint, library_name="polaris_rxrx", library_version=__version__)
-
-        def attempt() -> Any:
-            with _hub_errors():
-                return api.dataset_info(HUGGING_FACE, revision="main", files_metadata=True, timeout=TIMEOUT)
-
+        if constants.HF_HUB_OFFLINE:
+            return UpstreamError(
+                f"{HUGGING_FACE}: {self.host} was not asked, because HF_HUB_OFFLINE is set. "
+                "Unset it to fetch."
+            )
+        url = f"{self.endpoint}/api/datasets/{HUGGING_FACE}/revision/main?blobs=True"
+        job = Job(HUGGING_FACE, url, headers=self._headers, if_refused=_IF_REFUSED)
         try:
-            return with_retries(attempt, HUGGING_FACE, self.host)
+            said = read(job, self.client)
         except UpstreamError as error:
             return error
+        try:
+            return DatasetInfo(**json.loads(said))  # type: ignore[no-untyped-call]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:  # a captive portal's page
+            return UpstreamError(
+                f"{HUGGING_FACE}: {self.host} gave an answer that makes no sense ({type(error).__name__}). "
+                f"{NETWORK}"
+            )
+
+    @property
+    def _headers(self) -> dict[str, str]:
+        """With the token, if there is one."""
+        from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
+
+        return build_hf_headers(library_name="polaris_rxrx", library_version=__version__)
 
     @property
     def _info(self) -> Any:
@@ -128,8 +131,6 @@ class Hub:
         return {held.rfilename: held for held in self._info.siblings or ()}
 
     def _job(self, path: str, columns: tuple[str, ...] = ()) -> Job:
-        from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
-
         held = self._files.get(path)
         if held is None or held.size is None:
             raise UpstreamError(
@@ -144,7 +145,7 @@ class Hub:
             sha256=lfs.sha256 if in_lfs else None,
             git_sha1=None if in_lfs else held.blob_id,
             columns=columns,
-            headers=build_hf_headers(library_name="polaris_rxrx", library_version=__version__),
+            headers=self._headers,
             if_refused=_IF_REFUSED,
         )
 
@@ -199,20 +200,3 @@ def _base(variable: str, usual: str) -> str:
     if not good:  # not repeated: it may hold a password
         raise UsageError(f"{variable} is not a web address; expected something like {usual}")
     return base.rstrip("/")
-
-
-@contextmanager
-def _hub_errors() -> Iterator[None]:
-    """huggingface_hub's errors in our words. Its own messages hold whole addresses."""
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
-
-    try:
-        yield
-    except OfflineModeIsEnabled:
-        raise Trouble("was not asked, because HF_HUB_OFFLINE is set", "Unset it to fetch.") from None
-    except HfHubHTTPError as error:
-        raise status_trouble(error.response.status_code, error.response.headers, _IF_REFUSED) from None
-    except (httpx.TransportError, OSError) as error:  # requests' errors, under 0.x, are OSErrors
-        raise network_trouble(error) from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:  # a captive portal's or a proxy's page
-        raise Trouble(f"gave an answer that makes no sense ({type(error).__name__})") from None

@@ -18,11 +18,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
 
+from polaris_rxrx import bounded, network
 from polaris_rxrx.errors import DataError, UpstreamError
 from polaris_rxrx.files import sha256
 
@@ -84,7 +85,7 @@ def host_of(url: str) -> str:
 
 
 def new_client() -> httpx.Client:
-    return httpx.Client(follow_redirects=True, timeout=TIMEOUT)
+    return network.client(follow_redirects=True, timeout=TIMEOUT)
 
 
 # --- the bytes ---------------------------------------------------------------------------------------------
@@ -112,7 +113,7 @@ def read(job: Job, client: httpx.Client, start: int = 0) -> bytes:
     """A small file, or the end of a large one from byte `start` on."""
 
     def attempt() -> bytes:
-        with _answer(job, client, start) as response:
+        with _answer(job, client, start, bounded.asking(bounded.DOCUMENT, bounded.SECONDS)) as response:
             if start and response.status_code != 206:
                 raise Trouble("cannot send part of a file, so its width is unknown")
             return response.read()
@@ -123,7 +124,9 @@ def read(job: Job, client: httpx.Client, start: int = 0) -> bytes:
 def _append(job: Job, client: httpx.Client, folder: Path, progress: Progress) -> None:
     """Ask for the rest of a file and add it to what is there."""
     part, have = job.part(folder), job.so_far(folder) if job.resumable else 0
-    with _answer(job, client, have) as response:
+    # However large it is said to be; of one that nobody knows the size of, no more than of any object.
+    most = bounded.OBJECT if job.size is None else job.size + bounded.MIB
+    with _answer(job, client, have, bounded.asking(most)) as response:
         have = have if response.status_code == 206 else 0  # 200: the server sends the whole file
         progress(job.name, have, job.size)
         try:
@@ -142,13 +145,13 @@ def _append(job: Job, client: httpx.Client, folder: Path, progress: Progress) ->
 
 
 @contextmanager
-def _answer(job: Job, client: httpx.Client, start: int) -> Iterator[httpx.Response]:
+def _answer(job: Job, client: httpx.Client, start: int, bounds: dict[str, Any]) -> Iterator[httpx.Response]:
     """A good answer to a request for a file from byte `start` on; anything else is raised."""
     headers = {"Accept-Encoding": "identity", **job.headers}  # a compressed answer cannot be continued
     if start:
         headers["Range"] = f"bytes={start}-"
     try:
-        with client.stream("GET", job.url, headers=headers) as response:
+        with client.stream("GET", job.url, headers=headers, extensions=bounds) as response:
             status = response.status_code
             if status not in (200, 206):
                 raise status_trouble(status, response.headers, job.if_refused)
@@ -158,6 +161,8 @@ def _answer(job: Job, client: httpx.Client, start: int) -> Iterator[httpx.Respon
     except httpx.TransportError as error:
         raise network_trouble(error) from None
     except httpx.HTTPError as error:  # endless redirects, an undecodable body
+        if bounded.overrun(error):
+            raise Trouble(f"sent {error}") from None
         raise Trouble(f"gave an answer that makes no sense ({error})") from None
 
 

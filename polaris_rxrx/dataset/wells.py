@@ -19,7 +19,6 @@ Reading
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +27,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from polaris_rxrx import damage
+from polaris_rxrx import bounded, damage
 from polaris_rxrx.dataset import units
 from polaris_rxrx.dataset.features import LEAST, Choice, choose
 from polaris_rxrx.dataset.ids import as_ids, is_text
@@ -530,12 +529,12 @@ class OpenTable:
 def _of_pandas(schema: Any) -> tuple[set[str], set[str]]:
     """The columns that pandas wrote as its index, and those that were categories, which parquet forgets."""
     try:
-        said = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
+        said = bounded.json_loads((schema.metadata or {}).get(b"pandas", b"{}"))
         indices = {n for n in said.get("index_columns", ()) if isinstance(n, str)}
         columns = [c for c in said.get("columns", ()) if isinstance(c, dict)]
         categories = {str(c.get("name")) for c in columns if c.get("pandas_type") == "categorical"}
         return indices & set(schema.names), categories & set(schema.names)
-    except (ValueError, AttributeError, TypeError, RecursionError):  # not pandas' own: nothing is known
+    except (ValueError, AttributeError, TypeError):  # not pandas' own: nothing is known
         return set(), set()
 
 
@@ -558,6 +557,7 @@ def open_table(path: Path, *, text: bool = False, only: Sequence[str] = NEEDED) 
     try:
         if start.startswith(b"PAR1"):
             file = pq.ParquetFile(path)
+            bounded.check_parquet(file.metadata, path, path.stat().st_size)
             if text:
                 whole = file.read([n for n in only if n in file.schema_arrow.names])
                 whole = pa.table({n: _as_text(whole.column(n)) for n in whole.column_names})
@@ -565,6 +565,8 @@ def open_table(path: Path, *, text: bool = False, only: Sequence[str] = NEEDED) 
                 return OpenTable(path, whole.schema, whole.select, is_csv=False, header=header)
             return OpenTable(path, file.schema_arrow, lambda names: file.read(columns=names), is_csv=False)
         compression = "gzip" if start[:2] == b"\x1f\x8b" else None
+        if compression:
+            bounded.check_gzip(path)
         with pa.input_stream(str(path), compression=compression) as stream:
             guessed = pacsv.open_csv(stream).schema  # from the first block: 0, 0, 0 may go on with 0.5
         header = guessed.names

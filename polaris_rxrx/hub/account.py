@@ -26,6 +26,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
+from polaris_rxrx import bounded
 from polaris_rxrx.errors import MissingError, PolarisRxrxError, UpstreamError, UsageError
 from polaris_rxrx.hub import tokens, upstream
 from polaris_rxrx.hub.files import one_line
@@ -183,13 +184,15 @@ def hub_address(env_file: Path | None = None) -> str:
 def _opened(
     env_file: Path | None, on_response: Callable[[httpx.Response], None] | None = None
 ) -> Iterator[Any]:
+    from polaris_rxrx import network
+
     with upstream.session():
         settings, verify = upstream.hub_settings(env_file)
         _refuse_half(settings)
         kept = _Kept(settings)
         kept.load()
         with upstream.tokens_in_memory():
-            made = _client_class()(settings=settings, cache_auth_token=False, verify=verify)
+            made = _client_class()(settings=settings, cache_auth_token=False, **network.options(verify))
         try:
             made.kept = kept
             if kept.entry is not None:
@@ -198,8 +201,9 @@ def _opened(
                 one.register_client_auth_method(("none", upstream.encode_form))
                 for hook in ("access_token_response", "refresh_token_response"):
                     one.register_compliance_hook(hook, _checked(one is made, made))
-            if on_response is not None:
-                made.event_hooks = {"response": [on_response]}
+            hooks = bounded.hooks()
+            made.event_hooks = {**hooks, "response": [*hooks["response"], *filter(None, [on_response])]}
+            made.external_client.event_hooks = bounded.hooks()
             yield made
         finally:
             made.external_client.close()  # [26]

@@ -40,8 +40,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from polaris_rxrx import bounded
 from polaris_rxrx.errors import DataError, UpstreamError, UsageError, short, some
-from polaris_rxrx.files import open_binary, parse_json, write_text
+from polaris_rxrx.files import write_text
 from polaris_rxrx.hub import files, references, upstream
 from polaris_rxrx.task import ARTIFACT, KEYS, MetricSpec, Task
 
@@ -172,11 +173,15 @@ def open_saved(task_folder: Path) -> Artifact:
     """The artifact a prepared folder keeps."""
     from polaris_rxrx.hub import competitions
 
+    upstream.require()
     places = [Path(task_folder) / ARTIFACT / name for name in (BENCHMARK, competitions.COMPETITION)]
     for path in places:
         if path.is_file():
             return _from_file(path)
-    raise DataError(f"{places[0]} is missing from the prepared folder; prepare it again with --force")
+    raise DataError(
+        f"{places[0]} is missing from the prepared folder (`prepare` leaves it out where polaris-lib is not "
+        "installed); prepare it again with --force"
+    )
 
 
 def evaluate_saved(task_folder: Path, values: NDArray[np.float64]) -> dict[str, float | None]:
@@ -266,8 +271,7 @@ def _from_file(path: Path) -> Artifact:
     match said.get("version"):
         case 1:
             table = _beside(path, described.need("table", str))
-            with open_binary(table) as handle:
-                raw = handle.read()
+            raw = bounded.read_file(table, bounded.OBJECT)
             return _open_v1(
                 said, described, raw, str(table), source, whole=described.get("zarr_root_path") is None
             )
@@ -288,10 +292,9 @@ def _from_file(path: Path) -> Artifact:
 
 
 def _read_json(path: Path) -> _Said:
-    with open_binary(path) as handle:
-        raw = handle.read()
+    raw = bounded.read_file(path)
     try:
-        data = parse_json(raw)
+        data = bounded.json_loads(raw)
     except ValueError as error:
         raise DataError(f"{path}: not JSON ({error}); a saved Polaris benchmark was expected") from None
     if not isinstance(data, dict):
@@ -310,7 +313,7 @@ def _beside(json_path: Path, said: Any) -> Path:
 
 
 def _read_bitmap(path: Path, said: _Said) -> bytes:
-    raw = path.read_bytes()
+    raw = bounded.read_file(path)
     stated = said.need("split", dict).get(path.stem, {}).get("md5_checksum")
     if stated != md5(raw).hexdigest():
         raise DataError(f"{path}: its MD5 is not the one in {said.where}; it was changed after it was saved")

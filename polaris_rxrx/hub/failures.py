@@ -11,9 +11,9 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from polaris_rxrx import bounded
 from polaris_rxrx.errors import UpstreamError
-from polaris_rxrx.hub import files
-from polaris_rxrx.submission.receipt import without_secrets
+from polaris_rxrx.hub import answers, files
 
 Outcome = Literal["refused", "unknown"]
 
@@ -69,20 +69,25 @@ class Failure:
 class Watch:
     """Hooks on a client that note what became of one expected request.
 
-    `out`: it has gone out. `accepted`: a status of success came back, and `location` with it.
+    `out`: it has gone out. `accepted`: an answer came that proves its success (`answers`); one of a status of
+    success that does not `lacks` something. `location`: what the answer names.
     """
 
     def __init__(self) -> None:
         self.expect("", "", b"")
 
-    def expect(self, method: str, path: str, body: bytes) -> None:
-        self._expected, self._body = (method, path), body
+    def expect(self, method: str, path: str, body: bytes, proof: answers.Proof = answers.nothing) -> None:
+        self._expected, self._body, self._proof = (method, path), body, proof
         self.out, self.location = False, None
         self.answer: Any = None
 
     @property
     def accepted(self) -> bool:
-        return self.answer is not None and bool(self.answer.is_success)
+        return self.answer is not None and bool(self.answer.is_success) and self.lacks is None
+
+    @property
+    def lacks(self) -> str | None:
+        return self._proof(self.answer)
 
     def request(self, request: Any) -> None:
         if (request.method, request.url.path) != self._expected:
@@ -102,12 +107,13 @@ class Watch:
             self.location = response.headers.get("Content-Location")
 
 
-def classify(error: Exception, watch: Watch, client: Any) -> Failure:
-    """What an error of the client's means."""
+def classify(error: BaseException, watch: Watch, client: Any) -> Failure:
+    """What an error of the client's, or an answer that proves nothing, means."""
     import httpx
 
     if watch.answer is not None:
-        return replace(_status(watch.answer, client), status=int(watch.answer.status_code))
+        came = _unproven(watch, client) if watch.answer.is_success else _status(watch.answer, client)
+        return replace(came, status=int(watch.answer.status_code))
     found = error if isinstance(error, httpx.HTTPError) else error.__cause__
     if isinstance(found, httpx.ConnectTimeout):
         return Failure("no connection in time", "refused", "Check the network and the proxy", wait=0)
@@ -130,7 +136,7 @@ def classify(error: Exception, watch: Watch, client: Any) -> Failure:
     return Failure(_clean(files.one_line(error), client), "unknown", _LOOK)
 
 
-def _before(error: Exception, found: Any, client: Any) -> Failure:
+def _before(error: BaseException, found: Any, client: Any) -> Failure:
     """It failed on the way to a token."""
     from polaris.utils.errors import PolarisUnauthorizedError
 
@@ -139,6 +145,13 @@ def _before(error: Exception, found: Any, client: Any) -> Failure:
         return Failure("you are not logged in", "refused", _ADVICE[401], login=True)
     said = _clean(files.one_line(found if found is not None else error), client)
     return Failure(f"the login failed ({said})", "refused", _ADVICE[401])
+
+
+def _unproven(watch: Watch, client: Any) -> Failure:
+    """A status of success on what is not the Hub's answer."""
+    came = answers.told(watch.answer, _secrets(client))
+    said = f"the answer is not the Hub's: {watch.lacks} ({came})"
+    return Failure(said, "unknown", f"{answers.IN_BETWEEN} {_LOOK}")
 
 
 def _status(response: Any, client: Any) -> Failure:
@@ -167,16 +180,11 @@ def _status(response: Any, client: Any) -> Failure:
 
 def _text(response: Any, client: Any) -> str:
     """What an answer says, in a line."""
-    import httpx
-
-    try:
-        text = response.text
-    except httpx.ResponseNotRead:
-        return ""
+    text = answers.body(response) or ""
     if text.lstrip()[:1] == "<":
         return "a web page"
     try:
-        data = json.loads(text)
+        data = bounded.json_loads(text)
     except ValueError:
         return _clean(text, client)
     if isinstance(data, dict) and len(data) == 1:
@@ -187,25 +195,18 @@ def _text(response: Any, client: Any) -> str:
 def _plain(data: Any) -> Any:
     """JSON with its texts made printable; dumped, a control character would become a word."""
     if isinstance(data, dict):
-        return {_printable(key): _plain(value) for key, value in data.items()}
+        return {answers.printable(key): _plain(value) for key, value in data.items()}
     if isinstance(data, list):
         return [_plain(value) for value in data]
-    return _printable(data) if isinstance(data, str) else data
+    return answers.printable(data) if isinstance(data, str) else data
 
 
-def _printable(text: str) -> str:
-    """One line, without colours and control characters."""
-    text = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text)
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
-
-
-def _clean(text: str, client: Any, most: int = 400) -> str:
-    """One line without colours, control characters and whatever is secret, not too long."""
+def _secrets(client: Any) -> list[str]:
     token = getattr(client, "token", None) or {}
-    settings = client.settings
-    secrets = [settings.password, *(token.get(k) for k in ("access_token", "refresh_token"))]
-    for secret in secrets:
-        if secret:
-            text = text.replace(str(secret), "***")
-    text = without_secrets(_printable(text))
-    return text if len(text) <= most else f"{text[:most]}..."
+    known = [client.settings.password, *(token.get(k) for k in ("access_token", "refresh_token"))]
+    return [str(secret) for secret in known if secret]
+
+
+def _clean(text: str, client: Any) -> str:
+    """One line without colours, control characters and whatever is secret, not too long."""
+    return answers.clean(text, _secrets(client))

@@ -23,9 +23,12 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from polaris_rxrx import bounded
 from polaris_rxrx.errors import DataError, UpstreamError, some
+from polaris_rxrx.hub import answers, zarrs
 
 TRIES = 3
+_NO_HUB = "is a proxy or a login page in between, or is POLARIS_HUB_URL no Polaris Hub?"
 PATIENCE = 30.0  # the longest Retry-After that is waited for, in seconds
 
 logger = logging.getLogger(__name__)
@@ -44,11 +47,13 @@ class Hub:
     def __init__(self, settings: Any, verify: Any) -> None:
         import httpx
 
+        from polaris_rxrx import network
+
         limits = settings.default_timeout
         self._limits = limits if isinstance(limits, tuple) else None
         self._api = str(settings.api_url).rstrip("/")
         self.host = httpx.URL(self._api).host
-        self._client = httpx.Client(
+        self._client = network.client(
             verify=verify, timeout=httpx.Timeout(self._limits or (10, 200)), follow_redirects=True
         )
 
@@ -60,19 +65,14 @@ class Hub:
 
     def json(self, path: str, what: str) -> dict[str, Any] | None:
         """A JSON document of the API; None if there is none."""
-        raw = self.get(self._api + path, what)
+        raw = self.get(self._api + path, what, most=bounded.DOCUMENT)
         if raw is None:
             return None
         try:
-            data = json.loads(raw)
+            data = bounded.json_loads(raw)
         except ValueError:
-            if raw.lstrip()[:1] == b"<":
-                self._fail(
-                    what,
-                    "a web page came instead of JSON",
-                    "is a proxy or a login page in between, or is POLARIS_HUB_URL no Polaris Hub?",
-                )
-            self._fail(what, "broken JSON came", "try again later")
+            said = answers.words(raw[:20_000].decode(errors="replace"))
+            self._fail(what, f'broken JSON came ("{said}")' if said else "an empty answer came", _NO_HUB)
         if not isinstance(data, dict):
             self._fail(what, "JSON of another kind came", "is POLARIS_HUB_URL a Polaris Hub?")
         return data
@@ -83,8 +83,8 @@ class Hub:
             self._fail(what, "it is not there (404)", "ask the benchmark's owner")
         return raw
 
-    def get(self, url: Any, what: str) -> bytes | None:
-        """The content at a web address; None if there is none (404)."""
+    def get(self, url: Any, what: str, most: int = bounded.OBJECT) -> bytes | None:
+        """The content at a web address, at most so many bytes; None if there is none (404)."""
         import httpx
 
         address = re.match(r"https?://(?:[^/?#@]*@)?([^/?#:]+)", str(url))
@@ -94,7 +94,7 @@ class Hub:
             what = f"{what} (stored at {address[1]})"
         for left in reversed(range(TRIES)):
             try:
-                response = self._client.get(url)
+                response = self._client.get(url, extensions=bounded.asking(most, bounded.SECONDS))
             except httpx.TimeoutException as error:
                 kind = "no connection" if isinstance(error, httpx.ConnectTimeout) else "no answer"
                 limit = (self._limits or (10, 200))[kind == "no answer"]
@@ -106,6 +106,8 @@ class Hub:
                     self._fail(what, f"the connection broke off {TRIES} times", "try again later")
                 _pause(2.0 ** (TRIES - left - 2))
             except (httpx.HTTPError, httpx.InvalidURL) as error:
+                if bounded.overrun(error):
+                    self._fail(what, f"it sent {error}", "try again later; if it goes on, tell the Hub")
                 self._fail(
                     what, f"the request failed ({type(error).__name__})", "check proxy and POLARIS_HUB_URL"
                 )
@@ -125,6 +127,8 @@ class Hub:
             self._fail(what, f"access was refused ({status})", advice)
         if not response.is_success:
             self._fail(what, f"the answer was {status}", "try again later")
+        if answers.is_page(response):  # whoever follows a redirect may end at a login
+            self._fail(what, f"a web page came instead ({answers.told(response)})", _NO_HUB)
         content: bytes = response.content
         return content
 
@@ -165,6 +169,9 @@ def read_parquet(raw: bytes, where: str) -> Any:
     import pyarrow as pa
 
     try:
+        import pyarrow.parquet as pq
+
+        bounded.check_parquet(pq.read_metadata(io.BytesIO(raw)), where, len(raw))
         return pd.read_parquet(io.BytesIO(raw))
     except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
         raise DataError(f"{where}: broken parquet file ({one_line(error)})") from None
@@ -173,7 +180,7 @@ def read_parquet(raw: bytes, where: str) -> Any:
 def folder_reader(root: Path) -> Read:
     def read(key: str) -> bytes | None:
         path = root / key
-        return path.read_bytes() if path.is_file() else None
+        return bounded.read_file(path, bounded.OBJECT) if path.is_file() else None
 
     return read
 
@@ -188,7 +195,7 @@ def zarr_columns(read: Read, names: Sequence[str], target: str, where: str) -> C
     if raw is None:
         raise DataError(f"{where}: no .zmetadata; a consolidated Zarr archive was expected")
     try:
-        metadata = dict(json.loads(raw)["metadata"])
+        metadata = dict(bounded.json_loads(raw)["metadata"])
     except (ValueError, KeyError, TypeError):
         raise DataError(f"{where}: its .zmetadata is damaged") from None
     columns = {}
@@ -210,9 +217,9 @@ def _zarr_column(read: Read, name: str, about: Any, where: str, *, may_lack: boo
     if '"pickle"' in json.dumps(about):
         raise DataError(f"{where}: {name} is pickled; unpickling can run any code, so it is not read")
     try:
-        (rows,), (size,) = about["shape"], about["chunks"]
+        rows, size = zarrs.check_shape(about, f"{where}: {name}")
         keys = [str(i) for i in range(-(-rows // size))]
-    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+    except (KeyError, TypeError, ValueError):
         raise DataError(f"{where}: {name} is not a column (one value a row)") from None
     with ThreadPoolExecutor(16) as pool:
         chunks = dict(zip(keys, pool.map(lambda key: read(f"{name}/{key}"), keys), strict=True))
@@ -222,10 +229,14 @@ def _zarr_column(read: Read, name: str, about: Any, where: str, *, may_lack: boo
     if lacking:
         fill = about.get("fill_value")
         logger.warning("%s: %d chunks of %s are missing and count as %r", where, len(lacking), name, fill)
-    store: dict[str, bytes] = {".zarray": json.dumps(about).encode()}
-    store.update((key, chunk) for key, chunk in chunks.items() if chunk is not None)
+    store: dict[str, bytes] = {".zarray": json.dumps({**about, "compressor": None}).encode()}
     try:
+        for key, chunk in chunks.items():
+            if chunk is not None:
+                store[key] = zarrs.unpack(about, chunk, f"{where}: {name}")
         return np.asarray(zarr.open_array(store, mode="r")[:])
+    except DataError:
+        raise
     except Exception as error:  # whatever the codec raises on bytes it did not write
         raise DataError(f"{where}: {name} is damaged ({one_line(error)})") from None
 

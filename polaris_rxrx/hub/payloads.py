@@ -215,6 +215,8 @@ def _rehearse(settings: Any, model: Any, subject: Any, competition: Any) -> tupl
     import httpx
     from polaris.hub.client import PolarisHubClient
 
+    from polaris_rxrx import network
+
     seen: list[Payload] = []
 
     class Rehearsal(PolarisHubClient):  # type: ignore[misc]
@@ -226,7 +228,7 @@ def _rehearse(settings: Any, model: Any, subject: Any, competition: Any) -> tupl
             seen.append(Payload(method, request.url.path, request.read()))
             return httpx.Response(200, request=request, headers={"Content-Location": "/"})
 
-    with Rehearsal(settings=settings, cache_auth_token=False) as client:
+    with Rehearsal(settings=settings, cache_auth_token=False, **network.offline()) as client:
         try:
             for call in calls(client, model, subject, competition):
                 call()

@@ -26,6 +26,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from polaris_rxrx import bounded
 from polaris_rxrx.errors import UsageError
 
 FILE_VARIABLE = "POLARIS_RXRX_TOKEN_FILE"
@@ -174,7 +175,7 @@ def _content(place: Path) -> bytes | None:
     try:
         _guard(place, handle)
         with os.fdopen(handle, "rb", closefd=False) as file:
-            return file.read()
+            return bounded.read_all(file, place, bounded.CARD)
     except OSError as error:
         raise UsageError(f"{place}: cannot be read ({error.strerror})") from None
     finally:

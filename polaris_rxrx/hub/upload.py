@@ -2,9 +2,10 @@
 
 Conventions
     A request that differs from the one that was rehearsed (`payloads`) is stopped before it leaves.
-    An attempt ends as sent, refused (nothing can have been stored) or unknown. Whatever breaks after the
-    request has gone out is unknown, unless the Hub's status says otherwise: 2xx is stored, whatever became of
-    the rest of the answer; 4xx (but 408) and a redirect (but 303) are not; any other status may be either.
+    An attempt ends as sent, refused (nothing can have been stored) or unknown. Sent is what an answer proves
+    (`answers`). Whatever breaks after the request has gone out is unknown, unless the Hub's status says
+    otherwise: 4xx (but 408) and a redirect (but 303) are not stored; any other status may be either, 2xx on
+    what is no answer of the Hub's among them.
     Tried again is only what cannot have been stored: no connection, 429, and once 401 after a new login.
     No message holds a token, a password, the query of an address or a control character.
 
@@ -14,15 +15,16 @@ polaris is imported only when called, inside `upstream.session`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
-from urllib.parse import urljoin, urlsplit
 
 from polaris_rxrx.errors import PolarisRxrxError
-from polaris_rxrx.hub import files
+from polaris_rxrx.hub import answers, files
 from polaris_rxrx.hub.failures import Failure, UploadError, Watch, classify
 from polaris_rxrx.hub.payloads import Payload, Upload, calls
 
 TRIES = 3
+_LATER = f"{answers.IN_BETWEEN} Else submit again later"
 
 Say = Callable[[str], None]
 
@@ -58,7 +60,12 @@ class Sender:
     def _has(self, artifact_id: str, what: str) -> bool:
         payload = Payload("GET", self.upload.payloads[0].path, b"")
         try:
-            self._deliver(lambda: self.client.get_model(artifact_id), payload, f"looking up {what}")
+            self._deliver(
+                lambda: self.client.get_model(artifact_id),
+                payload,
+                f"looking up {what}",
+                answers.describes(artifact_id),
+            )
         except UploadError as error:
             if error.status == 404:
                 return False
@@ -68,13 +75,18 @@ class Sender:
             ) from None  # looking stores nothing
         return True
 
-    def _deliver(self, call: Callable[[], Any], payload: Payload, what: str) -> str | None:
+    def _deliver(
+        self, call: Callable[[], Any], payload: Payload, what: str, proof: answers.Proof | None = None
+    ) -> str | None:
         tried, renewed, watch = 1, False, self.watch
+        proof = proof or answers.stored(self.upload.hub)
         while True:
-            watch.expect(payload.method, payload.path, payload.body)
+            watch.expect(payload.method, payload.path, payload.body, proof)
             failure = self._once(call)
             if failure is None:
                 return self.address()
+            if payload.method == "GET" and failure.outcome == "unknown":  # looking stores nothing
+                failure, watch.out = replace(failure, outcome="refused", advice=_LATER), False
             if failure.login and not renewed:
                 renewed = True
                 self._say(f"{self.upload.host}: {failure.happened}; logging in again")
@@ -93,17 +105,18 @@ class Sender:
             )
 
     def _once(self, call: Callable[[], Any]) -> Failure | None:
+        problem: Exception | None = None
         try:
             call()
         except PolarisRxrxError:
             raise
         except Exception as error:
-            if self.watch.accepted:  # what broke off was the rest of a good answer
-                return None
-            failure = classify(error, self.watch, self.client)
-            self.watch.out = failure.outcome == "unknown"
-            return failure
-        return None
+            problem = error
+        if self.watch.accepted:
+            return None
+        failure = classify(problem or RuntimeError("the client got no answer"), self.watch, self.client)
+        self.watch.out = failure.outcome == "unknown"
+        return failure
 
     def _wait(self, failure: Failure, tried: int) -> None:
         seconds = failure.wait or 2.0 ** (tried - 1)
@@ -113,11 +126,5 @@ class Sender:
         files._pause(seconds)
 
     def address(self) -> str | None:
-        """What the Hub named, as an absolute address without its query, where signatures are kept."""
-        location = self.watch.location
-        if not location:
-            return None
-        parts = urlsplit(urljoin(self.upload.hub, location))
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            return None
-        return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+        """The page of what was stored."""
+        return answers.address(self.upload.hub, self.watch.location)

@@ -48,15 +48,21 @@ Workarounds
 from __future__ import annotations
 
 import contextlib
+import importlib.util
+import json
 import logging
 import re
+import shlex
 import ssl
 import sys
 import tempfile
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from importlib import metadata
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,6 +71,9 @@ from polaris_rxrx.errors import DataError, UpstreamError, UsageError
 from polaris_rxrx.hub.files import is_missing, one_line
 
 logger = logging.getLogger(__name__)
+
+PYTHON = sys.version_info[:2]
+NO_POLARIS_FROM = (3, 13)  # polaris-lib 0.13 wants an earlier Python
 
 Floats = NDArray[np.float64]
 
@@ -92,7 +101,45 @@ def session() -> Iterator[Any]:
             yield polaris
 
 
+def is_installed() -> bool:
+    """Whether polaris-lib is here; it cannot be installed on Python 3.13 or later. Imports nothing."""
+    if "polaris" in sys.modules:
+        return sys.modules["polaris"] is not None
+    found = importlib.util.find_spec("polaris")
+    # A mere folder is found too, as a namespace: that of a prepared task, where one works inside it.
+    return found is not None and found.origin is not None
+
+
+def require() -> None:
+    """Stop early, where a command would ask or compute much before it comes to `session`.
+
+    Raises:
+        UpstreamError: polaris-lib is not here, and what to do.
+    """
+    if is_installed():
+        return
+    if PYTHON >= NO_POLARIS_FROM:
+        here = ".".join(map(str, PYTHON))
+        raise UpstreamError(
+            f"this needs polaris-lib, which needs Python 3.10 to 3.12, and this is {here}; install "
+            f"with one of those (python3.12 -m venv hub && hub/bin/pip install {_own_source()}), then run "
+            "hub/bin/polaris-rxrx with the same words"
+        )
+    raise UpstreamError("polaris-lib is not installed; install it: pip install 'polaris-lib==0.13.*'")
+
+
+def _own_source() -> str:
+    """What pip installed this package from, as pip takes it."""
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError, metadata.PackageNotFoundError):
+        said = metadata.distribution("polaris-rxrx").read_text("direct_url.json")
+        path = Path(url2pathname(urlsplit(json.loads(said or "")["url"]).path))
+        if (path / "pyproject.toml").is_file():
+            return shlex.quote(str(path))
+    return "'<your clone of polaris_rxrx>'"
+
+
 def _import_polaris() -> Any:
+    require()
     try:
         with _without_httpx2():
             import polaris
@@ -213,12 +260,9 @@ def hub_settings(env_file: Path | None = None) -> tuple[Any, ssl.SSLContext | bo
         return settings, True
     if bundle is False or str(bundle).lower() in {"false", "0"}:
         return settings, False
-    try:
-        return settings, ssl.create_default_context(cafile=str(bundle))
-    except OSError as error:
-        raise UsageError(
-            f"POLARIS_CA_BUNDLE ({bundle}) is no file of certificates ({one_line(error)})"
-        ) from None
+    from polaris_rxrx import network
+
+    return settings, network.certificates(str(bundle), "POLARIS_CA_BUNDLE")
 
 
 def _refuse_path(settings: Any) -> None:

@@ -10,13 +10,15 @@ Aligners
     pca-cs        PCA fitted on all control wells, all components kept; then centre and scale in each
                   experiment on its control wells.
     center-scale  Centre and scale in each experiment on its control wells.
-    tvn           Centre and scale on all control wells, PCA on them, centre and scale in each experiment,
-                  then multiply by (C + I/2)^-1/2, C the covariance (ddof 1) of its control wells.
+    tvn           Centre and scale on all control wells; PCA fitted on them, all components kept; centre and
+                  scale on all control wells again; then multiply each experiment by (C + I/2)^-1/2, C the
+                  covariance (ddof 1) of its control wells. Nothing is centred in an experiment, so the mean
+                  of its control wells is not zero.
     none          Nothing.
 
 Source
-    PCA-CS: arXiv 2503.20158. TVN: Ando, McLean, Berndl (2017), bioRxiv 161422, in the form of EFAAR
-    (arXiv 2309.13117).
+    PCA-CS: arXiv 2503.20158. TVN: Ando, McLean, Berndl (2017), bioRxiv 161422, in the form of the public code
+    (EFAAR_benchmarking, `tvn_on_controls`).
 
 Deviation from the public code
     1. Directions in which all control wells together do not vary (a constant feature, fewer control wells
@@ -135,7 +137,11 @@ def basis(aligner: Aligner, controls: Moments | None, n_features: int) -> Basis:
         raise DataError(f"{aligner}: the control wells' squares do not fit into float64; are values damaged?")
     if aligner == "tvn":
         scale = 1 / _deviation(np.diag(covariance), controls.mean, controls.n)
-        rotation = scale[:, None] * _directions(covariance * np.outer(scale, scale))
+        scaled = covariance * np.outer(scale, scale)
+        directions = _directions(scaled)
+        # The scores of all control wells have mean 0, so centring them again does nothing.
+        variance = np.einsum("ij,ij->j", directions, scaled @ directions)
+        rotation = scale[:, None] * (directions / np.sqrt(variance))
     else:
         rotation = _principal(covariance, controls.mean, controls.n)
     return Basis(aligner, controls.mean, rotation)
@@ -150,16 +156,14 @@ def fit(shared: Basis, controls: NDArray[Any]) -> Affine:
         z = z @ shared.rotation
     mean = z.mean(axis=0)
     z -= mean
+    if shared.aligner == "tvn" and shared.rotation is not None:
+        whitening = _inverse_root(z.T @ z / (len(z) - 1) + 0.5 * np.eye(shared.width))
+        return Affine(shared.center, shared.rotation @ whitening, None)
     scale = 1 / _deviation(np.mean(z * z, axis=0), mean, len(z))
     if shared.rotation is None:
         return Affine(mean, None, scale)
     # The experiment's mean in rotated space is that of its controls: centre on them before rotating.
-    center = controls.mean(axis=0, dtype=np.float64)
-    if shared.aligner == "pca-cs":
-        return Affine(center, shared.rotation, scale)
-    z *= scale
-    whitening = _inverse_root(z.T @ z / (len(z) - 1) + 0.5 * np.eye(len(scale)))
-    return Affine(center, (shared.rotation * scale) @ whitening, None)
+    return Affine(controls.mean(axis=0, dtype=np.float64), shared.rotation, scale)
 
 
 def _deviation(variance: Floats, mean: Floats, n: int) -> Floats:

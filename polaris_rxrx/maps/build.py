@@ -7,7 +7,8 @@ that experiments may be streamed from disk or spread over machines:
 
 Conventions
     A map has one row a perturbation (type, name, concentration), a gene over all its guides. Controls
-    (`*_control`) have no row: after centring, EMPTY_control is zero up to rounding and its cosines are noise.
+    (`*_control`) have no row: where experiments are centred, EMPTY_control is zero up to rounding and its
+    cosines are noise.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from polaris_rxrx import bounded
 from polaris_rxrx.dataset.wells import TYPES, Perturbations
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.files import new_file, open_binary
@@ -72,8 +73,9 @@ def _read_parquet(path: Path) -> Map:
     import pyarrow.parquet as pq
 
     try:
+        bounded.check_parquet(pq.read_metadata(path), path, path.stat().st_size)
         table = pq.read_table(path)
-        protocol = json.loads((table.schema.metadata or {}).get(KEY, b"null"))
+        protocol = bounded.json_loads((table.schema.metadata or {}).get(KEY, b"null"))
         if protocol is None:
             raise DataError(f"{path} is not a map: it has no protocol. `baseline --save-map` writes one")
         perturbations = Perturbations(
@@ -120,14 +122,33 @@ def _write_h5ad(map_: Map, path: Path) -> None:
 def _read_h5ad(path: Path) -> Map:
     anndata = _anndata()
     try:
+        _check_h5(path)
         data = anndata.read_h5ad(path)
         perturbations = Perturbations(
             [str(v) for v in data.obs["perturbation_type"]],
             [str(v) for v in data.obs["perturbation"]],
             data.obs["concentration"].to_numpy(dtype=np.float64),
         )
-        protocol = json.loads(data.uns["protocol"])
+        protocol = bounded.json_loads(data.uns["protocol"])
         x = np.asarray(data.X, dtype=np.float64)
         return Map(perturbations, x, data.obs["n_wells"].to_numpy(dtype=np.int64), protocol)
     except (KeyError, OSError, TypeError, ValueError) as error:
         raise DataError(f"{path}: not a whole map ({str(error).splitlines()[0]})") from None
+
+
+def _check_h5(path: Path) -> None:
+    """Raise `DataError` if the arrays of an HDF5 file claim more than is believed of its size."""
+    import h5py
+
+    sizes: list[int] = []
+
+    def add(_: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            sizes.append(int(item.size or 0) * item.dtype.itemsize)
+
+    with h5py.File(path, "r") as file:
+        file.visititems(add)
+    if (claimed := sum(sizes)) > (most := bounded.room(path.stat().st_size)):
+        raise DataError(
+            f"{path}: claims {claimed:,} bytes unpacked; at most {bounded.size(most)} are read of it"
+        )

@@ -30,9 +30,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from polaris_rxrx import __version__
+from polaris_rxrx import __version__, bounded
 from polaris_rxrx.errors import DataError, UsageError, some
-from polaris_rxrx.files import new_file, new_folder, open_binary, sha256
+from polaris_rxrx.files import new_file, new_folder, sha256
 from polaris_rxrx.submission.card import (
     CARD,
     ENVIRONMENT,
@@ -145,8 +145,8 @@ def write_bundle(
 
 
 def read_bytes(path: Path) -> bytes:
-    with open_binary(path) as handle:
-        return handle.read()
+    """A file of a bundle; none is larger than a whole bundle may be."""
+    return bounded.read_file(path, MOST_BYTES)
 
 
 def _json(data: Mapping[str, Any]) -> bytes:

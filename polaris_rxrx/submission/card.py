@@ -35,13 +35,13 @@ from pydantic import (
     model_validator,
 )
 
+from polaris_rxrx import bounded
 from polaris_rxrx.errors import DataError, UsageError, some
-from polaris_rxrx.files import open_binary
 
 if sys.version_info >= (3, 11):
-    import tomllib
+    pass
 else:
-    import tomli as tomllib
+    pass
 
 Kind = Literal["v1", "v2", "competition"]
 Supervision = Literal["zero-shot", "perturbation-labels", "targets"]
@@ -307,23 +307,20 @@ def parse_card(path: Path, raw: bytes) -> SubmissionCard:
 def _read(path: Path) -> bytes:
     if not path.exists():
         raise DataError(f"{path}: no such file; polaris-rxrx submit --init NAME writes a card to fill in")
-    with open_binary(path) as handle:
-        return handle.read()
+    return bounded.read_file(path, bounded.CARD)
 
 
 def _toml(path: Path, raw: bytes) -> dict[str, Any]:
     if raw.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
         raise DataError(f"{path} begins with a byte-order mark; save it as UTF-8 without one")
     try:
-        data: dict[str, Any] = tomllib.loads(raw.decode("utf-8"))
+        data: dict[str, Any] = bounded.toml_loads(raw.decode("utf-8"))
         return data
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         raise DataError(f"{path}, line {line}: not UTF-8 text ({error.reason})") from None
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:
         raise DataError(f"{path}: not TOML ({error})") from None
-    except RecursionError:
-        raise DataError(f"{path}: not a card (nested too deeply)") from None
 
 
 def _placeholders(data: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], str]]:

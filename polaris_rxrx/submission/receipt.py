@@ -5,13 +5,15 @@ Conventions
     submission's folder. It is written as `pending`, and is on the disk, before the first byte is sent;
     afterwards it becomes
 
-        sent      the Hub said yes; `url` is the result's page, if the Hub named it
+        sent      the Hub's answer proves it; `url` is the result's page
         refused   nothing can have been stored: the Hub said no, or was never reached
-        unknown   the connection broke after something was sent: it may or may not be stored
+        unknown   something was sent, and no answer proves that it is stored, or that it is not
 
     and never changes again. A receipt still `pending` belongs to a process that died in between: as unknown.
     What is the same is told by `values_sha256`, the hash of the scores in official order, so a reordered or
     reformatted file is recognised. Names are compared by their slug, as the Hub does.
+    A copy of each goes to the user's state folder (`polaris_rxrx.submission.index`), so that what was sent is
+    known in every folder.
     Times are UTC, ISO 8601. No receipt holds a password, a token or the query of a URL.
 """
 
@@ -25,7 +27,7 @@ import re
 import sys
 import unicodedata
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Literal
 from urllib.parse import urlsplit, urlunsplit
@@ -34,9 +36,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from polaris_rxrx import bounded
 from polaris_rxrx.errors import DataError, PolarisRxrxError, UsageError
-from polaris_rxrx.files import new_file, open_binary, parse_json
+from polaris_rxrx.files import new_file
+from polaris_rxrx.submission import index
 from polaris_rxrx.submission.card import Kind, slug
+from polaris_rxrx.submission.index import Say
 
 State = Literal["pending", "sent", "refused", "unknown"]
 
@@ -94,7 +99,8 @@ class Receipt(BaseModel):
     """One attempt to submit.
 
     `scores` holds what we and the client computed, by metric ({"ours": {...}, "client": {...}}); a
-    competition has none. `payload_sha256` is of the JSON that was sent.
+    competition has none. `payload_sha256` is of the JSON that was sent. `warnings` is what the checks before
+    it had to say of the predictions.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -113,17 +119,19 @@ class Receipt(BaseModel):
     values_sha256: Sha256
     payload_sha256: Sha256
     scores: dict[str, dict[str, Number | None] | Number | None] = {}
+    warnings: tuple[str, ...] = ()
     versions: dict[str, str] = {}
     url: Url | None = None
     message: Annotated[str, AfterValidator(without_secrets)] = ""
     forced: bool = False
 
 
-def start(folder: Path, **fields: Any) -> tuple[Path, Receipt]:
+def start(folder: Path, *, say: Say = index.tell, **fields: Any) -> tuple[Path, Receipt]:
     """Write the pending receipt of an attempt; it is on the disk when this returns.
 
     Args:
         folder: The submission's folder.
+        say: Told if the user's index cannot be written.
         fields: Those of `Receipt`, without `state`, `created`, `updated` and `url`.
 
     Raises:
@@ -141,11 +149,14 @@ def start(folder: Path, **fields: Any) -> tuple[Path, Receipt]:
         path = path.with_stem(f"{path.stem}-{os.getpid()}")
     _write(path, receipt)
     _sync(folder)  # the entry of receipts/, which may be new
+    index.keep(path, receipt.model_dump(mode="json"), say)
     return path, receipt
 
 
-def finish(path: Path, state: State, *, url: str | None = None, message: str = "") -> Receipt:
-    """Settle a pending receipt.
+def finish(
+    path: Path, state: State, *, url: str | None = None, message: str = "", say: Say = index.tell
+) -> Receipt:
+    """Settle a pending receipt; `say` is told if the user's index cannot be written.
 
     Raises:
         UsageError: `state` is no end, or the receipt is settled already.
@@ -159,6 +170,7 @@ def finish(path: Path, state: State, *, url: str | None = None, message: str = "
     said = {"state": state, "url": url and _printable(url), "message": _printable(message)}
     done = Receipt.model_validate({**receipt.model_dump(), **said, "updated": _now()})
     _write(path, done)
+    index.keep(path, done.model_dump(mode="json"), say, again=True)
     return done
 
 
@@ -168,10 +180,9 @@ def read_receipt(path: Path) -> Receipt:
     Raises:
         DataError: Not there, or not what `start` and `finish` write.
     """
-    with open_binary(path) as handle:
-        raw = handle.read()
+    raw = bounded.read_file(path)
     try:
-        return Receipt.model_validate(parse_json(raw))
+        return Receipt.model_validate(bounded.json_loads(raw.decode("utf-8")))
     except ValueError as error:
         reason = _first(error) if isinstance(error, ValidationError) else str(error)
         raise DataError(
@@ -188,6 +199,39 @@ def read_receipts(folder: Path) -> list[tuple[Path, Receipt]]:
     """
     found = [(path, read_receipt(path)) for path in sorted((folder / RECEIPTS).glob("*.json"))]
     return sorted(found, key=lambda item: (item[1].created, item[0].name))
+
+
+def read_everywhere(folder: Path, values_sha256: str, say: Say) -> list[tuple[Path, Receipt]]:
+    """A submission's receipts, and those of the same scores sent from other folders; the newest last.
+
+    An attempt stands once: as its folder's receipt has it, else as its original has it, should the copy
+    not have been settled, else as the copy.
+
+    Raises:
+        DataError: Naming a file of this folder that is broken; of the user's index that is only said.
+    """
+    found = read_receipts(folder)
+    known = {_attempt(receipt) for _, receipt in found}
+    for entry in index.find(values_sha256, say):
+        try:
+            receipt, path = Receipt.model_validate(entry.receipt), entry.path
+        except ValidationError as error:
+            say(index.damaged(entry.path, DataError(_first(error))))
+            continue
+        with suppress(DataError, OSError):
+            original = read_receipt(entry.original)
+            if _attempt(original) == _attempt(receipt):
+                receipt, path = original, entry.original
+        if _attempt(receipt) not in known:
+            known.add(_attempt(receipt))
+            found.append((path, receipt))
+    return sorted(found, key=lambda item: (item[1].created, item[0].name))
+
+
+def _attempt(receipt: Receipt) -> tuple[str, ...]:
+    """What tells one attempt from another."""
+    of = receipt
+    return (of.created, of.hub, of.task, of.name, of.owner, of.values_sha256, of.payload_sha256)
 
 
 def blocking(
@@ -242,15 +286,19 @@ def explain(path: Path, receipt: Receipt) -> str:
         how = (
             f"the attempt on {when} was cut off before it was known how it ended{said}"
             if receipt.state == "pending"
-            else f"the connection broke on {when} after something was sent{said}"
+            else f"it was sent on {when}, and no answer proves what became of it{said}"
         )
         lines = [
-            f"It is not known whether these predictions are stored as {what}: {how}",
+            f"It is not known whether these predictions are stored as {what}, and they may be stored: {how}",
             look,
             "If it is there, nothing is left to do. If it is not, --force sends it; were it there, it would "
             "then be there twice",
         ]
     return ".\n".join([*lines, f"The receipt is {path}"])
+
+
+class Held(PolarisRxrxError):
+    """Another process has the lock."""
 
 
 @contextmanager
@@ -264,7 +312,32 @@ def lock(folder: Path) -> Iterator[None]:
         PolarisRxrxError: Another process holds it; its number is named. Or the file system knows no locks.
         UsageError: There is no such folder, or nothing may be written there.
     """
-    path = folder / LOCK
+    with _locked(folder / LOCK, f"{folder} is"):
+        yield
+
+
+@contextmanager
+def lock_scores(values_sha256: str) -> Iterator[None]:
+    """Keep this user's other processes from submitting these scores, from whatever folder.
+
+    Where the lock cannot be made, neither can the copy of the receipt, and that is said: `index.keep`.
+
+    Raises:
+        PolarisRxrxError: Another process holds it.
+    """
+    with ExitStack() as stack:
+        try:
+            path = index.make() / f".{values_sha256[:16]}.lock"
+            stack.enter_context(_locked(path, "these predictions are"))
+        except Held:
+            raise
+        except (PolarisRxrxError, OSError):
+            pass
+        yield
+
+
+@contextmanager
+def _locked(path: Path, what: str) -> Iterator[None]:
     try:
         handle = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
     except OSError as error:
@@ -273,8 +346,8 @@ def lock(folder: Path) -> Iterator[None]:
         try:
             _take(handle)
         except BlockingIOError:
-            raise PolarisRxrxError(
-                f"{folder} is being submitted by another process{_holder(handle)}; wait for it to end"
+            raise Held(
+                f"{what} being submitted by another process{_holder(handle)}; wait for it to end"
             ) from None
         except OSError as error:
             raise PolarisRxrxError(f"{path}: the file system cannot lock it ({error.strerror})") from None

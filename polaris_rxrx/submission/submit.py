@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from polaris_rxrx import __version__
+from polaris_rxrx import __version__, quick
 from polaris_rxrx.errors import DataError, PolarisRxrxError, UpstreamError, UsageError
 from polaris_rxrx.files import sha256
 from polaris_rxrx.predictions import Predictions, read_predictions
@@ -42,7 +42,8 @@ Say = Callable[[str], None]
 class Ready:
     """A submission that has passed every check, and what would be sent.
 
-    `report` is the score report; `scores` holds ours and the client's by metric, nothing for a competition.
+    `report` is the score report; `scores` holds ours and the client's by metric, nothing for a competition;
+    `warnings` is what the quick checks had to say.
     """
 
     place: Place
@@ -52,6 +53,7 @@ class Ready:
     report: dict[str, Any]
     scores: dict[str, dict[str, float | None]]
     upload: Upload
+    warnings: tuple[str, ...] = ()
 
     @property
     def file(self) -> Path:
@@ -75,6 +77,9 @@ def make_ready(
     _refuse_local(task)
     file = place.predictions or place.folder / card.predictions
     predictions = read_predictions(file, task)
+    if predictions.reading:
+        say(predictions.reading)
+    warnings = _check(file, task, predictions, say)
     from polaris_rxrx.hub import payloads
     from polaris_rxrx.hub.benchmarks import open_saved
 
@@ -91,7 +96,22 @@ def make_ready(
         scores = {"ours": dict(report["official"]), "client": client}
         official = payloads.official_scores(task.name, scores["ours"], client)
     made = payloads.build(artifact, card, predictions.values, official, env_file=env_file)
-    return Ready(place, card, task, predictions, report, scores, made)
+    return Ready(place, card, task, predictions, report, scores, made, warnings)
+
+
+def _check(file: Path, task: Task, predictions: Predictions, say: Say) -> tuple[str, ...]:
+    """The quick checks: what should be explained is said, what nobody means to send is refused."""
+    checks = quick.check(task, predictions.values)
+    if wrong := quick.refused(checks, task):
+        told = "; ".join(quick.lines(wrong))
+        raise DataError(
+            f"{file}: {told[0].lower()}{told[1:]}. Such predictions are not sent, with --force neither: give "
+            "scores of a model's own (polaris-rxrx audit tells more)"
+        )
+    warnings = tuple(quick.lines(checks))
+    for line in warnings:
+        say(f"Warning: {line}")
+    return warnings
 
 
 def _owned(card: SubmissionCard, owner: str | None) -> SubmissionCard:
@@ -181,11 +201,12 @@ def describe(ready: Ready) -> list[str]:
     return [f"{label:13}{text}" for label, text in rows]
 
 
-def already(ready: Ready) -> str | None:
-    """Why these predictions must not be sent again, if so."""
+def already(ready: Ready, say: Say) -> str | None:
+    """Why these predictions must not be sent again, from this or any other folder, if so."""
+    values_sha256 = receipts.hash_values(ready.predictions.values)
     found = receipts.blocking(
-        receipts.read_receipts(ready.place.folder),
-        values_sha256=receipts.hash_values(ready.predictions.values),
+        receipts.read_everywhere(ready.place.folder, values_sha256, say),
+        values_sha256=values_sha256,
         task=ready.task.name,
         name=ready.card.name,
         hub=ready.upload.hub,
@@ -206,8 +227,9 @@ def send(
         UploadError: It was refused, or nobody knows; the receipt says the same.
     """
     ready.place.folder.mkdir(parents=True, exist_ok=True)
-    with receipts.lock(ready.place.folder):
-        if (told := already(ready)) is not None:
+    values_sha256 = receipts.hash_values(ready.predictions.values)
+    with receipts.lock(ready.place.folder), receipts.lock_scores(values_sha256):
+        if (told := already(ready, say)) is not None:
             if not force:
                 raise UsageError(f"{told}.\nNothing was sent now")
             say(f"{told}.\nSending it again, as --force says")
@@ -221,7 +243,7 @@ def send(
         with account.client(env_file=env_file, on_response=watch.response) as client:
             sender = Sender(ready.upload, client, watch, account.relogin, say)
             model = _create_model(ready, sender, force=force)
-            path, _ = receipts.start(ready.place.folder, **_fields(ready), forced=force)
+            path, _ = receipts.start(ready.place.folder, **_fields(ready), forced=force, say=say)
             return path, _send(sender, path, model)
 
 
@@ -299,6 +321,7 @@ def _fields(ready: Ready) -> Mapping[str, Any]:
         "values_sha256": receipts.hash_values(ready.predictions.values),
         "payload_sha256": ready.upload.payloads[-1].sha256,
         "scores": ready.scores,
+        "warnings": ready.warnings,
         "versions": {"polaris_rxrx": __version__, "polaris_lib": ready.upload.polaris_lib},
     }
 

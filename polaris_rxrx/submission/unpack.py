@@ -31,6 +31,8 @@ def unpacked(path: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="polaris-rxrx-") as place, open_binary(path) as handle:
         target = Path(place) / BUNDLE
         target.mkdir()
+        if path.stat().st_size > MOST_BYTES:  # a zip's own list of names, too, is read at once
+            raise DataError(f"{path} is larger than the {MOST_BYTES >> 20} MiB a bundle may hold")
         start = handle.read(4)
         handle.seek(0)
         try:
@@ -131,6 +133,9 @@ def _unpack_zip(path: Path, handle: BinaryIO, target: Path) -> None:
             kind = stat.S_IFMT(entry.external_attr >> 16)
             if kind not in {0, stat.S_IFREG}:
                 raise room.refuse(entry.filename, "a link or a device and not a file")
+            if entry.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+                # Others are unpacked without a bound on what comes out at once.
+                raise room.refuse(entry.filename, "packed by another method than stored or deflated")
             # `filename` is cleaned by zipfile; what stands in the archive is judged.
             with packed.open(entry) as source:
                 room.copy(entry.orig_filename, source)

@@ -16,8 +16,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from polaris_rxrx.errors import DataError, PolarisRxrxError, bounded
-from polaris_rxrx.files import parse_json, sha256
+from polaris_rxrx import bounded
+from polaris_rxrx.errors import DataError, PolarisRxrxError, shortened
+from polaris_rxrx.files import sha256
 from polaris_rxrx.predictions import Predictions, read_predictions
 from polaris_rxrx.scoring import score
 from polaris_rxrx.submission.bundle import Check, check_files, read_bytes
@@ -39,7 +40,9 @@ from polaris_rxrx.task import MANIFEST, Manifest, Task
 TOLERANCE = 1e-12
 CLIENT_TOLERANCE = 1e-9
 # Words that a later version may put otherwise, and where the file lay: no part of what is compared.
-_NOT_COMPARED = {"predictions", "predictions_sha256", "columns_left_out", "notes", "schema_version"}
+_NOT_COMPARED = {
+    *("predictions", "predictions_sha256", "matched_by", "columns_left_out", "notes", "schema_version")
+}
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,7 @@ class _Contents:
             # In an archive the path is that of a temporary folder, which means nothing to anybody.
             text = _first(error) if isinstance(error, ValidationError) else str(error)
             text = text.replace(str(self.folder / name), name)
-            self.checks.append(Check(f"reads {name}", False, bounded(text)))
+            self.checks.append(Check(f"reads {name}", False, shortened(text)))
             return None
         self.checks.append(Check(f"reads {name}", True))
         return found
@@ -156,7 +159,7 @@ class _Contents:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    data = parse_json(read_bytes(path))
+    data = bounded.json_loads(read_bytes(path).decode("utf-8"))
     if not isinstance(data, dict):
         raise ValueError(f"{path}: not a JSON object")
     return data
@@ -203,7 +206,7 @@ def _aligned(contents: _Contents, task: Task) -> tuple[Predictions | None, Check
     try:
         found = read_predictions(contents.predictions, task, fill=fill)
     except PolarisRxrxError as error:
-        return None, Check("pairs", False, bounded(str(error).replace(f"{contents.folder}/", "")))
+        return None, Check("pairs", False, shortened(str(error).replace(f"{contents.folder}/", "")))
     note = f", {found.filled:,} of them filled with {found.fill:g}" if found.fill is not None else ""
     return found, Check("pairs", True, f"{len(found.values):,}, each predicted once{note}")
 

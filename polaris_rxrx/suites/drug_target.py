@@ -5,29 +5,45 @@ Conventions
     nominal concentrations the rule `max` takes the largest over those a compound has. Actives, grey pairs and
     negatives are those of `polaris_rxrx.dataset.affinities`, drawn anew for each seed 0..n-1; a row is a
     compound (or, by gene, a gene) and gets an average precision and an AUROC a seed and dose rule.
-    Macro: the mean (median, quantiles) over rows, then mean and sd over seeds (population sd). Micro: all
-    pairs of a seed ranked together.
-    z against random: (m - b) / sqrt(s_m^2 + s_b^2), b and s_b those of seeded Gaussian embeddings of the same
-    perturbations, run with the same draws.
+    Macro: the mean (median, quantiles) over rows, then mean and standard deviation over seeds. Micro: all
+    pairs of a seed ranked together. Standard deviations are the population's (ddof 0).
+    z against random: (m - b) / sqrt(s_m^2 + s_b^2), b and s_b those of Gaussian embeddings of the same
+    perturbations, as wide as the map's, a new one for each seed, run with that seed's draws. So s_b holds the
+    spread of embeddings and that of draws.
 
 Left out, counted and named
     Compounds without a row in the map and genes absent from it; at one concentration, compounds not tested
     there; zero rows of the map. Rows with fewer eligible negatives than wanted get all there are.
 
 Source
-    arXiv 2503.20158 (Table 4, Table 7) and its public code. With `legacy` the choices of that code:
-    1. the generator is seeded anew for every compound, so compounds with as many eligible genes get the
-       negatives of the same places;
-    2. among tied scores the order of the table decides, not one threshold.
-    Not offered: drawing in the order of a set (it differs from run to run), and names cut at the first
-    underscore (`treatment.split("_")[0]`), which no gene of RxRx3-core notices.
-    Micro scores know no legacy: there a tie is one threshold.
+    arXiv 2503.20158 (Table 4, Table 7) and its public code, which takes scikit-learn's average precision, a
+    tie being one threshold, as here; an older version broke ties by the order of sorting.
+
+Deviations from the public code (`legacy` undoes 1 to 3)
+    1. A seed has one generator for all compounds; there it is seeded anew for every compound, so compounds
+       with as many eligible genes get the negatives of the same places.
+    2. Negatives come from the annotated genes (by gene, compounds) that the map has; there from all that are
+       annotated (351 genes).
+    3. Standard deviations are the population's (ddof 0); there they are the sample's (ddof 1).
+    4. A row with fewer eligible negatives than wanted gets all there are; there it is left out. Not offered:
+       RxRx3-core's annotations have no such row, and of a small table none would be left.
+    5. Negatives are drawn from sorted names; there in the order of a set. Not offered: that order differs
+       from run to run.
+    6. A well's gene is the metadata's; there it is what stands before the first underscore of its treatment,
+       and so is a compound's name. Not offered: no gene or compound of RxRx3-core has an underscore.
+    7. A zero row of the map has no similarity and is left out; there its cosines are 0 and count. Not
+       offered: nothing is known of such a row.
+    8. By gene, a label goes with the score of its pair; there labels in the order drawn go with scores in
+       the order of the map, which gives an AUROC near .5. Not offered: labels of other pairs measure
+       nothing.
+    9. Random scores are the cosines of a new embedding each seed; there they are independent uniform numbers
+       each seed, those of the rule max too. Not offered: their means are the same and their spreads nearly.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -50,9 +66,12 @@ from polaris_rxrx.maps.build import Map
 from polaris_rxrx.maps.pairs import pair_tables
 from polaris_rxrx.maps.similarity import SIMILARITIES, Similarity
 from polaris_rxrx.metrics import group_scores
+from polaris_rxrx.suites.deviations import listed
+from polaris_rxrx.suites.random_embedding import random_cosines
 from polaris_rxrx.suites.result import Digest, Result, versions
 
 ROUNDING = 1e-12  # a spread below this is that of sums in floating point
+RANDOM = 1  # in the seeds of random embeddings, so that none is the seed of a draw
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -62,7 +81,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Protocol:
-    """The choices of one run; the defaults are the paper's."""
+    """The choices of one run; the defaults are the paper's, `legacy` those of its public code."""
 
     seeds: int = 100
     active: float = ACTIVE
@@ -112,28 +131,19 @@ def evaluate(
     _check(map_)
     map_ = _annotated(map_, affinities)
     tables, names = _tables(map_, p.concentrations, p.similarity)
-    can = candidates(
-        affinities,
-        active=p.active,
-        inactive=p.inactive,
-        min_negatives=p.min_negatives,
-        by=p.by,
-        compounds=set(names.compounds),
-        genes=set(names.genes),
-    )
+    can = _candidates(affinities, names, p)
     negatives = np.stack([_draw(can, seed, legacy=p.legacy) for seed in range(p.seeds)])
     tables = _arrange(tables, names, can, p.by)
-    scores = _score(tables, can, negatives, p, progress, "scoring")
+    groups = list(_groups(can, negatives))
+    scores = _score(tables, can, negatives, groups, progress)
     if np.isnan(scores.average_precision).all():
         n_genes = len(set(names.genes) & set(affinities.genes))
         raise DataError(
             f"nothing to score: no {p.by} has both an active and a negative among the map's "
             f"{len(names.compounds):,} annotated compounds and {n_genes:,} annotated genes"
         )
-    chance_tables, _ = _tables(_gaussian(map_, p.random_seed), p.concentrations, p.similarity)
-    chance_tables = _arrange(chance_tables, names, can, p.by)
-    chance = _score(chance_tables, can, negatives, p, progress, "random")
-    pooled = np.stack([_pooled(table, can, negatives) for table in tables])
+    chance = _score_random(tables, groups, p, map_.x.shape[1], progress)
+    pooled = _pooled(tables, can, negatives)
     notes = _notes(affinities, can, tables, scores, p, names)
     return _result(map_, affinities, can, scores, chance, pooled, p, names.rules, notes)
 
@@ -193,14 +203,27 @@ def _annotated(map_: Map, affinities: Affinities) -> Map:
     """The genes, and the compounds of the table, sorted: from here on the order of the map's rows is gone."""
     p = map_.perturbations
     order = np.lexsort((np.nan_to_num(p.concentration, nan=-1.0), np.array(p.name), np.array(p.type)))
-    rows = [i for i in order.tolist() if p.type[i] == "CRISPR" or p.name[i] in affinities.by_compound]
+    rows = [
+        i
+        for i in order.tolist()
+        if (p.type[i] == "CRISPR" or p.name[i] in affinities.by_compound)
+        and not p.name[i].endswith("_control")
+    ]
     kept = Perturbations([p.type[i] for i in rows], [p.name[i] for i in rows], p.concentration[rows])
     return Map(kept, map_.x[rows], map_.n_wells[rows], map_.protocol)
 
 
-def _gaussian(map_: Map, seed: int) -> Map:
-    x = np.random.default_rng(seed).standard_normal(map_.x.shape)
-    return Map(map_.perturbations, x, map_.n_wells, map_.protocol)
+def _candidates(affinities: Affinities, names: Names, p: Protocol) -> Candidates:
+    """Who may be drawn: what the map has; with legacy, all annotated columns."""
+    return candidates(
+        affinities,
+        active=p.active,
+        inactive=p.inactive,
+        min_negatives=p.min_negatives,
+        by=p.by,
+        compounds=None if p.legacy and p.by == "gene" else set(names.compounds),
+        genes=None if p.legacy else set(names.genes),
+    )
 
 
 def _draw(can: Candidates, seed: int, *, legacy: bool) -> Ints:
@@ -216,49 +239,105 @@ def _draw(can: Candidates, seed: int, *, legacy: bool) -> Ints:
 
 def _arrange(tables: Floats, names: Names, can: Candidates, by: By) -> Floats:
     """The tables with the rows and columns of the candidates: (n_rules, n_rows, n_columns)."""
-    compounds = {name: i for i, name in enumerate(names.compounds)}
-    genes = {name: i for i, name in enumerate(names.genes)}
-    if by == "compound":
-        by_compound: Floats = tables[:, [compounds[r] for r in can.rows]][
-            :, :, [genes[c] for c in can.columns]
-        ]
-        return by_compound
-    cut = tables[:, [compounds[c] for c in can.columns]][:, :, [genes[r] for r in can.rows]]
-    return np.swapaxes(cut, 1, 2)
+    compounds, genes = (can.rows, can.columns) if by == "compound" else (can.columns, can.rows)
+    cut = _taken(_taken(tables, names.compounds, compounds, 1), names.genes, genes, 2)
+    return cut if by == "compound" else np.swapaxes(cut, 1, 2)
+
+
+def _taken(tables: Floats, names: Sequence[str], wanted: Sequence[str], axis: int) -> Floats:
+    """These names of an axis, NaN for those that it has not."""
+    at = {name: i for i, name in enumerate(names)}
+    found = np.array([at.get(name, -1) for name in wanted], dtype=np.int64)
+    cut: Floats = tables.take(found, axis=axis)
+    if (found < 0).any():
+        cut[(slice(None),) * axis + (found < 0,)] = np.nan
+    return cut
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Rows with as many actives `a` and negatives; `columns` (n_rows, n_seeds, k) has the actives first."""
+
+    rows: Ints
+    a: int
+    columns: Ints
+
+
+def _groups(can: Candidates, negatives: Ints) -> Iterator[Group]:
+    """The rows that have negatives, by how many they and their actives are."""
+    n_active, n_negatives = can.active.sum(axis=1), can.n_negatives
+    for a, n in sorted({(int(x), int(y)) for x, y in zip(n_active, n_negatives, strict=True)}):
+        rows = np.flatnonzero((n_active == a) & (n_negatives == n))
+        if n:
+            actives = np.nonzero(can.active[rows])[1].reshape(len(rows), 1, a)
+            drawn = negatives[:, rows, :n].transpose(1, 0, 2)
+            both = [np.broadcast_to(actives, (*drawn.shape[:2], a)), drawn]
+            yield Group(rows, a, np.concatenate(both, axis=2))
 
 
 def _score(
-    tables: Floats, can: Candidates, negatives: Ints, p: Protocol, progress: Progress | None, what: str
+    tables: Floats, can: Candidates, negatives: Ints, groups: Sequence[Group], progress: Progress | None
 ) -> Scores:
     n_rules, n_rows, _ = tables.shape
-    ap = np.full((n_rules, n_rows, p.seeds), np.nan)
+    ap = np.full((n_rules, n_rows, len(negatives)), np.nan)
     auroc = np.full_like(ap, np.nan)
     for rule, table in enumerate(tables):
-        _score_rule(table, can, negatives, ap[rule], auroc[rule], legacy=p.legacy)
+        _score_rule(table, can, negatives, groups, ap[rule], auroc[rule])
         if progress is not None:
-            progress(what, rule + 1, n_rules)
+            progress("scoring", rule + 1, n_rules)
     return Scores(ap, auroc)
 
 
 def _score_rule(
-    table: Floats, can: Candidates, negatives: Ints, ap: Floats, auroc: Floats, *, legacy: bool
+    table: Floats, can: Candidates, negatives: Ints, groups: Sequence[Group], ap: Floats, auroc: Floats
 ) -> None:
     """Fill `ap` and `auroc` (n_rows, n_seeds) for one dose rule.
 
-    A row's columns are ranked once; a draw then only sorts small integers. Rows of one size go together. Rows
-    with a tie take the general way.
+    A row's columns are ranked once; a draw then only sorts small integers. Rows with a tie take the general
+    way.
     """
     place, tied = _places(table)
-    if legacy:
-        tied[:] = False
-    n_active, n_negatives = can.active.sum(axis=1), can.n_negatives
-    for a, n in sorted({(int(x), int(y)) for x, y in zip(n_active, n_negatives, strict=True)}):
-        rows = np.flatnonzero((n_active == a) & (n_negatives == n) & ~tied)
-        if rows.size and n:
-            columns = _columns(can, negatives, rows, a, n)
-            ap[rows], auroc[rows] = _ranked(np.take_along_axis(place[rows][:, None], columns, axis=2), a)
+    for group in groups:
+        here = ~tied[group.rows]
+        rows, columns = group.rows[here], group.columns[here]
+        if rows.size:
+            ap[rows], auroc[rows] = _ranked(
+                np.take_along_axis(place[rows][:, None], columns, axis=2), group.a
+            )
     for row in np.flatnonzero(tied):
         _tied_row(table[row], can, negatives, int(row), ap[row], auroc[row])
+
+
+def _score_random(
+    tables: Floats, groups: Sequence[Group], p: Protocol, width: int, progress: Progress | None
+) -> Scores:
+    """The pairs that have a similarity in `tables`, scored by a random embedding of its own for each seed."""
+    n_rules, n_rows, n_columns = tables.shape
+    ap = np.full((n_rules, n_rows, p.seeds), np.nan)
+    auroc = np.full_like(ap, np.nan)
+    row = np.concatenate([np.repeat(g.rows, g.columns.shape[2]) for g in groups])
+    unknown = np.isnan(tables[:-1])
+    if not unknown.any():
+        unknown = np.zeros(0, dtype=bool)
+    for seed in range(p.seeds):
+        column = np.concatenate([g.columns[:, seed].reshape(-1) for g in groups])
+        compound, gene, n_genes = (row, column, n_columns) if p.by == "compound" else (column, row, n_rows)
+        rng = np.random.default_rng([p.random_seed, seed, RANDOM])
+        found = random_cosines(compound, gene, n_genes, width, n_rules - 1, rng)
+        if p.similarity == "abs-cosine":
+            np.abs(found, out=found)
+        if unknown.size:
+            found[unknown[:, row, column]] = np.nan
+        values = np.concatenate([found, np.fmax.reduce(found, axis=0)[None]])
+        at = 0
+        for g in groups:
+            n, _, k = g.columns.shape
+            part = values[:, at : at + n * k].reshape(n_rules, n, k)
+            at += n * k
+            ap[:, g.rows, seed], auroc[:, g.rows, seed] = _ranked_values(part, g.a)
+        if progress is not None:
+            progress("random", seed + 1, p.seeds)
+    return Scores(ap, auroc)
 
 
 def _places(table: Floats) -> tuple[NDArray[Any], NDArray[np.bool_]]:
@@ -272,24 +351,26 @@ def _places(table: Floats) -> tuple[NDArray[Any], NDArray[np.bool_]]:
     return place, tied
 
 
-def _columns(can: Candidates, negatives: Ints, rows: Ints, a: int, n: int) -> Ints:
-    """Columns drawn for rows of `a` actives and `n` negatives, actives first: (n_rows, n_seeds, a + n)."""
-    actives = np.nonzero(can.active[rows])[1].reshape(len(rows), 1, a)
-    drawn = negatives[:, rows, :n].transpose(1, 0, 2)
-    return np.concatenate([np.broadcast_to(actives, (*drawn.shape[:2], a)), drawn], axis=2)
-
-
 def _ranked(place: NDArray[Any], a: int) -> tuple[Floats, Floats]:
     """Average precision and AUROC from places (..., k) without ties, the first `a` being the actives'.
 
     Places below 0 are left out; NaN without both classes.
     """
-    k = place.shape[-1]
+    return _sorted_scores(place * place.dtype.type(2), place < 0, a)
+
+
+def _ranked_values(values: Floats, a: int) -> tuple[Floats, Floats]:
+    """The same from drawn similarities, NaN where there is none; equal ones do not occur among them."""
+    # Bits of numbers above 0 are in the order of the numbers.
+    return _sorted_scores((2.0 - values).view(np.int64) & ~1, np.isnan(values), a)
+
+
+def _sorted_scores(key: NDArray[Any], absent: NDArray[np.bool_], a: int) -> tuple[Floats, Floats]:
+    """Scores from even integers, the smallest the best; `key` is overwritten."""
+    k = key.shape[-1]
     n_active: Any = a
     n_negative: Any = k - a
-    key = place * place.dtype.type(2)
-    key[..., a:] += 1  # the lowest bit says that it is a negative
-    absent = place < 0
+    key[..., a:] |= 1  # the lowest bit says that it is a negative
     if absent.any():
         key[absent] = np.iinfo(key.dtype).max  # behind everything, and no active
         n_active = a - absent[..., :a].sum(axis=-1)
@@ -320,29 +401,32 @@ def _tied_row(values: Floats, can: Candidates, negatives: Ints, row: int, ap: Fl
     ap[both], auroc[both] = groups.average_precision[both], groups.auroc[both]
 
 
-def _pooled(table: Floats, can: Candidates, negatives: Ints) -> Floats:
-    """Micro average precision and AUROC of each seed, shape (2, n_seeds)."""
+def _pooled(tables: Floats, can: Candidates, negatives: Ints) -> Floats:
+    """Micro average precision and AUROC of each seed, shape (n_rules, 2, n_seeds)."""
     own = np.arange(negatives.shape[2]) < can.n_negatives[:, None]
-    row_n = np.broadcast_to(np.arange(len(can.rows))[:, None], own.shape)[own]
+    begin = np.broadcast_to(np.arange(len(can.rows))[:, None] * len(can.columns), own.shape)[own]
     actives = np.flatnonzero(can.active.reshape(-1))
-    flat = table.reshape(-1)
-    actives = actives[~np.isnan(flat[actives])]
-    known = flat[~np.isnan(flat)]
-    tied = len(np.unique(known)) < len(known)
+    flat = tables.reshape(len(tables), -1)
     place = np.empty(flat.shape, dtype=np.int32)
-    place[np.argsort(-flat, kind="stable")] = np.arange(len(flat), dtype=np.int32)  # NaN last
-    out = np.full((2, len(negatives)), np.nan)
+    tied = np.zeros(len(flat), dtype=bool)
+    for rule, values in enumerate(flat):
+        order = np.argsort(-values, kind="stable")  # NaN last
+        place[rule, order] = np.arange(len(values), dtype=np.int32)
+        place[rule, np.isnan(values)] = -1
+        tied[rule] = (np.diff(values[order]) == 0).any()
+    out = np.full((len(flat), 2, len(negatives)), np.nan)
+    place = place[~tied]
     for i, drawn in enumerate(negatives):
-        pairs = row_n * table.shape[1] + drawn[own]
-        pairs = np.r_[actives, pairs[~np.isnan(flat[pairs])]]
-        if not 0 < len(actives) < len(pairs):
-            continue
-        if tied:
-            label = np.r_[np.ones(len(actives)), np.zeros(len(pairs) - len(actives))]
-            one = group_scores(label, flat[pairs], np.zeros(len(pairs), dtype=np.int64), 1)
-            out[:, i] = one.average_precision[0], one.auroc[0]
-        else:
-            out[:, i] = _ranked(place[pairs], len(actives))
+        pairs: Ints = np.r_[actives, begin + drawn[own]]
+        if len(place):
+            out[~tied, 0, i], out[~tied, 1, i] = _ranked(place[:, pairs], len(actives))
+        for t in np.flatnonzero(tied):
+            there = ~np.isnan(flat[t, pairs])
+            label = (np.arange(len(pairs)) < len(actives))[there].astype(np.float64)
+            if 0 < label.sum() < len(label):
+                score, seed = flat[t, pairs[there]], np.zeros(len(label), dtype=np.int64)
+                one = group_scores(label, score, seed, 1)
+                out[t, :, i] = one.average_precision[0], one.auroc[0]
     return out
 
 
@@ -357,16 +441,19 @@ def _result(
     rules: list[str],
     notes: tuple[str, ...],
 ) -> Result:
-    by_rule = {name: _summary(scores, chance, pooled[i], i) for i, name in enumerate(rules)}
-    best = scores.average_precision[-1], scores.auroc[-1]
+    ddof = 1 if p.legacy else 0
+    by_rule = {name: _summary(scores, chance, pooled[i], i, ddof) for i, name in enumerate(rules)}
+    best = [
+        [_mean_sd(v[~np.isnan(v)], ddof) for v in of[-1]] for of in (scores.average_precision, scores.auroc)
+    ]
     rows: dict[str, list[Any]] = {
         p.by: list(can.rows),
         "n_active": can.active.sum(axis=1).tolist(),
         "n_eligible": can.eligible.sum(axis=1).tolist(),
         "n_negatives": can.n_negatives.tolist(),
-        "average_precision_max": _over_seeds(best[0], np.mean),
-        "average_precision_max_sd": _over_seeds(best[0], np.std),
-        "auroc_max": _over_seeds(best[1], np.mean),
+        "average_precision_max": [mean for mean, _ in best[0]],
+        "average_precision_max_sd": [sd for _, sd in best[0]],
+        "auroc_max": [mean for mean, _ in best[1]],
     }
     doses: dict[str, list[Any]] = {"dose": list(by_rule)}
     for key in next(iter(by_rule.values())):
@@ -381,7 +468,10 @@ def _result(
         "similarity": p.similarity,
         "concentrations": list(p.concentrations),
         "legacy": p.legacy,
+        "sd_ddof": ddof,
+        "random": "a Gaussian embedding a seed",
         "random_seed": p.random_seed,
+        "deviations": listed("drug-target", legacy=p.legacy),
         "annotations_sha256": affinities.sha256,
         "map": map_.protocol,
         "map_sha256": _digest(map_),
@@ -401,12 +491,7 @@ def _digest(map_: Map) -> str:
     return Digest().names(p.type).names(p.name).array(p.concentration).array(map_.x).hex()
 
 
-def _over_seeds(values: Floats, aggregate: Any) -> list[float | None]:
-    """A row's values (n_rows, n_seeds) made one; None where it has none."""
-    return [float(aggregate(v[~np.isnan(v)])) if (~np.isnan(v)).any() else None for v in values]
-
-
-def _summary(scores: Scores, chance: Scores, pooled: Floats, rule: int) -> dict[str, Any]:
+def _summary(scores: Scores, chance: Scores, pooled: Floats, rule: int, ddof: int) -> dict[str, Any]:
     """The headline numbers of one dose rule."""
     ap, auroc = scores.average_precision[rule], scores.auroc[rule]
     scored = ~np.isnan(ap).all(axis=1)
@@ -415,15 +500,15 @@ def _summary(scores: Scores, chance: Scores, pooled: Floats, rule: int) -> dict[
         ("average_precision", ap, chance.average_precision[rule]),
         ("auroc", auroc, chance.auroc[rule]),
     ):
-        mean, sd = _mean_sd(_macro(own))
-        random_mean, random_sd = _mean_sd(_macro(other[scored]))
+        mean, sd = _mean_sd(_macro(own), ddof)
+        random_mean, random_sd = _mean_sd(_macro(other[scored]), ddof)
         out |= {name: mean, f"{name}_sd": sd, f"{name}_random": random_mean, f"{name}_random_sd": random_sd}
         out[f"{name}_z"] = _z(mean, sd, random_mean, random_sd)
         whole = own[~np.isnan(own).any(axis=1)]
         for q in QUANTILES:
             out[f"{name}_q{q:g}"] = float(np.quantile(whole, q, axis=0).mean()) if len(whole) else None
     for name, values in zip(("average_precision", "auroc"), pooled, strict=True):
-        mean, sd = _mean_sd(values[~np.isnan(values)])
+        mean, sd = _mean_sd(values[~np.isnan(values)], ddof)
         out |= {f"{name}_micro": mean, f"{name}_micro_sd": sd}
     return out
 
@@ -435,8 +520,10 @@ def _macro(values: Floats) -> Floats:
     return means
 
 
-def _mean_sd(values: Floats) -> tuple[float | None, float | None]:
-    return (float(values.mean()), float(values.std())) if values.size else (None, None)
+def _mean_sd(values: Floats, ddof: int) -> tuple[float | None, float | None]:
+    """Mean and standard deviation (n,), None where there are too few values."""
+    sd = float(values.std(ddof=ddof)) if values.size > ddof else None
+    return float(values.mean()) if values.size else None, sd
 
 
 def _z(m: float | None, s: float | None, b: float | None, s_b: float | None) -> float | None:

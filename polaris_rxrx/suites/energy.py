@@ -2,7 +2,8 @@
 
 Conventions
     2 E|x - y| - E|x - x'| - E|y - y'| with Euclidean distances and means over all pairs, a row with itself
-    included (distance 0); float64. geomloss returns half of it.
+    included (distance 0); float64. geomloss's energy loss is half of it, which the
+    public code multiplies by 2: the same.
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@ Conventions
     where one was printed the spread (`sd` over samplings, or `MAD` over perturbations).
     `protocols` says suite by suite how the figures were made, in the words of a result's protocol (`align` is
     the map's); a word that is not there is not known. `differences` are known ones that no switch of ours
-    removes. `about` says in words, suite by suite, what the numbers are and what is not known of them.
+    removes: words, or the number of one of the suite's deviations (`polaris_rxrx.suites.deviations`).
+    `about` says in words, suite by suite, what the numbers are and what is not known of them.
     `supervision` says of every model what it had seen, in the words of a submission's card, or "unknown".
     Rows of different protocols are never ranked together.
     `NAMES` are the tables that `reproduce` computes again; `ALL` has those that can only be read, too.
@@ -19,7 +20,6 @@ Grades
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,12 +27,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from polaris_rxrx import bounded
 from polaris_rxrx.errors import DataError, UsageError, some
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from polaris_rxrx.suites.deviations import DEVIATIONS
 
 NAMES = ("table4", "table6", "notebook")
 ALL = (*NAMES, "arxiv-2411.02572", "arxiv-2506.06290", "arxiv-2509.19896")
@@ -72,18 +69,22 @@ class Published(_Strict):
     about: dict[Suite, str]
     supervision: dict[str, Supervision]
     protocols: dict[str, dict[str, Any]]
-    differences: dict[str, list[str]] = {}
+    differences: dict[str, list[str | int]] = {}
     groups: list[_Group]
 
     @model_validator(mode="after")
     def _complete(self) -> Published:
-        """Every suite is told about, and every model has its supervision."""
+        """Every suite is told about, every model has its supervision, and deviations are there."""
         for field, told, there in (
             ("about", set(self.about), self.suites),
             ("supervision", set(self.supervision), self.models),
         ):
             if absent := [name for name in there if name not in told]:
                 raise ValueError(f"{field} says nothing of {some(absent)}")
+        for suite, known in self.differences.items():
+            for d in known:
+                if isinstance(d, int) and not 1 <= d <= len(DEVIATIONS.get(suite, ())):
+                    raise ValueError(f"{suite} has no deviation {d}")
         if self.second_hand and self.grade != "transcribed":
             raise ValueError(f"second_hand is true; its grade is transcribed and not {self.grade}")
         return self
@@ -136,9 +137,7 @@ def read(path: Path) -> Published:
         DataError: It is none; the field and its value are named.
     """
     try:
-        return Published.model_validate(tomllib.loads(path.read_text("utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not TOML ({error})") from None
+        return Published.model_validate(bounded.read_toml(path))
     except ValidationError as error:
         first = error.errors()[0]
         if first["type"] == "value_error":  # of the whole table

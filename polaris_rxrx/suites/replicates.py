@@ -4,21 +4,42 @@ Conventions
     Wells and groups are those of `polaris_rxrx.suites.groups`.
 
 Replicate consistency
-    Mean cosine of all pairs of two different wells of a perturbation; the null is groups of as many wells of
-    other perturbations, each of which lends `MAX_GROUP` wells at most (a seeded choice): the half dozen genes
-    with thousands of wells would own it. A well without length has no cosine and is left out.
+    Mean cosine of all pairs of two different wells of a perturbation. A well without length has no cosine and
+    is left out. Over perturbations: mean, median, and MAD, the median distance from the median.
+    With a list of unexpressed genes these are the null (`polaris_rxrx.suites.unexpressed`): p is the share of
+    their mean cosines at or above the perturbation's, and they stay out of the means.
+    Else p is (1 + how many null values reach the perturbation's) / (1 + how many there are), and the null is
+    `n_random` groups of as many wells of other perturbations, each of which lends `MAX_GROUP` wells at most
+    (a seeded choice): the half dozen genes with thousands of wells would own it.
+
+Source
+    arXiv 2503.20158 and its public code.
+
+Deviations from the public code
+    1. Without a list of unexpressed genes, p-values are against groups of wells of other perturbations;
+       there they need the list. Not offered: with the list, p is the public code's.
+    2. Perturbations with fewer than 5 wells are left out, as for signal; there two wells will do. Not
+       offered: `min_wells` is a choice of the library.
+    3. A well without length has no cosine and is left out; there its cosines are 0 and count. Not offered:
+       nothing is known of such a well.
+    4. Values within rounding of each other are equal; there a p-value may hang on the order of sums. Not
+       offered: that order differs from machine to machine.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from polaris_rxrx.dataset.wells import WellSource
+from polaris_rxrx.errors import DataError, UsageError, some
 from polaris_rxrx.maps.align import Aligner
 from polaris_rxrx.maps.similarity import unit_rows
+from polaris_rxrx.suites.deviations import listed
 from polaris_rxrx.suites.groups import (
     MAX_GROUP,
     MIN_WELLS,
@@ -31,10 +52,12 @@ from polaris_rxrx.suites.groups import (
     smaller_nulls,
 )
 from polaris_rxrx.suites.result import Result, versions
-from polaris_rxrx.suites.signal import TIE, mad, shares
+from polaris_rxrx.suites.signal import mad, shares
+from polaris_rxrx.suites.unexpressed import TIE, null_groups, p_values, split
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Null = Literal["others"] | Sequence[str]
 
 
 def replicate_consistency(
@@ -44,11 +67,26 @@ def replicate_consistency(
     align_by: Aligner = "pca-cs",
     min_wells: int = MIN_WELLS,
     seed: int = 0,
+    null: Null = "others",
     n_random: int = N_RANDOM,
 ) -> Result:
-    """Mean pairwise cosine among every perturbation's wells. Arguments and errors as in `evaluate`."""
+    """Mean pairwise cosine among every perturbation's wells.
+
+    Args:
+        wells, by, align_by, min_wells, seed: As in `polaris_rxrx.suites.signal.evaluate`.
+        null: "others", or names of unexpressed genes, which are then not reported but in the table "null".
+        n_random: Groups of wells of others that a null stands on.
+
+    Raises:
+        UsageError: A number or word that cannot be.
+        DataError: No perturbation with enough wells, a value that is not finite, a gene of the null that is
+            not there or whose wells have no cosine, nothing but genes of the null.
+    """
     check_choices(by, min_wells=min_wells, seed=seed, n_random=n_random)
+    if isinstance(null, str) and null != "others":
+        raise UsageError(f"null is {null!r}; 'others' or a list of genes was expected")
     groups = group_wells(wells, by, min_wells)
+    in_null = None if isinstance(null, str) else null_groups(groups, null)
     x, _ = aligned_wells(wells, align_by, groups, np.empty(0, dtype=np.int64))
     code = np.repeat(np.arange(len(groups.sizes)), groups.sizes)
     units = unit_rows(x)
@@ -60,23 +98,34 @@ def replicate_consistency(
         units, code = units[there], code[there]
     counts = np.bincount(code, minlength=len(groups.sizes))
     cosine = mean_pair_cosines(units, code, counts)
-    null = _ReplicateNull.of(units, code, counts, cosine, n_random, seed)
-    notes += smaller_nulls(groups, np.minimum(null.sizes, counts), counts)
-    defined = cosine[~np.isnan(cosine)]
+    tables: dict[str, dict[str, list[Any]]] = {}
+    if in_null is None:
+        reported = np.ones(len(cosine), dtype=bool)
+        drawn = _ReplicateNull.of(units, code, counts, cosine, n_random, seed)
+        notes += smaller_nulls(groups, np.minimum(drawn.sizes, counts), counts)
+        p, null_mean = drawn.p, drawn.mean
+    else:
+        reported = ~in_null
+        values = cosine[in_null & ~np.isnan(cosine)]
+        if len(values) < in_null.sum():
+            lost = [groups.name[k] for k in np.flatnonzero(in_null & np.isnan(cosine))]
+            raise DataError(f"the null's {some(lost)} has no two wells with a length, so no mean cosine")
+        p, null_mean = p_values(cosine, values, "left"), np.full(len(cosine), values.mean())
+    defined = cosine[reported & ~np.isnan(cosine)]
+    p, null_mean = p[reported], null_mean[reported]
     summary = {
-        "n_perturbations": len(cosine),
+        "n_perturbations": int(reported.sum()),
         "mean": float(defined.mean()) if len(defined) else None,
         "mad": mad(defined) if len(defined) else None,
         "median": float(np.median(defined)) if len(defined) else None,
-        "null_mean": float(np.nanmean(null.mean)) if not np.isnan(null.mean).all() else None,
-        **shares(null.p),
+        "null_mean": float(np.nanmean(null_mean)) if not np.isnan(null_mean).all() else None,
+        **shares(p),
     }
-    columns = {
-        **groups.table(),
-        "mean_cosine": cosine.tolist(),
-        "null_mean_cosine": null.mean.tolist(),
-        "p_value": null.p.tolist(),
-    }
+    columns = {**groups.table(), "mean_cosine": cosine.tolist()}
+    if in_null is not None:
+        _, tables["null"] = split(columns, in_null)
+    columns, _ = split(columns, ~reported)
+    columns |= {"null_mean_cosine": null_mean.tolist(), "p_value": p.tolist()}
     protocol = {
         "by": by,
         "align": align_by,
@@ -84,11 +133,15 @@ def replicate_consistency(
         "min_wells": int(min_wells),
         "max_group": MAX_GROUP,
         "seed": int(seed),
-        "n_random": int(n_random),
+        "null": "others" if in_null is None else sorted(set(null)),
+        "n_random": int(n_random) if in_null is None else None,
+        "p_value": "(1 + reach) / (1 + n)" if in_null is None else "1 - searchsorted(null, value, left) / n",
+        "deviations": listed("replicate-consistency"),
         "wells_sha256": groups.sha256,
         "versions": versions(),
     }
-    return Result("replicate-consistency", protocol, summary, {"perturbations": columns}, tuple(notes))
+    tables = {"perturbations": columns, **tables}
+    return Result("replicate-consistency", protocol, summary, tables, tuple(notes))
 
 
 def mean_pair_cosines(units: Floats, code: Ints, counts: Ints) -> Floats:

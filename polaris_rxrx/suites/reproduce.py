@@ -6,13 +6,14 @@ Conventions
     "within" (at most one of them) or "outside". Where none was, the verdict is "no published spread"; for a
     model that is not here "not here"; where we have no value "undefined".
     A run follows the published protocol as far as it is known; `protocol` says what still differs, or "same".
+    A deviation is named there by its number; `deviations` spells them out.
     The random rows are the random embeddings that the suites run beside a model; for gene-gene, seeded
     Gaussian embeddings of the same perturbations.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -125,6 +126,17 @@ def to_dict(published: Published, results: Results) -> dict[str, Any]:
         "computed_protocols": runs,
         "cells": [asdict(cell) for cell in compare(published, results)],
     }
+
+
+def deviations(results: Iterable[Result]) -> list[str]:
+    """Where the suites that ran differ from the public code, from the results' protocols: a line each."""
+    lines = []
+    for result in results:
+        for d in result.protocol["deviations"]:
+            name = f"{result.suite} {d['number']}{' (undone here)' if d['undone'] else ''}"
+            why = "" if d["why_not"] is None else f" (not offered: {d['why_not']})"
+            lines.append(f"{name}: {d['what']}{why}")
+    return list(dict.fromkeys(lines))
 
 
 def _drug_target(
@@ -247,4 +259,7 @@ def _protocols(published: Published, suite: str, result: Result) -> str:
         for name, value in published.protocols[suite].items()
         if ours.get(name) != value
     ]
-    return "; ".join([*wrong, *published.differences.get(suite, [])]) or "same"
+    known = [
+        f"{suite} deviation {d}" if isinstance(d, int) else d for d in published.differences.get(suite, [])
+    ]
+    return "; ".join([*wrong, *known]) or "same"

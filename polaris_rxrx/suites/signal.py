@@ -8,11 +8,12 @@ Energy distance
     included (distance 0), of a perturbation's wells x and at most `max_controls` control wells y: a seeded
     choice out of all of them in the order of experiment and well, so the order of rows does not matter. Over
     perturbations: mean, and MAD, the median distance from the median.
-    p-values are (1 + how many null values reach the perturbation's) / (1 + how many there are). The null is
-    the perturbations of genes said to be unexpressed (one of them is not held against itself), or groups of
-    as many control wells, drawn from those not among the `max_controls`, or where these do not suffice, from
-    among them and held against the others. Groups are the first n of `n_random` shuffled lists, so nulls of
-    different sizes share draws.
+    With a list of unexpressed genes these are the null (`polaris_rxrx.suites.unexpressed`): p is the share of
+    their energy distances above the perturbation's, and they stay out of the means and the random ones.
+    Else p is (1 + how many null values reach the perturbation's) / (1 + how many there are), and the null is
+    groups of as many control wells, drawn from those not among the `max_controls`, or where these do not
+    suffice, from among them and held against the others. Groups are the first n of `n_random` shuffled lists,
+    so nulls of different sizes share draws. The table of that null has standard deviations of ddof 0.
     z against random: (m - b) / sqrt(s_m^2 + s_b^2), m and s_m mean and MAD, b and s_b those of seeded
     Gaussian embeddings of the same wells, aligned alike (what an aligner takes from all control wells, from
     those of the side) and compared with the same control wells.
@@ -21,10 +22,15 @@ Source
     arXiv 2503.20158, Table 4, and its public code.
 
 Deviations from the public code
-    1. The distance is the whole one; geomloss, which that code calls, returns half of it.
-    2. Null groups have at most `MAX_GROUP` wells, whatever a perturbation has: smaller groups reach larger
-       values, so p-values of the few perturbations with more wells err to the safe side.
-    3. All draws are seeded and from sorted wells.
+    1. Without a list of unexpressed genes, p-values are against groups of at most 250 control wells (smaller
+       groups reach larger values, so p errs to the safe side); there they need the list. Not offered: with
+       the list, p is the public code's.
+    2. Control wells are a seeded choice from all of the side in the order of experiment and well; there the
+       choice has no seed. Not offered: it differs from run to run.
+    3. Perturbations with fewer than 5 wells are left out, and one of the null is an error; there the null
+       counts it as larger than everything. Not offered: nothing is known of so few wells.
+    4. Values within rounding of each other are equal; there a p-value may hang on the order of sums. Not
+       offered: that order differs from machine to machine.
 """
 
 from __future__ import annotations
@@ -37,9 +43,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polaris_rxrx.dataset.wells import CONTROL, Block, Perturbations, WellSource
-from polaris_rxrx.errors import DataError, UsageError, some
+from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.maps import align
 from polaris_rxrx.maps.align import Aligner
+from polaris_rxrx.suites.deviations import listed
 from polaris_rxrx.suites.energy import Reference, distances, energy_distances, left_factor, right_factor
 from polaris_rxrx.suites.groups import (
     CONTROLS,
@@ -52,15 +59,14 @@ from polaris_rxrx.suites.groups import (
     Groups,
     aligned_wells,
     check_choices,
-    gene_of,
     group_wells,
     smaller_nulls,
 )
 from polaris_rxrx.suites.result import Result, versions
+from polaris_rxrx.suites.unexpressed import TIE, null_groups, p_values, split
 
 MAX_CONTROLS = 1000
 _POOL = 2000
-TIE = 1e-12
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -93,14 +99,14 @@ def evaluate(
         max_controls: 2 or more.
         min_wells: 2 or more.
         seed: Of every draw.
-        null: "controls", or names of unexpressed genes.
+        null: "controls", or names of unexpressed genes, which are then not reported but in the table "null".
         n_random: Groups of control wells a null stands on.
         baseline: Run random embeddings too.
 
     Raises:
         UsageError: A number or word that cannot be.
         DataError: No perturbation with enough wells, too few controls, a value that is not finite, a gene of
-            the null that is not there.
+            the null that is not there, nothing but genes of the null.
     """
     check_choices(by, min_wells=min_wells, seed=seed, n_random=n_random)
     if max_controls < 2:
@@ -113,7 +119,7 @@ def evaluate(
             f"the wells hold {groups.n_side_controls} {CONTROL} wells on the side of {by}; at least "
             f"{align.MIN_CONTROLS} were expected"
         )
-    in_null = None if isinstance(null, str) else _null_groups(groups, null)
+    in_null = None if isinstance(null, str) else null_groups(groups, null)
     order = np.random.default_rng([seed, CONTROLS]).permutation(groups.n_side_controls)
     reference_wells, pool_wells = order[:max_controls], order[max_controls : max_controls + _POOL]
 
@@ -124,6 +130,7 @@ def evaluate(
     tables: dict[str, dict[str, list[Any]]] = {}
     notes = groups.notes(min_wells)
     if in_null is None:
+        reported = np.ones(len(energy), dtype=bool)
         sizes = np.minimum(groups.sizes, MAX_GROUP)
         values = _control_null(controls, len(reference_wells), reference, int(sizes.max()), n_random, seed)
         sizes = np.minimum(sizes, values.shape[1])
@@ -131,13 +138,15 @@ def evaluate(
         tables["null"] = null_table(values, np.unique(sizes))
         notes += smaller_nulls(groups, sizes)
     else:
-        p = _p_against(energy, in_null)
-    summary = _summary(energy, p)
+        reported = ~in_null
+        p = p_values(energy, energy[in_null], "right")
+    summary = _summary(energy[reported], p[reported])
     if baseline:
-        summary |= _against_random(wells, align_by, groups, reference_wells, energy, seed)
-    columns = {**groups.table(), "energy_distance": energy.tolist(), "p_value": p.tolist()}
+        summary |= _against_random(wells, align_by, groups, reference_wells, energy, reported, seed)
+    columns = {**groups.table(), "energy_distance": energy.tolist()}
     if in_null is not None:
-        columns["in_null"] = in_null.astype(int).tolist()
+        _, tables["null"] = split(columns, in_null)
+    columns, _ = split({**columns, "p_value": p.tolist()}, ~reported)
     protocol = {
         "by": by,
         "align": align_by,
@@ -149,7 +158,10 @@ def evaluate(
         "seed": int(seed),
         "null": "controls" if in_null is None else sorted(set(null)),
         "n_random": int(n_random) if in_null is None else None,
+        "p_value": "(1 + reach) / (1 + n)" if in_null is None else "1 - searchsorted(null, value, right) / n",
+        "null_sd_ddof": 0 if in_null is None else None,
         "baseline": "gaussian" if baseline else None,
+        "deviations": listed("signal"),
         "wells_sha256": groups.sha256,
         "versions": versions(),
     }
@@ -182,10 +194,17 @@ class RandomWells:
 
 
 def _against_random(
-    wells: WellSource, align_by: Aligner, groups: Groups, reference_wells: Ints, energy: Floats, seed: int
+    wells: WellSource,
+    align_by: Aligner,
+    groups: Groups,
+    reference_wells: Ints,
+    energy: Floats,
+    reported: NDArray[np.bool_],
+    seed: int,
 ) -> dict[str, Any]:
     x, controls = aligned_wells(RandomWells(wells, groups, seed), align_by, groups, reference_wells)
-    chance = energy_distances(x, groups.start, Reference.of(controls))
+    chance = energy_distances(x, groups.start, Reference.of(controls))[reported]
+    energy = energy[reported]
     spread = float(np.hypot(mad(energy), mad(chance)))
     z = float(energy.mean() - chance.mean()) / spread if spread > 0 else None
     return {"random_mean": float(chance.mean()), "random_mad": mad(chance), "z": z}
@@ -206,34 +225,6 @@ def shares(p: Floats) -> dict[str, Any]:
     p = p[~np.isnan(p)]
     share = {f"share_p_{level:g}": float((p <= level).mean()) if len(p) else None for level in (0.05, 0.01)}
     return {"n_p_values": len(p), **share}
-
-
-def _null_groups(groups: Groups, genes: Sequence[str]) -> NDArray[np.bool_]:
-    """Which groups are of the null's genes."""
-    if groups.by not in ("gene", "guide"):
-        raise UsageError(f"a null of genes goes with by='gene' or 'guide', not {groups.by!r}")
-    wanted = set(genes)
-    if not wanted:
-        raise UsageError("the null names no gene; at least one was expected")
-    there = set(groups.genes)
-    if unknown := sorted(wanted - there):
-        few = {gene_of(name) for name in groups.few}
-        small = [name for name in unknown if name in few]
-        why = f"; {some(small)} {'has' if len(small) == 1 else 'have'} too few wells" if small else ""
-        raise DataError(
-            f"{len(unknown):,} of the null's {len(wanted):,} genes are not among the perturbations: "
-            f"{some(unknown)}{why}"
-        )
-    return np.array([gene in wanted for gene in groups.genes], dtype=bool)
-
-
-def _p_against(energy: Floats, in_null: NDArray[np.bool_]) -> Floats:
-    """p-values against the energies of the null's own groups; NaN for the only one."""
-    null = np.sort(energy[in_null])
-    reach = len(null) - np.searchsorted(null, energy - TIE * np.abs(energy), side="left")
-    n = len(null) - in_null
-    p: Floats = np.where(n > 0, (1 + reach - in_null) / (1 + n), np.nan)
-    return p
 
 
 def _control_null(

@@ -170,7 +170,7 @@ def test_tasks_that_can_barely_be_scored(make_task: MakeTask, pairs: Any) -> Non
     for values in (np.arange(len(task)), np.zeros(len(task)), np.arange(len(task)) % 2 * -1e308):
         found = audit(task, predictions(values), resamples=100)
         json.dumps(found.to_dict(), allow_nan=False)
-        assert len(found.checks) == 10 and "compound-promiscuity" in {
+        assert len(found.checks) == 12 and "compound-promiscuity" in {
             s.shortcut.kind.name for s in found.shortcuts
         }
         assert found.check("separation").verdict != "fail"

@@ -198,7 +198,7 @@ def labelled(active: list[int], score: list[float], group: list[int]) -> Labelle
     names = [f"<img {i}>" for i in range(max(group) + 1)]
     n = len(group)
     return Labelled(
-        np.array(active, float), np.array(score, float), np.array(group), np.arange(n), np.zeros(n), names
+        np.array(active, float), np.array(score, float), np.array(group), names, np.arange(n), np.zeros(n)
     )
 
 

@@ -155,7 +155,7 @@ def test_strict_exits_with_1_after_the_result(folder: Path, made: Task, capsys: 
     assert audit(folder, "--strict", "--json", preds="flat.csv") == 1
     out, err = capsys.readouterr()
     assert json.loads(out)["failed"] == ["constant"]
-    assert "flat.csv: 1 of 10 checks FAILED: constant" in err
+    assert "flat.csv: 1 of 12 checks FAILED: constant" in err
 
 
 def test_bad_input(folder: Path, make_task: MakeTask, capsys: Capture) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -56,6 +57,73 @@ def test_a_folder_of_someone_elses_is_left_alone(tmp_path: Path, capsys: pytest.
     assert run(["demo", str(tmp_path), "--force"]) == 2
     assert "holds no README.txt" in capsys.readouterr().err
     assert (tmp_path / "data" / "thesis.txt").read_text() == "years of work"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["evaluate", "all", "--model", "openphenom", "--out", "results"],
+        [
+            "evaluate",
+            "all",
+            "--model",
+            "phenom-1",
+            "--seeds",
+            "2",
+            "--unexpressed",
+            "data/unexpressed_genes.txt",
+        ],
+        ["evaluate", "signal", "--model", "cellprofiler", "--by", "compound"],
+        ["reproduce"],
+        ["targets"],
+        ["prepare", "--annotations", "data/compound_gene_interactions.csv", "--smiles", "--out", "smiles"],
+        ["score", "openphenom.csv", "--json", "--per-treatment", "rows.csv"],
+        ["report", "openphenom.csv", "--against", "random.csv", "--figures", "figures"],
+        ["audit", "openphenom.csv", "--json"],
+        ["leaderboard", "openphenom.csv"],
+        ["fetch", "--list"],
+    ],
+    ids=" ".join,
+)
+def test_every_command_runs_on_what_it_wrote(
+    demo: tuple[Path, str],
+    words: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Nothing has to be fetched, and what the figures stand on is told."""
+    folder, _ = demo
+    for path in folder.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("POLARIS_RXRX_DATA", "data")
+    code = run(words)
+    printed = capsys.readouterr()
+    assert code == 0, printed.err
+    assert "not computed" not in printed.err
+    if words[0] in ("evaluate", "reproduce", "targets", "fetch"):
+        assert "made up" in printed.out
+
+
+def test_it_tells_how_to_go_on(demo: tuple[Path, str]) -> None:
+    folder, out = demo
+    assert f"cd {folder} && export POLARIS_RXRX_DATA=data" in out
+
+
+def test_no_real_data_goes_beside_the_made_up(
+    demo: tuple[Path, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, _ = demo
+    before = sorted((folder / "data").rglob("*"))
+    for words in (["fetch"], ["fetch", "relations", "--force"], ["fetch", "phenom-2", "--accept-licence"]):
+        assert run([*words, "--data", str(folder / "data")]) == 2
+        assert "holds the made-up data of a demo" in capsys.readouterr().err
+    assert sorted((folder / "data").rglob("*")) == before
+    assert run(["fetch", "--list", "--json", "--data", str(folder / "data")]) == 0
+    for row in json.loads(capsys.readouterr().out):
+        assert (row["source"] == "made up (polaris-rxrx demo)") == (row["path"] is not None)
+        assert row["problem"] is None
 
 
 def test_a_map_of_it_says_so_too(demo: tuple[Path, str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -143,6 +143,7 @@ def test_the_text_says_the_same(run: Run, map_: Map) -> None:
         f"3 compounds, {result.summary['n_pairs_a_seed']} pairs a seed, seeds 7; active at most 1,000 nM, "
         "negatives beyond 10,000 nM"
     )
+    assert lines[2] == "sd over seeds, ddof 0; random: a new embedding each seed"
     best = result.summary["max"]
     (row,) = (line.split() for line in lines if line.startswith("max"))
     ends = ("", "_sd", "_q0.5", "_random")
@@ -217,6 +218,10 @@ def test_options_reach_the_library(run: Run, map_: Map) -> None:
     found = strict(out)
     assert code == 0 and list(found) == ["signal", "replicate-consistency"]
     same(found["signal"], signal.evaluate(guides, by="guide", null=["KRAS", "NRAS"]))
+    consistency = replicate_consistency(guides, by="guide", null=["KRAS", "NRAS"])
+    same(found["replicate-consistency"], consistency)
+    code, out, _ = run("evaluate", "signal", "--model", "mine.toml", "--unexpressed", "null.txt")
+    assert code == 0 and out.count("null: 2 genes\n") == 2
 
 
 def test_results_of_other_suites_stay(run: Run, map_: Map, tmp_path: Path) -> None:

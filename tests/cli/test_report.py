@@ -56,6 +56,7 @@ def refused(capsys: Capture, *arguments: object, code: int = 1) -> str:
 def test_a_page_is_written_and_told(prepared: Path, preds: Path, other: Path, capsys: Capture) -> None:
     assert run(["report", str(preds), "--task", str(prepared), "--against", str(other)]) == 0
     out, err = capsys.readouterr()
+    assert all(f"{path}: rows were matched by id alone" in err for path in (preds, other))
     assert out.startswith("report.html: average precision 0.7500 (95% interval 0.")
     assert out.endswith("), mean over 2 treatments\n") and out.count("\n") == 1
     assert "Note: no map" in err and "Note: no structures" in err

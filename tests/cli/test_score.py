@@ -14,13 +14,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from polaris_rxrx.cli import run
+from polaris_rxrx.predictions import write_predictions
 from polaris_rxrx.task import ANSWERS, FEATURES, MANIFEST, SAMPLE, TRAIN, MetricSpec, Task
 
 Capture = pytest.CaptureFixture[str]
 GOOD = "id,active\n0,3\n1,2\n2,1\n3,0\n4,0\n5,0\n"
+
+
+def by_id(path: Path, last: int = 5) -> str:
+    """What is told of a file that names no pair."""
+    return f"{path}: rows were matched by id alone, the place of a pair in test_features.csv (0 to {last})\n"
 
 
 @pytest.fixture
@@ -41,7 +48,7 @@ def refused(capsys: Capture, *arguments: object, code: int = 1) -> str:
 def test_text(prepared: Path, preds: Path, capsys: Capture) -> None:
     assert run(["score", str(preds), "--task", str(prepared)]) == 0
     out, err = capsys.readouterr()
-    assert err == ""
+    assert err == by_id(preds)
     assert (
         out
         == f"""\
@@ -66,6 +73,15 @@ prints nan with scikit-learn 1.6 or later, and follows on_error=ignore with 1.5
     )
 
 
+def test_where_names_are_given_nothing_is_told(
+    prepared: Path, task: Task, preds: Path, capsys: Capture
+) -> None:
+    write_predictions(preds, task, np.arange(6.0))
+    assert run(["score", str(preds), "--task", str(prepared), "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert err == "" and json.loads(out)["matched_by"] == ["id", "treatment", "gene_symbol"]
+
+
 def test_json_is_strict_and_alone_on_stdout(prepared: Path, preds: Path, capsys: Capture) -> None:
     def no_constant(name: str) -> None:
         raise AssertionError(f"{name} is not JSON")
@@ -73,8 +89,8 @@ def test_json_is_strict_and_alone_on_stdout(prepared: Path, preds: Path, capsys:
     assert run(["score", str(preds), "--task", str(prepared), "--json"]) == 0
     out, err = capsys.readouterr()
     report = json.loads(out, parse_constant=no_constant)
-    assert err == ""
-    assert report["schema_version"] == 1
+    assert err == by_id(preds)
+    assert report["schema_version"] == 1 and report["matched_by"] == ["id"]
     assert report["predictions_sha256"] == hashlib.sha256(GOOD.encode()).hexdigest()
     assert (report["pr_auc"], report["n_scored_pr_auc"], report["n_pairs"]) == (0.75, 2, 6)
     assert [g["treatment"] for g in report["left_out"]] == ["Eugenol (no structure)"]
@@ -149,7 +165,7 @@ def test_per_treatment(prepared: Path, preds: Path, tmp_path: Path, capsys: Capt
         assert run(arguments) == 0
         out, err = capsys.readouterr()
         assert json.loads(out)["pr_auc"] == 0.75
-        assert err == f"Wrote {out_file}\n"
+        assert err == by_id(preds) + f"Wrote {out_file}\n"
         with out_file.open(newline="") as handle:
             rows = list(csv.DictReader(handle))
         assert rows == [
@@ -169,7 +185,7 @@ def test_per_treatment(prepared: Path, preds: Path, tmp_path: Path, capsys: Capt
 
 def test_per_treatment_onto_a_folder(prepared: Path, preds: Path, tmp_path: Path, capsys: Capture) -> None:
     err = refused(capsys, "score", preds, "--task", prepared, "--per-treatment", tmp_path, code=2)
-    assert err == f"Error: {tmp_path} is a folder; a file name was expected\n"
+    assert err == by_id(preds) + f"Error: {tmp_path} is a folder; a file name was expected\n"
 
 
 @pytest.mark.parametrize(
@@ -233,7 +249,7 @@ def test_a_competition(make_task: Callable[..., Task], tmp_path: Path, capsys: C
     preds = tmp_path / "preds.csv"
     preds.write_text("id,active\n0,1\n")
     err = refused(capsys, "score", preds, "--task", tmp_path, "--json")
-    assert err == (
+    assert err == by_id(preds, 0) + (
         "Error: someone/small is a competition: its labels stay on the Hub, so nothing can be scored here\n"
     )
 
@@ -268,3 +284,32 @@ def test_scoring_a_csv_file_imports_nothing_heavy(prepared: Path, preds: Path, t
 @pytest.mark.parametrize("arguments", [["--help"], ["score", "--help"], ["--version"]])
 def test_help_is_quick(arguments: list[str]) -> None:
     assert imported(arguments, (*HEAVY, "numpy", "pydantic", "click")) == (0, ["click"])
+
+
+# --- hints -------------------------------------------------------------------------------------------------
+
+
+def test_hints_stand_on_stderr_once_and_in_json(demo: Path, tmp_path: Path, capsys: Capture) -> None:
+    with (demo / "openphenom.csv").open(newline="") as handle:
+        rows = list(csv.DictReader(handle))
+    cut = sorted(float(r["active"]) for r in rows)[len(rows) * 3 // 4]
+    made = {
+        "as-they-are": lambda v: v,
+        "reversed": lambda v: -v,
+        "binarised": lambda v: float(v > cut),
+    }
+    for name, change in made.items():
+        path = tmp_path / f"{name}.csv"
+        text = "".join(f"{r['id']},{change(float(r['active']))!r}\n" for r in rows)
+        path.write_text(f"id,active\n{text}")
+        assert run(["score", str(path), "--task", str(demo / "task"), "--json", "--resamples", "100"]) == 0
+        out, err = capsys.readouterr()
+        report = json.loads(out)
+        verdicts = {c["name"]: c["verdict"] for c in report["checks"]}
+        assert verdicts["labels"] == verdicts["constant"] == "ok"
+        if name == "as-they-are":
+            assert err == "" and set(verdicts.values()) == {"ok"}
+        elif name == "reversed":
+            assert err.count("\n") == 1 and f"1 - AUROC would be {1 - report['roc_auc']:.2f}" in err
+        else:
+            assert err.startswith("Scores of two values: all ") and verdicts["two-values"] == "warn"

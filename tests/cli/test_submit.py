@@ -307,6 +307,41 @@ def test_predictions_that_game_the_client(kind: str, bad: str, hub: Hub) -> None
     assert hub.server.log == [] and states(folder) == []
 
 
+def test_what_nobody_means_to_send(hub: Hub) -> None:
+    """Refused by every way of sending, and no way around; the sample as `prepare` wrote it, too."""
+    for kind in KINDS:
+        folder, task = prepare(kind, f"for-{kind}", hub), hub.tasks[kind]
+        sample = (task / "sample_submission.csv").read_text()
+        wrong = {
+            "untouched sample_submission.csv": sample,
+            "scores are 0.5: the submission ranks nothing": sample.replace("0.0", "0.5"),
+        }
+        if kind != "competition":
+            wrong["the labels themselves"] = (task / "private" / "answers.csv").read_text()
+        for told, text in wrong.items():
+            (folder / "predictions.csv").write_text(text)
+            for words in (["--yes"], ["--yes", "--force"], ["--dry-run"]):
+                hub.submit(folder, *words, kind=kind, code=1)
+                assert told in hub.printed[-1] and "with --force neither" in hub.printed[-1]
+        assert hub.server.log == [] and states(folder) == []
+
+
+def test_what_is_warned_of_is_kept(hub: Hub) -> None:
+    folder, task = prepare(hub=hub), hub.tasks["v1"]
+    answers = (task / "private" / "answers.csv").read_text().splitlines()[1:]
+    flip = {"0": "1", "1": "0"}
+    rows = [f"{i},{flip[a]}.{i}" for i, a in (line.split(",") for line in answers)]  # upside down, no ties
+    (folder / "predictions.csv").write_text("\n".join(["id,active", *rows, ""]))
+    report = json.loads(hub.submit(folder, "--yes", "--json"))
+    ((_, receipt),) = read_receipts(folder)
+    assert list(receipt.warnings) == report["warnings"] and "1 - AUROC would be 1.00" in report["warnings"][0]
+    assert hub.printed[-1].count(f"Warning: {report['warnings'][0]}") == 1
+    assert run(["verify", str(folder / "bundle"), "--task", str(task)]) == 0
+    rows = [f"{i},{i % 2}" for i in range(len(answers))]
+    (folder / "predictions.csv").write_text("\n".join(["id,active", *rows, ""]))
+    assert "Scores of two values" in json.loads(hub.submit(folder, "--dry-run", "--json"))["warnings"][-1]
+
+
 def test_scores_that_differ_or_are_none(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = prepare(hub=hub)
     real = upstream.evaluate
@@ -364,6 +399,18 @@ def test_a_dry_run_needs_no_hub_and_no_login(hub: Hub, monkeypatch: pytest.Monke
     assert "polaris-rxrx login" in hub.printed[-1] and states(folder) == []
 
 
+def test_a_file_of_ids_alone_is_the_same_request(hub: Hub) -> None:
+    folder = prepare(hub=hub)
+    path = folder / "predictions.csv"
+    told = f"{path}: rows were matched by id alone, the place of a pair in test_features.csv"
+    named = hub.submit(folder, "--dry-run")
+    assert told not in hub.printed[-1]
+    frame = pd.read_csv(path, keep_default_na=False, dtype=str).iloc[::-1]
+    frame[["id", "active"]].to_csv(path, index=False)
+    assert hub.submit(folder, "--dry-run") == named
+    assert told in hub.printed[-1]
+
+
 # ---- every fault
 
 
@@ -384,6 +431,12 @@ def fault(**fields: Any) -> Fault:
 
 
 ECHO = b'{"message": "bad \\u001b[31mname\\u001b[0m", "password": "canary-pa55"}'
+HTML, JSON = {"Content-Type": "text/html; charset=utf-8"}, {"Content-Type": "application/json"}
+PAGE = {"Content-Location": "/results/ada-lab/my-model"}
+PORTAL = (
+    b"<!doctype html><html><head><title>Hotel WiFi</title><style>p { color: canary }</style><script>canary()"
+    b"</script></head>\n<body><p title='canary'>Log in &amp; enjoy\x1b[31m</body></html>"
+)
 CASES = {
     "401 then good": Case([fault(times=1, status=401)], "logging in again", "sent", 2, 1, 0),
     "401": Case([fault(status=401)], "401 Unauthorized. Log in again: polaris-rxrx login", posts=2),
@@ -423,11 +476,68 @@ CASES = {
     ),
     "see other": Case([fault(status=303, headers={"Location": "/x"})], "may or may not be stored", "unknown"),
     "cut refusal": Case([fault(status=422, body=b"x" * 99, short=9)], "nothing was stored.*422"),
-    "cut JSON": Case([fault(late=True, cut=3)], "", "sent", stored=1, code=0),
-    "short answer": Case([fault(late=True, short=3)], "", "sent", stored=1, code=0),
-    "no Content-Location": Case(
-        [fault(late=True, status=201)], "did not name the page", "sent", stored=1, code=0
+    "cut JSON": Case(
+        [fault(late=True, cut=3)],
+        r'is not the Hub\'s: it was not JSON as the Hub sends it \(201 Created, application/json, "{"i"',
+        "unknown",
+        stored=1,
     ),
+    "short answer": Case(
+        [fault(late=True, short=3)],
+        r"the answer broke off \(201 Created, application/json, cut off",
+        "unknown",
+        stored=1,
+    ),
+    "captive portal": Case(
+        [fault(status=200, body=PORTAL, headers=HTML)],
+        r'it was a web page \(200 OK, text/html, "Hotel WiFi Log in & enjoy"\)\. Is a proxy or a login',
+        "unknown",
+    ),
+    "portal without a type": Case(
+        [fault(status=200, body=PORTAL)], r"it was a web page \(200 OK, of no", "unknown"
+    ),
+    "portal that stored it": Case(
+        [fault(status=200, body=PORTAL, headers={**HTML, **PAGE}, late=True)],
+        "it was a web page",
+        "unknown",
+        stored=1,
+    ),
+    "empty 200": Case([fault(status=200)], r"it was empty \(200 OK, of no type, empty\)", "unknown"),
+    "204": Case([fault(status=204)], r"it was empty \(204 No Content", "unknown"),
+    "text": Case([fault(status=200, body=b"OK")], r'not JSON .*\(200 OK, of no type, "OK"\)', "unknown"),
+    "a list": Case([fault(late=True, body=b"[1]")], r'not JSON .*, "\[1\]"\)', "unknown", stored=1),
+    "no words": Case(
+        [fault(late=True, body=b"{}")], "does not say that anything was stored", "unknown", stored=1
+    ),
+    "an error as 200": Case(
+        [fault(status=200, body=ECHO.replace(b"message", b"error"), headers=PAGE)],
+        r"does not say that anything was stored \(200 OK, of no type, ",
+        "unknown",
+    ),
+    "no Content-Location": Case(
+        [fault(late=True, status=201, body=b'{"id": 1}', headers=JSON)],
+        r'names no page of the Hub \(Content-Location\) \(201 Created, application/json, "{"id": 1}"\)',
+        "unknown",
+        stored=1,
+    ),
+    "a page elsewhere": Case(
+        [
+            fault(
+                status=200,
+                body=b'{"id": 1}',
+                headers={**JSON, "Content-Location": "https://portal.example/x"},
+            )
+        ],
+        "names no page of this Hub",
+        "unknown",
+    ),
+    "the front page": Case(
+        [fault(status=200, body=b'{"id": 1}', headers={**JSON, "Content-Location": "/?next=canary"})],
+        "names no page of this Hub",
+        "unknown",
+    ),
+    "no UTF-8": Case([fault(status=200, body=b"\xff\xfe\x00\x1b[31m", headers=JSON)], "not JSON", "unknown"),
+    "endless nesting": Case([fault(status=200, body=b"[" * 100_000, headers=JSON)], "not JSON", "unknown"),
 }
 
 
@@ -460,6 +570,20 @@ def test_faults(case: str, hub: Hub) -> None:
             assert "It is not known whether these predictions are stored" in hub.printed[-1]
             hub.submit(folder, "--yes", "--force")
             assert len(hub.uploads.stored) == expected.stored + 1
+
+
+@pytest.mark.parametrize("status", [422, 500])
+def test_an_answer_beyond_its_bound(status: int, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its body is left unread, its status counts; nothing of it is printed."""
+    from polaris_rxrx import bounded
+
+    folder = prepare(hub=hub)
+    hub.submit(prepare(name="first", hub=hub, seed=1), "--yes")  # logged in
+    monkeypatch.setattr(bounded, "DOCUMENT", 5_000)
+    hub.server.faults.append(fault(status=status, body=b'{"message": "canary' + b"x" * 20_000 + b'"}'))
+    hub.submit(folder, "--yes", code=1)
+    assert f"the answer was {status}" in hub.printed[-1]
+    assert states(folder) == ["refused" if status == 422 else "unknown"]
 
 
 @pytest.mark.parametrize("where", ["refused", "dns"])
@@ -533,6 +657,95 @@ def test_a_login_of_before(
 # ---- the model's step
 
 
+@dataclass
+class Step:
+    """A fault of another request than the result's, of this kind: how often each was sent, how it ends."""
+
+    kind: str
+    fault: Fault
+    told: str
+    state: str
+    posts: int
+    stored: int = 0
+
+
+MODEL = {"path": "the-model", "method": "PUT"}
+LOOK = {"path": "the-model", "method": "GET"}
+STEPS = {
+    "PUT, portal": Step(
+        "v2", Fault(**MODEL, status=200, body=PORTAL, headers=HTML), "may have been created; no", "refused", 1
+    ),
+    "PUT, empty": Step("v2", Fault(**MODEL, status=200), r"it was empty \(200 OK, of no", "refused", 1),
+    "PUT, stored, but cut": Step(
+        "v2", Fault(**MODEL, late=True, cut=4), "may have been created", "refused", 1, 1
+    ),
+    "PUT, no page": Step(
+        "v2",
+        Fault(**MODEL, status=200, body=b'{"id": 1}', headers=JSON),
+        "names no page of the Hub .*may have been created",
+        "refused",
+        1,
+    ),
+    "GET, portal": Step(
+        "v2",
+        Fault(**LOOK, status=200, body=PORTAL, headers=HTML),
+        'looking up the model ada-lab/the-model: nothing was stored: .*"Hotel WiFi Log in.*was not created',
+        "refused",
+        0,
+    ),
+    "GET, empty": Step("v2", Fault(**LOOK, status=200), "it was empty .*was not created", "refused", 0),
+    "GET, another model": Step(
+        "v2",
+        Fault(**LOOK, status=200, body=b'{"slug": "other", "owner": {"slug": "ada-lab"}}', headers=JSON),
+        "it is about something else",
+        "refused",
+        0,
+    ),
+    "GET, 500": Step("v2", Fault(**LOOK, status=500), "was 500 .*submit again later", "refused", 0),
+    "GET, reset": Step("v2", Fault(**LOOK, reset=True), "broke off .*submit again later", "refused", 0),
+    "predictions, portal": Step(
+        "competition",
+        Fault(path=PREDICTION, status=200, body=PORTAL, headers=HTML),
+        'may or may not be stored: .*"Hotel WiFi Log in',
+        "unknown",
+        1,
+    ),
+    "predictions, empty": Step(
+        "competition", Fault(path=PREDICTION, status=200), "it was empty", "unknown", 1
+    ),
+    "predictions, stored, but cut": Step(
+        "competition", Fault(path=PREDICTION, late=True, cut=4), "was not JSON", "unknown", 1, 1
+    ),
+    "predictions, no page": Step(
+        "competition",
+        Fault(path=PREDICTION, status=201, body=b'{"id": 1}', headers=JSON),
+        "names no page of the Hub",
+        "unknown",
+        1,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", STEPS)
+def test_faults_of_other_steps(case: str, hub: Hub) -> None:
+    import re
+
+    step = STEPS[case]
+    folder = prepare(step.kind, hub=hub)
+    hub.server.faults.append(Fault(**vars(step.fault)))
+    assert hub.submit(folder, "--yes", kind=step.kind, code=1) == ""
+    told = hub.printed[-1]
+    assert re.search(step.told, told, re.S) and f"The receipt says {step.state}: " in told
+    assert step.state == "unknown" or "may or may not be stored" not in told or "PUT" in case
+    assert (hub.uploads.posts, len(hub.uploads.stored)) == (step.posts, step.stored)
+    assert states(folder) == [step.state]
+    hub.server.faults.clear()
+    hub.submit(folder, "--yes", kind=step.kind, code=2 if step.state == "unknown" else 0)
+    assert states(folder) == [step.state] if step.state == "unknown" else [step.state, "sent"]
+    models = [path for path, _ in hub.uploads.stored if MODELS in path]
+    assert len(models) == (1 if step.kind == "v2" else 0)
+
+
 @pytest.mark.parametrize("late", [False, True])
 def test_a_model_that_breaks_off(late: bool, hub: Hub) -> None:
     folder = prepare("v2", hub=hub)
@@ -572,6 +785,57 @@ def test_a_result_that_fails_after_its_model(hub: Hub) -> None:
     assert receipt.state == "refused" and "the model ada-lab/the-model was created" in receipt.message
     hub.submit(folder, "--yes", kind="v2")
     assert len(hub.uploads.stored) == 2
+
+
+# ---- from another folder
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("state", ["sent", "unknown"])
+def test_another_folder_is_no_new_submission(
+    kind: str, state: str, hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = prepare(kind, hub=hub).absolute()
+    if state == "unknown":
+        hub.server.faults.append(fault(path=PATHS[kind], status=500, late=True, times=1))
+    hub.submit(folder, "--yes", kind=kind, code=1 if state == "unknown" else 0)
+    posts = hub.uploads.posts
+    told = "may be stored" if state == "unknown" else "were sent as 'my-model'"
+    copies = {
+        "copied": tmp_path / "copied",
+        "elsewhere": tmp_path / "else where" / "submissions" / "my-model",
+    }
+    for name, copy in copies.items():
+        shutil.copytree(folder, copy)
+        if name == "elsewhere":
+            shutil.rmtree(copy / "receipts")
+            rows = (copy / "predictions.csv").read_text().splitlines()
+            (copy / "predictions.csv").write_text("\n".join([rows[0], *rows[:0:-1], ""]))  # in another order
+    for copy in copies.values():
+        monkeypatch.chdir(copy.parent)
+        hub.submit(copy.name, "--yes", kind=kind, code=2)
+        assert told in hub.printed[-1] and "--force" in hub.printed[-1]
+        assert json.loads(hub.submit(copy.name, "--dry-run", "--json", kind=kind))["blocked"] is True
+    shutil.rmtree(folder)
+    hub.submit(copy.name, "--yes", kind=kind, code=2)
+    assert told in hub.printed[-1] and hub.uploads.posts == posts
+    hub.submit(copy.name, "--yes", "--force", kind=kind)
+    assert hub.uploads.posts == posts + 1
+
+
+def test_a_damaged_index_is_told_and_stops_nothing(hub: Hub, tmp_path: Path) -> None:
+    from polaris_rxrx.submission import index
+
+    folder = prepare(hub=hub)
+    hub.submit(folder, "--yes")
+    (copy,) = index.place().glob("*.json")
+    copy.write_text("{")
+    other = tmp_path / "other"
+    shutil.copytree(folder, other)
+    hub.submit(other, "--yes", code=2)  # its own receipts still count
+    shutil.rmtree(other / "receipts")
+    hub.submit(other, "--yes")
+    assert f"Warning: {copy} is damaged" in hub.printed[-1] and len(hub.uploads.stored) == 2
 
 
 # ---- killed

@@ -20,6 +20,7 @@ from sklearn.decomposition import PCA
 from sklearn.metrics import average_precision_score
 
 from polaris_rxrx.dataset import sandbox as sb
+from polaris_rxrx.dataset.registry import locate
 from polaris_rxrx.dataset.sandbox_names import COMPOUNDS, FAMILIES
 from polaris_rxrx.errors import UsageError
 
@@ -165,6 +166,56 @@ def test_affinities_leave_room_for_the_negatives(affinities: pd.DataFrame, metad
     assert (affinities.nM_value == 1000).any()  # active to the letter
 
 
+# --- the relations and the list of genes -------------------------------------------------------------------
+
+
+def relations(sandbox: sb.Sandbox) -> dict[str, pd.DataFrame]:
+    return {p.stem: pd.read_csv(p, keep_default_na=False) for p in sorted(sandbox.relations.iterdir())}
+
+
+def test_relations_have_the_published_files_shape(sandbox: sb.Sandbox, metadata: pd.DataFrame) -> None:
+    tables = relations(sandbox)
+    assert set(tables) == {"CORUM", "HuMAP", "Reactome", "SIGNOR", "StringDB"}
+    assert sandbox.related == sum(map(len, tables.values()))
+    assert locate("relations", sandbox.folder) == sandbox.relations
+    for table in tables.values():
+        assert list(table.columns) == ["entity1", "entity2", "database"]
+        assert {*table.entity1, *table.entity2} <= set(metadata.gene) - {"EMPTY_control", ""}
+        assert (table.entity1 != table.entity2).all()
+        assert not table.duplicated(["entity1", "entity2"]).any()
+        once = {frozenset(pair) for pair in zip(table.entity1, table.entity2, strict=True)}
+        assert 50 <= len(once) < len(table)  # some pairs stand there both ways
+
+
+def test_related_genes_look_alike_more_than_others_do(sandbox: sb.Sandbox, metadata: pd.DataFrame) -> None:
+    """Recall by hand: PCA-CS, mean vectors, the outer tenth of all cosines."""
+    x = pd.read_parquet(sandbox.openphenom).set_index("well_id").astype(float)
+    rows = metadata.set_index("well_id").loc[x.index]
+    empty = (rows.treatment == "EMPTY_control").to_numpy()
+    y = PCA().fit(x[empty]).transform(x)
+    for experiment in rows.experiment_name.unique():
+        here = (rows.experiment_name == experiment).to_numpy()
+        y[here] = (y[here] - y[here & empty].mean(axis=0)) / y[here & empty].std(axis=0)
+    crispr = (rows.perturbation_type == "CRISPR").to_numpy() & ~empty
+    genes = pd.DataFrame(y[crispr]).groupby(rows.gene[crispr].to_numpy()).mean()
+    units = genes.div(np.linalg.norm(genes, axis=1), axis=0)
+    cosine = units @ units.T
+    low, high = np.quantile(cosine.to_numpy()[np.triu_indices(len(cosine), 1)], [0.05, 0.95])
+    recall = {}
+    for name, table in relations(sandbox).items():
+        once = {tuple(sorted(pair)) for pair in zip(table.entity1, table.entity2, strict=True)}
+        values = np.array([cosine.loc[a, b] for a, b in once])
+        recall[name] = ((values <= low) | (values >= high)).mean()
+    assert recall["CORUM"] > 0.2 and np.mean(list(recall.values())) > 0.13
+    assert max(recall.values()) < 0.6
+
+
+def test_the_list_of_genes_names_some_that_are_there(sandbox: sb.Sandbox, metadata: pd.DataFrame) -> None:
+    _, *genes = sandbox.unexpressed.read_text(encoding="utf-8").splitlines()
+    assert len(genes) == len(set(genes)) >= 5
+    assert set(genes) < set(metadata.gene)
+
+
 # --- labels ------------------------------------------------------------------------------------------------
 
 
@@ -175,8 +226,11 @@ def test_every_file_says_it_is_made_up(sandbox: sb.Sandbox, affinities: pd.DataF
     for model in MODELS:
         schema = pq.read_schema(getattr(sandbox, model))
         assert schema.metadata[b"polaris_rxrx"].startswith(b"made up")
-    files = {path.name for path in sandbox.folder.iterdir()}
+    files = {path.name for path in sandbox.folder.rglob("*")}
     assert {name for name in files if name != "README.txt" and name not in text} == set()
+    for path in sandbox.relations.iterdir():
+        assert set(pd.read_csv(path).database) == {"made up"}
+    assert sandbox.unexpressed.read_text(encoding="utf-8").startswith("# made up: ")
 
 
 # --- the embeddings ----------------------------------------------------------------------------------------
@@ -210,7 +264,7 @@ def test_cellprofiler_table_has_the_usual_faults(sandbox: sb.Sandbox, metadata: 
 
 
 def test_files_are_small(sandbox: sb.Sandbox) -> None:
-    assert all(path.stat().st_size < 35e6 for path in sandbox.folder.iterdir())
+    assert sum(path.stat().st_size for path in sandbox.folder.rglob("*")) < 30e6
 
 
 # --- planted biology ---------------------------------------------------------------------------------------
@@ -315,7 +369,7 @@ from pathlib import Path
 from polaris_rxrx.dataset.sandbox import write_sandbox
 folder = Path(sys.argv[1])
 write_sandbox(folder)
-for path in sorted(folder.iterdir()):
+for path in sorted(p for p in folder.rglob("*") if p.is_file()):
     print(path.name, hashlib.sha256(path.read_bytes()).hexdigest())
 """
 
@@ -328,7 +382,8 @@ def test_one_seed_one_data_set_whatever_the_hash_seed(sandbox: sb.Sandbox, tmp_p
         text=True,
         check=True,
     )
-    here = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in sandbox.folder.iterdir()}
+    every = [p for p in sandbox.folder.rglob("*") if p.is_file()]
+    here = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in every}
     assert dict(line.split() for line in done.stdout.splitlines()) == here
 
 
@@ -337,6 +392,8 @@ def test_another_seed_is_another_data_set(sandbox: sb.Sandbox, tmp_path: Path) -
     assert other.wells == sandbox.wells
     assert other.metadata.read_bytes() != sandbox.metadata.read_bytes()
     assert other.interactions.read_bytes() != sandbox.interactions.read_bytes()
+    corum = "CORUM.txt"
+    assert (other.relations / corum).read_bytes() != (sandbox.relations / corum).read_bytes()
     assert "seed 1" in other.readme.read_text(encoding="utf-8")
 
 

@@ -23,6 +23,7 @@ from polaris_rxrx.errors import DataError, PolarisRxrxError, UpstreamError, Usag
 from polaris_rxrx.hub import benchmarks as hub
 from polaris_rxrx.hub import files as hub_files
 from polaris_rxrx.hub import upstream
+from polaris_rxrx.network import NetworkError
 from polaris_rxrx.predictions import Predictions
 from polaris_rxrx.scoring import score
 from polaris_rxrx.task import ARTIFACT, MetricSpec, Task, load_task
@@ -439,8 +440,24 @@ FAULTS: dict[str, tuple[Fault, str]] = {
     ),
     "unavailable": (Fault("compound-gene", status=503), "the answer was 503"),
     "busy for long": (Fault("compound-gene", status=429, headers={"Retry-After": "3600"}), "was 429"),
-    "web page": (Fault("compound-gene", body=b"<!doctype html><p>Log in"), "a web page came instead of JSON"),
-    "cut JSON": (Fault("Some_Data", cut=40), "Some_Data .*broken JSON came"),
+    "web page": (
+        Fault("compound-gene", body=b"<!doctype html><p>Log in"),
+        r'a web page came instead \(200 OK, application/json, "Log in"\); is a proxy',
+    ),
+    "cut JSON": (Fault("Some_Data", cut=40), r'Some_Data .*broken JSON came \("{"'),
+    "empty": (Fault("compound-gene", body=b""), "an empty answer came; is a proxy"),
+    "another object": (
+        Fault("compound-gene", body=b'{"message": "hi"}'),
+        "is not a Polaris artifact: no usable",
+    ),
+    "a page for the table": (
+        Fault("table.parquet", body=b"<!DOCTYPE HTML><title>Guest\x1b[1m wifi</title><script>x</script>"),
+        r'the table of .*a web page came instead \(200 OK, application/octet-stream, "Guest wifi"\)',
+    ),
+    "a page of another kind": (
+        Fault("table.parquet", body=b"Sign in", headers={"Content-Type": "text/html; charset=utf-8"}),
+        r'a web page came instead \(200 OK, .*"Sign in"\)',
+    ),
     "other JSON": (Fault("compound-gene", body=b"[1]"), "JSON of another kind"),
     "reset": (Fault("compound-gene", reset=True), "the connection broke off 3 times"),
     "short": (Fault("parquet", short=100), "the connection broke off 3 times"),
@@ -498,7 +515,9 @@ def test_nothing_listens(monkeypatch: pytest.MonkeyPatch, server: HubServer) -> 
         hub.open_benchmark("recursion/x")
     monkeypatch.setenv("POLARIS_DEFAULT_TIMEOUT", "[1, 1]")
     monkeypatch.setenv("POLARIS_CA_BUNDLE", "no/such.pem")
-    with pytest.raises(UsageError, match="no file of certificates"):
+    with pytest.raises(
+        NetworkError, match=r"POLARIS_CA_BUNDLE \(no/such.pem\) is no file of certificates: no such"
+    ):
         hub.open_benchmark("recursion/x")
 
 
@@ -532,7 +551,7 @@ def test_faults_of_an_archive(server: HubServer, tmp_path: Path, caplog: pytest.
 
     del server.files[f"{prefix}.zmetadata"]
     told("no .zmetadata; a consolidated Zarr archive")
-    server.files[f"{prefix}.zmetadata"] = b"<html>"
+    server.files[f"{prefix}.zmetadata"] = b"{garbage"
     told("its .zmetadata is damaged")
     del server.files[f"{prefix}gene_symbol/3"]
     told("1 of 11 chunks of gene_symbol are missing")

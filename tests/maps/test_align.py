@@ -60,9 +60,8 @@ class Twin:
         return self._by_experiment(self._pca(self.x), self._scaled)
 
     def tvn(self) -> Floats:
-        z = self._scaled(self.x, self.x[self.control])
-        z = self._by_experiment(self._pca(z), self._scaled)
-        return self._by_experiment(z, self._whitened)
+        z = self._pca(self._scaled(self.x, self.x[self.control]))
+        return self._by_experiment(self._scaled(z, z[self.control]), self._whitened)
 
     def _pca(self, x: Floats) -> Floats:
         # "full" is exact; "auto", which for many wells is quicker, loses digits where the mean is large.
@@ -184,6 +183,54 @@ def test_controls_are_centred_and_scaled_in_every_experiment(tmp_path: Path) -> 
             z = align.fit(basis, c).sums(c, np.ones(len(c), dtype=np.int64))
             np.testing.assert_allclose(z.mean(axis=0), 0, atol=1e-12)
             np.testing.assert_allclose(z.std(axis=0), 1, rtol=1e-12)
+
+
+def test_tvn_is_the_published_one(tmp_path: Path) -> None:
+    """Well by well, from the definition alone: no PCA of a library, the matrix root by Newton's iteration."""
+    wells = read_wells(*small(tmp_path, dtype=np.float64))
+    blocks = list(wells.blocks())
+    pooled = np.concatenate([b.x[b.control] for b in blocks])
+    mean, sd = pooled.mean(axis=0), pooled.std(axis=0)
+    axes = np.linalg.svd((pooled - mean) / sd, full_matrices=False)[2].T
+    again = ((pooled - mean) / sd @ axes).std(axis=0)
+
+    def root(matrix: Floats) -> Floats:  # Denman and Beavers: y -> the root, z -> its inverse
+        y, z = matrix, np.eye(len(matrix))
+        for _ in range(60):
+            y, z = (y + np.linalg.inv(z)) / 2, (z + np.linalg.inv(y)) / 2
+        return z
+
+    basis = align.basis("tvn", align.moments(pooled), wells.x.shape[1])
+    expected, found, controls = [], [], []
+    for b in blocks:
+        z = (b.x - mean) / sd @ axes / again
+        whitening = root(np.cov(z[b.control].T, ddof=1) + np.eye(len(sd)) / 2)
+        expected.append(z @ whitening)
+        found.append(align.fit(basis, b.x[b.control]).rows(b.x))
+        controls.append(found[-1][b.control].mean(axis=0))
+        # In an experiment nothing is centred: a whitened mean, not zero.
+        np.testing.assert_allclose(
+            np.linalg.norm(controls[-1]),
+            np.linalg.norm(z[b.control].mean(axis=0) @ whitening),
+            rtol=1e-9,
+        )
+    assert min(np.linalg.norm(c) for c in controls) > 0.1
+    x, y = np.concatenate(expected), np.concatenate(found)
+    np.testing.assert_allclose(y @ y.T, x @ x.T, rtol=0, atol=1e-9 * np.abs(x @ x.T).max())
+
+
+@pytest.mark.parametrize("factor", [1e-3, 1e3])
+def test_tvn_knows_no_unit(tmp_path: Path, factor: float) -> None:
+    wells = read_wells(*small(tmp_path, dtype=np.float64))
+    other = replace(wells, x=wells.x * np.where(np.arange(wells.x.shape[1]) == 2, factor, 1.0) + 7)
+    a, b = build_map(wells, "tvn"), build_map(other, "tvn")
+    np.testing.assert_allclose(b.x @ b.x.T, a.x @ a.x.T, atol=1e-9 * np.abs(a.x @ a.x.T).max())
+
+
+def test_no_control_has_a_row_though_tvn_leaves_it_off_zero(tmp_path: Path) -> None:
+    map_ = build_map(read_wells(*small(tmp_path)), "tvn")
+    assert [name for name in map_.perturbations.name if name.endswith("_control")] == []
+    assert len(map_) == len(build_map(read_wells(*small(tmp_path)), "pca-cs"))
 
 
 # --- degenerate features -----------------------------------------------------------------------------------

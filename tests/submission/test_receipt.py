@@ -136,7 +136,9 @@ def test_file_and_folders_are_synced_before_start_returns(
         pytest.skip("no /proc here")
     path, _ = start(tmp_path, **FIELDS)
     assert synced[0].startswith(str(path.parent / f".{path.name}."))
-    assert synced[1:] == [str(path.parent), str(tmp_path)]
+    assert synced[1:3] == [str(path.parent), str(tmp_path)]
+    (copy,) = synced[3:]  # the user's index
+    assert "/submitted/receipts/." in copy
 
 
 @pytest.mark.parametrize(
@@ -268,7 +270,7 @@ def test_another_hub_is_another_place(hub: str | None, blocks: bool, tmp_path: P
             "unknown",
             [
                 "It is not known whether these predictions are stored as 'my-model' for someone/small",
-                "the connection broke on 20",
+                "it was sent on 20",
                 "(status 422)",
                 "open https://polarishub.io/benchmarks/someone/small",
                 "look for 'my-model' by some-lab",

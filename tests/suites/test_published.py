@@ -10,6 +10,7 @@ import pytest
 
 import polaris_rxrx.suites.published as published
 from polaris_rxrx.baselines import card_names, load_card
+from polaris_rxrx.bounded import read_toml
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.submission import card
 from polaris_rxrx.suites.published import ALL, FOLDER, NAMES, Figure, Published, load, read
@@ -142,7 +143,7 @@ def drug_target(**row: float | None) -> Result:
 
 def small(**changes: Any) -> Published:
     """Table 4 without signal, and without differences."""
-    raw = published.tomllib.loads((FOLDER / "table4.toml").read_text("utf-8"))
+    raw = read_toml(FOLDER / "table4.toml")
     groups = [g for g in raw["groups"] if g["suite"] == "drug-target"]
     return Published.model_validate({**raw, "groups": groups, "differences": {}, **changes})
 
@@ -175,6 +176,15 @@ def test_cells() -> None:
 def test_a_table_of_unknown_protocol_is_not_computed() -> None:
     with pytest.raises(UsageError, match="can only be read"):
         run(load("arxiv-2411.02572"), "cellprofiler", None, None, None)  # type: ignore[arg-type]
+
+
+def test_a_deviation_is_told_by_its_number() -> None:
+    result = drug_target(average_precision=0.3)
+    table = small(differences={"drug-target": [5, "moon phase"]})
+    (told,) = {c.protocol for c in compare(table, {("openphenom", "drug-target"): result})} - {None}
+    assert told == "drug-target deviation 5; moon phase"
+    with pytest.raises(ValueError, match="drug-target has no deviation 99"):
+        small(differences={"drug-target": [99]})
 
 
 def test_what_differs_between_protocols_is_told() -> None:

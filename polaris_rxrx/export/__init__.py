@@ -1,0 +1,1 @@
+"""A task as a folder that frameworks for agents take: BioML-bench and MLE-bench."""
