@@ -378,11 +378,13 @@ def _sorted_scores(key: NDArray[Any], absent: NDArray[np.bool_], a: int) -> tupl
         n_negative = k - a - absent[..., a:].sum(axis=-1)
     key.sort(axis=-1)
     is_active = (key & 1) == 0
-    found = np.cumsum(is_active, axis=-1, dtype=np.int32)
-    rank = np.arange(1, k + 1)
-    precision = np.where(is_active, found / rank, 0.0).sum(axis=-1)
+    found = np.cumsum(is_active, axis=-1, dtype=np.float64)
+    found *= is_active
+    # Sums along short rows are quickest as products; those of ranks are whole numbers, so exact.
+    rank = np.arange(1.0, k + 1)
+    precision = (found / rank) @ np.ones(k)
     # An active has beaten the negatives but for those in front of it.
-    lost = np.where(is_active, rank - found, 0).sum(axis=-1)
+    lost = is_active.astype(np.float64) @ rank - n_active * (n_active + 1) / 2
     both = np.asarray(n_active * n_negative, dtype=np.float64)
     both[both == 0] = np.nan
     return precision / np.where(np.isnan(both), np.nan, n_active), 1 - lost / both
