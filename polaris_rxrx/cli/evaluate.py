@@ -70,7 +70,7 @@ BELONGS = {
 @click.option("--active", type=float, metavar="NM", help="Active at or below.  [default: 1000]")
 @click.option("--inactive", type=float, metavar="NM", help="Inactive beyond.  [default: 10000]")
 @click.option("--min-negatives", type=int, metavar="N", help="Negatives at least.  [default: 20]")
-@click.option("--legacy", is_flag=True, help="Draw, leave out and take sds as the public code does.")
+@click.option("--legacy", is_flag=True, help="Draw negatives and take sds as the public code does.")
 @click.option(
     "--relations",
     type=FILE,
