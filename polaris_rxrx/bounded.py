@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from polaris_rxrx.errors import DataError
+from polaris_rxrx.errors import DataError, short
 from polaris_rxrx.files import open_binary
 
 if TYPE_CHECKING:
@@ -137,6 +137,37 @@ def check_parquet(metadata: Any, where: object, packed: int, most_rows: int | No
         )
 
 
+def check_texts(source: Any, where: object, schema: Any, most: int = OBJECT) -> None:
+    """Raise `DataError` if a parquet file's texts, each as often as it stands there, are more than `most`.
+
+    A footer counts a text that is repeated once. The columns are read as codes into different texts.
+
+    Args:
+        source: What pyarrow reads from; a buffer of its own, or a path.
+        where: The file, for the message.
+        schema: pyarrow's, of the file.
+        most: Bytes of a column.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    t = pa.types
+    values = {f.name: f.type.value_type if t.is_dictionary(f.type) else f.type for f in schema}
+    names = [name for name, kind in values.items() if t.is_string(kind) or t.is_large_string(kind)]
+    file = pq.ParquetFile(source, read_dictionary=names)
+    for name in names:
+        total = 0
+        for chunk in file.read([name]).column(0).chunks:
+            if pa.types.is_dictionary(chunk.type) and len(chunk.dictionary):
+                each = pc.binary_length(chunk.dictionary).cast("int64")
+                total += pc.sum(each.take(chunk.indices)).as_py() or 0
+        if total > most:
+            raise DataError(
+                f"{where}: column {short(name)} has {total:,} bytes of text; at most {size(most)} are read"
+            )
+
+
 # ---- documents
 
 
@@ -176,7 +207,7 @@ def toml_loads(text: str) -> dict[str, Any]:
     except tomllib.TOMLDecodeError:
         raise
     except ValueError as error:  # Python's own limit of digits
-        raise ValueError(f"{_TOO_LONG} ({error})" if "digits" in str(error) else str(error)) from None
+        raise ValueError(_TOO_LONG if "digits" in str(error) else str(error)) from None
     _check(data)
     return data
 

@@ -52,6 +52,14 @@ def short(value: object, most: int = 80) -> str:
     return shown if len(shown) <= most + 2 else f"{shown[:most]}...{shown[0] if shown[0] in QUOTES else ''}"
 
 
+def shortened(text: str, most: int = 1_500) -> str:
+    """A message of which no line is too long to be read: the middle of such a line is left out."""
+    half = most // 2
+    return "\n".join(
+        line if len(line) <= most else f"{line[:half]} [...] {line[-half:]}" for line in text.split("\n")
+    )
+
+
 def some(names: Sequence[object], most: int = 5) -> str:
     """The first few of many names, for a message: `'A', 'B' and 3 more`."""
     shown = ", ".join(short(str(n)) for n in names[:most])

@@ -145,33 +145,15 @@ def _read_parquet(path: Path, raw: bytes, digest: str) -> Table:
 
     try:
         # From the bytes: given a path, pyarrow takes a folder named `a=b` above it for a column.
-        metadata = pq.read_metadata(pa.BufferReader(raw))
-        bounded.check_parquet(metadata, path, len(raw), bounded.ROWS)
-        texts = [f.name for f in pq.read_schema(pa.BufferReader(raw)) if pa.types.is_string(f.type)]
-        table = pq.read_table(pa.BufferReader(raw), read_dictionary=texts)
-        _check_texts(path, table)
+        file = pq.ParquetFile(pa.BufferReader(raw))
+        bounded.check_parquet(file.metadata, path, len(raw), bounded.ROWS)
+        bounded.check_texts(pa.BufferReader(raw), path, file.schema_arrow, bounded.TABLE)
+        table = pq.read_table(pa.BufferReader(raw))
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path}: broken parquet file ({_first_line(error)})") from None
     names = [n for n in table.column_names if not n.startswith("__index_level_")]
     columns = {n: table.column(n).to_pylist() for n in names}
     return Table(path, columns, range(1, table.num_rows + 1), unit="row", sha256=digest)
-
-
-def _check_texts(path: Path, table: Any) -> None:
-    """Raise `DataError` if a few long texts, repeated, are more than is read of a table."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    total = 0
-    for column in table.columns:
-        for chunk in column.chunks if pa.types.is_dictionary(column.type) else ():
-            if pa.types.is_string(chunk.type.value_type) and len(chunk.dictionary):
-                each = pc.binary_length(chunk.dictionary).cast("int64")
-                total += pc.sum(each.take(chunk.indices)).as_py() or 0
-    if total > bounded.TABLE:
-        raise DataError(
-            f"{path}: {total:,} bytes of text; at most {bounded.size(bounded.TABLE)} are read of such a table"
-        )
 
 
 def _first_line(error: Exception) -> str:

@@ -32,6 +32,7 @@ NEEDS_POLARIS = (
     "tests/cli/test_prepare.py::test_score_official_shows_both",
     "tests/cli/test_prepare.py::test_the_artifact_is_a_genuine_one_and_agrees_with_ours",
     "tests/cli/test_prepare.py::test_the_client_agrees_on_the_real_table",
+    "tests/test_fuzz.py",
     "tests/test_readme.py::test_the_submission_is_a_transcript",
 )
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from polaris_rxrx.task import Task
 
 MARKER = "polaris-rxrx-results.txt"
-MADE_UP = "The embeddings are made up (polaris-rxrx demo): these figures say nothing about any model"
+_MADE_UP = "The {} are made up (polaris-rxrx demo): these figures say nothing about any model"
+MADE_UP = _MADE_UP.format("embeddings")
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +55,17 @@ class Source:
         """The result with the inputs in its protocol; made-up data is told first."""
         notes = (MADE_UP, *result.notes) if self.made_up else result.notes
         return replace(result, protocol={**result.protocol, "inputs": self.inputs}, notes=notes)
+
+
+def stamp_truth(result: Result, what: str, made_up: bool) -> Result:
+    """The result of affinities or relations; where they are the demo's, that is told and in the protocol."""
+    if not made_up:
+        return result
+    return replace(
+        result,
+        protocol={**result.protocol, f"{what}_made_up": True},
+        notes=(_MADE_UP.format(what), *result.notes),
+    )
 
 
 def read_given(preds: Path, task: Task, folder: Path, *, fill: float | None = None) -> Predictions:

@@ -15,6 +15,7 @@ from polaris_rxrx.cli._inputs import (
     read_all_relations,
     read_map,
     read_source,
+    stamp_truth,
     write_folder,
 )
 from polaris_rxrx.cli._tables import as_text, json_text
@@ -70,7 +71,7 @@ BELONGS = {
 @click.option("--active", type=float, metavar="NM", help="Active at or below.  [default: 1000]")
 @click.option("--inactive", type=float, metavar="NM", help="Inactive beyond.  [default: 10000]")
 @click.option("--min-negatives", type=int, metavar="N", help="Negatives at least.  [default: 20]")
-@click.option("--legacy", is_flag=True, help="Draw, leave out and take sds as the public code does.")
+@click.option("--legacy", is_flag=True, help="Draw negatives and take sds as the public code does.")
 @click.option(
     "--relations",
     type=FILE,
@@ -230,7 +231,12 @@ def _drug_target(data: Path, by: str | None, options: dict[str, Any]) -> Job:
     candidates(
         affinities, active=protocol.active, inactive=protocol.inactive, min_negatives=protocol.min_negatives
     )
-    return lambda source, bar: [drug_target.evaluate(_map(source), affinities, protocol, progress=bar.step)]
+
+    def run(source: Source, bar: Bar) -> list[Result]:
+        result = drug_target.evaluate(_map(source), affinities, protocol, progress=bar.step)
+        return [stamp_truth(result, "affinities", affinities.made_up)]
+
+    return run
 
 
 def _gene_gene(data: Path, by: str | None, options: dict[str, Any]) -> Job:
@@ -242,6 +248,7 @@ def _gene_gene(data: Path, by: str | None, options: dict[str, Any]) -> Job:
     if not 0 <= low < high <= 1:
         raise click.UsageError(f"--low {low:g}, --high {high:g}: 0 <= low < high <= 1 was expected")
     relations = read_all_relations(options["relations"], data)
+    made_up = any(known.made_up for known in relations.values())
     other = None if options["against"] is None else read_map(options["against"]).map_
 
     def run(source: Source, bar: Bar) -> list[Result]:
@@ -249,7 +256,8 @@ def _gene_gene(data: Path, by: str | None, options: dict[str, Any]) -> Job:
         layout = None
         if wells is not None:
             layout = Layout.of(wells.perturbations, wells.perturbation, wells.experiment)
-        return [gene_gene.evaluate(_map(source), relations, layout=layout, against=other, **chosen)]
+        result = gene_gene.evaluate(_map(source), relations, layout=layout, against=other, **chosen)
+        return [stamp_truth(result, "relations", made_up)]
 
     return run
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
-from polaris_rxrx.cli.options import FILE, note, task_option
-from polaris_rxrx.errors import UsageError
+from polaris_rxrx.cli.options import note, task_option
+from polaris_rxrx.cli.outputs import Command, NewFolder
 
 
-@click.command(no_args_is_help=True)
+@click.command(cls=Command, no_args_is_help=True)
 @click.argument("framework", type=click.Choice(["biomlbench", "mle-bench"]))
-@click.option("--out", type=FILE, metavar="DIR", required=True, help="The folder to write.")
+@click.option("--out", type=NewFolder(), metavar="DIR", required=True, help="The folder to write.")
 @click.option("--force", is_flag=True, help="Replace an export that is already there.")
 @task_option
 def command(framework: str, out: Path, force: bool, task: Path) -> None:
@@ -23,7 +23,6 @@ def command(framework: str, out: Path, force: bool, task: Path) -> None:
     description.md and a grade.py that needs numpy and pandas alone and gives what `polaris-rxrx score` gives.
     A file handed in there, `id,active`, is a predictions file for every command here.
     """
-    _refuse_to_replace(task, out)
     from polaris_rxrx.export.folder import FRAMEWORKS, MARKER, write_export
     from polaris_rxrx.files import new_folder
     from polaris_rxrx.task import load_task
@@ -44,9 +43,3 @@ def command(framework: str, out: Path, force: bool, task: Path) -> None:
     if framework == "mle-bench":  # its own prepare begins with a download from Kaggle
         then = f"and {shlex.quote(str(out / 'prepared'))} into {name}/ of MLE-bench's data folder"
     note(f"Next: cp -r {shlex.quote(str(out))} {place}, {then}")
-
-
-def _refuse_to_replace(task: Path, out: Path) -> None:
-    """The prepared folder is an input: it must not go when `out` is replaced."""
-    if task.resolve().is_relative_to(out.resolve()):
-        raise UsageError(f"{out} is or holds the prepared folder {task}; choose another folder")

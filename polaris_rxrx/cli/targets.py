@@ -47,7 +47,7 @@ def command(
                 {
                     "active_nM": active,
                     "annotations_sha256": affinities.sha256,
-                    "made_up": affinities.made_up,
+                    **({"made_up": True} if affinities.made_up else {}),
                     "targets": [
                         {"target": gene, "compounds": [{"treatment": c, "nM": v} for v, c in compounds]}
                         for gene, compounds in listed.items()

@@ -12,7 +12,6 @@ Web addresses can be replaced, for mirrors: `HF_ENDPOINT` and `POLARIS_RXRX_GITH
 from __future__ import annotations
 
 import io
-import json
 import os
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,7 +21,7 @@ from urllib.parse import quote
 
 import httpx
 
-from polaris_rxrx import __version__
+from polaris_rxrx import __version__, bounded
 from polaris_rxrx.dataset.registry import HUGGING_FACE, KNOWN, Known, Remote, looks_like
 from polaris_rxrx.dataset.transfer import AGAIN, NETWORK, Job, git_sha1, host_of, read
 from polaris_rxrx.errors import UpstreamError, UsageError
@@ -102,7 +101,7 @@ class Hub:
         except UpstreamError as error:
             return error
         try:
-            return DatasetInfo(**json.loads(said))  # type: ignore[no-untyped-call]
+            return DatasetInfo(**bounded.json_loads(said))  # type: ignore[no-untyped-call]
         except (ValueError, KeyError, TypeError, AttributeError) as error:  # a captive portal's page
             return UpstreamError(
                 f"{HUGGING_FACE}: {self.host} gave an answer that makes no sense ({type(error).__name__}). "

@@ -575,6 +575,7 @@ def open_table(path: Path, *, text: bool = False, only: Sequence[str] = NEEDED) 
         if start.startswith(b"PAR1"):
             file = pq.ParquetFile(path)
             bounded.check_parquet(file.metadata, path, path.stat().st_size)
+            bounded.check_texts(path, path, file.schema_arrow)
             if text:
                 whole = file.read([n for n in only if n in file.schema_arrow.names])
                 whole = pa.table({n: _as_text(whole.column(n)) for n in whole.column_names})

@@ -463,6 +463,8 @@ def _explained(error: BaseException) -> UpstreamError:
         what, advice = f"no answer came in time ({type(error).__name__})", "try again later"
     elif isinstance(error, (httpx.NetworkError, httpx.RemoteProtocolError)):
         what, advice = "the connection broke off", "try again later"
+    elif bounded.overrun(error):
+        what, advice = f"it sent {error}", "is POLARIS_HUB_URL a Polaris Hub?"
     else:
         what, advice = f"it failed ({type(error).__name__})", "check the proxy and POLARIS_HUB_URL"
     return _failure(host, what, advice)

@@ -171,7 +171,9 @@ def read_parquet(raw: bytes, where: str) -> Any:
     try:
         import pyarrow.parquet as pq
 
-        bounded.check_parquet(pq.read_metadata(io.BytesIO(raw)), where, len(raw))
+        file = pq.ParquetFile(io.BytesIO(raw))
+        bounded.check_parquet(file.metadata, where, len(raw))
+        bounded.check_texts(io.BytesIO(raw), where, file.schema_arrow)
         return pd.read_parquet(io.BytesIO(raw))
     except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
         raise DataError(f"{where}: broken parquet file ({one_line(error)})") from None

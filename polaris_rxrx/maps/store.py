@@ -73,7 +73,9 @@ def _read_parquet(path: Path) -> Map:
     import pyarrow.parquet as pq
 
     try:
-        bounded.check_parquet(pq.read_metadata(path), path, path.stat().st_size)
+        file = pq.ParquetFile(path)
+        bounded.check_parquet(file.metadata, path, path.stat().st_size)
+        bounded.check_texts(path, path, file.schema_arrow)
         table = pq.read_table(path)
         protocol = bounded.json_loads((table.schema.metadata or {}).get(KEY, b"null"))
         if protocol is None:

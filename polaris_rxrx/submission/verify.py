@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from polaris_rxrx import bounded
-from polaris_rxrx.errors import DataError, PolarisRxrxError
+from polaris_rxrx.errors import DataError, PolarisRxrxError, shortened
 from polaris_rxrx.files import sha256
 from polaris_rxrx.predictions import Predictions, read_predictions
 from polaris_rxrx.scoring import score
@@ -133,7 +133,7 @@ class _Contents:
             # In an archive the path is that of a temporary folder, which means nothing to anybody.
             text = _first(error) if isinstance(error, ValidationError) else str(error)
             text = text.replace(str(self.folder / name), name)
-            self.checks.append(Check(f"reads {name}", False, text))
+            self.checks.append(Check(f"reads {name}", False, shortened(text)))
             return None
         self.checks.append(Check(f"reads {name}", True))
         return found
@@ -206,7 +206,7 @@ def _aligned(contents: _Contents, task: Task) -> tuple[Predictions | None, Check
     try:
         found = read_predictions(contents.predictions, task, fill=fill)
     except PolarisRxrxError as error:
-        return None, Check("pairs", False, str(error).replace(f"{contents.folder}/", ""))
+        return None, Check("pairs", False, shortened(str(error).replace(f"{contents.folder}/", "")))
     note = f", {found.filled:,} of them filled with {found.fill:g}" if found.fill is not None else ""
     return found, Check("pairs", True, f"{len(found.values):,}, each predicted once{note}")
 

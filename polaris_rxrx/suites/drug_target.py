@@ -67,7 +67,7 @@ from polaris_rxrx.maps.pairs import pair_tables
 from polaris_rxrx.maps.similarity import SIMILARITIES, Similarity
 from polaris_rxrx.metrics import group_scores
 from polaris_rxrx.suites.deviations import listed
-from polaris_rxrx.suites.random_embedding import random_cosines
+from polaris_rxrx.suites.random_embedding import pairs_by_compound, random_cosines
 from polaris_rxrx.suites.result import Digest, Result, versions
 
 ROUNDING = 1e-12  # a spread below this is that of sums in floating point
@@ -319,11 +319,12 @@ def _score_random(
     unknown = np.isnan(tables[:-1])
     if not unknown.any():
         unknown = np.zeros(0, dtype=bool)
+    pairs = pairs_by_compound(row) if p.by == "compound" else None
     for seed in range(p.seeds):
         column = np.concatenate([g.columns[:, seed].reshape(-1) for g in groups])
         compound, gene, n_genes = (row, column, n_columns) if p.by == "compound" else (column, row, n_rows)
         rng = np.random.default_rng([p.random_seed, seed, RANDOM])
-        found = random_cosines(compound, gene, n_genes, width, n_rules - 1, rng)
+        found = random_cosines(compound, gene, n_genes, width, n_rules - 1, rng, pairs=pairs)
         if p.similarity == "abs-cosine":
             np.abs(found, out=found)
         if unknown.size:
@@ -341,8 +342,8 @@ def _score_random(
 
 
 def _places(table: Floats) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Each column's place in its row, best first, ties in order, -1 without a score; and rows with a tie."""
-    order = np.argsort(-table, axis=1, kind="stable")  # NaN last
+    """Each column's place in its row, best first, -1 without a score; and rows with a tie."""
+    order = np.argsort(-table, axis=1)  # NaN last
     small = np.int16 if table.shape[1] < 2**14 else np.int32  # small integers sort quickest
     place: NDArray[Any] = np.empty(table.shape, dtype=small)
     np.put_along_axis(place, order, np.arange(table.shape[1], dtype=small)[None], axis=1)
@@ -377,11 +378,13 @@ def _sorted_scores(key: NDArray[Any], absent: NDArray[np.bool_], a: int) -> tupl
         n_negative = k - a - absent[..., a:].sum(axis=-1)
     key.sort(axis=-1)
     is_active = (key & 1) == 0
-    found = np.cumsum(is_active, axis=-1, dtype=np.int32)
-    rank = np.arange(1, k + 1)
-    precision = np.where(is_active, found / rank, 0.0).sum(axis=-1)
+    found = np.cumsum(is_active, axis=-1, dtype=np.float64)
+    found *= is_active
+    # Sums along short rows are quickest as products; those of ranks are whole numbers, so exact.
+    rank = np.arange(1.0, k + 1)
+    precision = (found / rank) @ np.ones(k)
     # An active has beaten the negatives but for those in front of it.
-    lost = np.where(is_active, rank - found, 0).sum(axis=-1)
+    lost = is_active.astype(np.float64) @ rank - n_active * (n_active + 1) / 2
     both = np.asarray(n_active * n_negative, dtype=np.float64)
     both[both == 0] = np.nan
     return precision / np.where(np.isnan(both), np.nan, n_active), 1 - lost / both
@@ -410,7 +413,7 @@ def _pooled(tables: Floats, can: Candidates, negatives: Ints) -> Floats:
     place = np.empty(flat.shape, dtype=np.int32)
     tied = np.zeros(len(flat), dtype=bool)
     for rule, values in enumerate(flat):
-        order = np.argsort(-values, kind="stable")  # NaN last
+        order = np.argsort(-values)  # NaN last
         place[rule, order] = np.arange(len(values), dtype=np.int32)
         place[rule, np.isnan(values)] = -1
         tied[rule] = (np.diff(values[order]) == 0).any()

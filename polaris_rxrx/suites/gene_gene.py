@@ -70,7 +70,8 @@ Ints = NDArray[np.int64]
 class Relations:
     """A file of relations as it stands: row k says that `names[first[k]]` and `names[second[k]]` are related.
 
-    `names` are the distinct names, `sha256` is that of the file's bytes.
+    `names` are the distinct names, `sha256` is that of the file's bytes; `made_up`: `polaris-rxrx demo` drew
+    the pairs, as the third column of the file says.
     """
 
     path: Path
@@ -79,6 +80,7 @@ class Relations:
     names: list[str]
     first: Ints
     second: Ints
+    made_up: bool = False
 
     def __len__(self) -> int:
         return len(self.first)
@@ -125,7 +127,8 @@ def read_relations(path: Path | str) -> Relations:
     if not len(first):  # a header alone
         raise DataError(f"{path} holds no relations; two names a line were expected below the header")
     refuse_dates(names, "a partner", lambda i: f"{path}, row {1 + _first_row(i, first, second)}")
-    return Relations(path, hashlib.sha256(raw).hexdigest(), header, names, first, second)
+    made_up = b"".join(raw.split(b"\n", 2)[1:2]).rstrip().endswith(b",made up")
+    return Relations(path, hashlib.sha256(raw).hexdigest(), header, names, first, second, made_up)
 
 
 def evaluate(

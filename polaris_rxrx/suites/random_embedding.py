@@ -16,6 +16,8 @@ How
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,29 +25,51 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-def random_cosines(
-    compound: Ints, gene: Ints, n_genes: int, width: int, n_doses: int, rng: np.random.Generator
-) -> Floats:
-    """Cosines (n_doses, n_pairs) of the pairs (compound[i], gene[i]), each given once, in one embedding."""
-    genes = _directions(n_genes, width, rng)
-    cosines = (genes @ genes.T).reshape(-1)
-    out = np.empty((n_doses, len(compound)))
+def pairs_by_compound(compound: Ints) -> list[Ints]:
+    """Which pairs are of one compound: arrays (n_compounds, k), one for all compounds with k pairs."""
     order = np.argsort(compound, kind="stable")
     starts = np.flatnonzero(np.diff(compound[order], prepend=-1))
     counts = np.diff(np.r_[starts, len(order)])
-    for k in np.unique(counts).tolist():
-        pairs = order[starts[counts == k, None] + np.arange(k)]  # (n_compounds, k)
-        of = gene[pairs]
+    return [order[starts[counts == k, None] + np.arange(k)] for k in np.unique(counts).tolist()]
+
+
+def random_cosines(
+    compound: Ints,
+    gene: Ints,
+    n_genes: int,
+    width: int,
+    n_doses: int,
+    rng: np.random.Generator,
+    *,
+    pairs: Sequence[Ints] | None = None,
+) -> Floats:
+    """Cosines (n_doses, n_pairs) of the pairs (compound[i], gene[i]), each given once, in one embedding.
+
+    Args:
+        compound: Its number, (n_pairs,).
+        gene: Its number below `n_genes`, (n_pairs,).
+        n_genes: How many genes the embedding has.
+        width: How many numbers a row has.
+        n_doses: How many rows a compound has.
+        rng: What draws.
+        pairs: `pairs_by_compound(compound)`, where many embeddings have the same compounds.
+    """
+    genes = _directions(n_genes, width, rng)
+    cosines = (genes @ genes.T).reshape(-1)
+    out = np.empty((n_doses, len(compound)))
+    for alike in pairs_by_compound(compound) if pairs is None else pairs:
+        of = gene[alike]
+        k = of.shape[1]
         if 2 * k <= width:  # far from singular
             basis = np.linalg.cholesky(cosines.take(of[:, :, None] * n_genes + of[:, None, :]))
         else:
             basis = genes[of]
         m = basis.shape[2]
-        z = rng.standard_normal((len(pairs), m, n_doses))
+        z = rng.standard_normal((len(of), m, n_doses))
         square = np.einsum("ikd,ikd->id", z, z)
         if m < width:
             square += rng.chisquare(width - m, size=square.shape)
-        out[:, pairs] = (basis @ z / np.sqrt(square)[:, None]).transpose(2, 0, 1)
+        out[:, alike] = (basis @ z / np.sqrt(square)[:, None]).transpose(2, 0, 1)
     return np.clip(out, -1.0, 1.0, out=out)
 
 

@@ -250,6 +250,34 @@ def test_made_up_data_says_so(run: Run, tmp_path: Path) -> None:
     )
 
 
+def test_made_up_relations_and_affinities_beside_real_embeddings_say_so(
+    run: Run, demo: Path, tmp_path: Path
+) -> None:
+    """The demo's affinity table, of one of this test's compounds; and relations in the demo's shape."""
+    relations = tmp_path / "drawn.txt"
+    relations.write_text("entity1,entity2,database\nTP53,BRCA1,made up\n")
+    words = ["evaluate", "gene-gene", "--model", "mine.toml", "--relations", str(relations)]
+    code, out, _ = run(*words)
+    assert code == 0 and "Note  The relations are made up (polaris-rxrx demo)" in out
+    found = strict(run(*words, "--json")[1])["gene-gene"]
+    assert found["protocol"]["relations_made_up"] is True and not found["protocol"]["inputs"]["made_up"]
+    assert (demo / "data" / "relations" / "CORUM.txt").read_text().splitlines()[1].endswith(",made up")
+
+    table = tmp_path / "drawn.csv"
+    lines = Path("compound_gene_interactions.csv").read_text().splitlines()
+    header, *rows = lines
+    if "database" not in header.split(","):
+        header, rows = f"{header},database", [f"{row},made up" for row in rows]
+    table.write_text("\n".join([header, *rows]) + "\n")
+    words = ["evaluate", "drug-target", "--model", "mine.toml", "--seeds", "2", "--min-negatives", "1"]
+    code, out, err = run(*words, "--annotations", str(table), "--json")
+    assert code == 0, err
+    found = strict(out)["drug-target"]
+    assert found["protocol"]["affinities_made_up"] is True
+    assert any(text.startswith("The affinities are made up") for text in found["notes"])
+    assert "affinities_made_up" not in strict(run(*words, "--json")[1])["drug-target"]["protocol"]
+
+
 MINE = ["--model", "mine.toml"]
 
 

@@ -90,7 +90,7 @@ def test_the_prepared_folder_stays(prepared: Path, tmp_path: Path, capsys: Captu
     before = files(tmp_path)
     for task, out in ((prepared, prepared), (prepared, tmp_path), (tmp_path / "link", prepared)):
         err = refused(capsys, "mle-bench", "--task", task, "--out", out, "--force", code=2)
-        assert err == f"Error: {out} is or holds the prepared folder {task}; choose another folder\n"
+        assert "would be written over" in err and f"{task}" in err
     assert files(tmp_path) == before
 
 

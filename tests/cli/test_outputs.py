@@ -15,8 +15,6 @@ from polaris_rxrx.cli.outputs import Command, NewFile, NewFolder
 from polaris_rxrx.task import Task
 
 CARD = 'name = "mine"\ntitle = "Mine"\n[source]\nfile = "mine.parquet"\n'
-# Words that a command needs besides files.
-NEEDED = {"evaluate": ["signal"], "baseline": ["openphenom"]}
 
 
 def commands() -> dict[str, click.Command]:
@@ -51,8 +49,8 @@ def words(command: click.Command, values: dict[str, str]) -> list[str]:
             line.append(value)
         elif p.required and is_input(p):
             line.append("openphenom" if isinstance(p.type, CardName) else "other.csv")
-        elif p.required:
-            line += NEEDED[command.name or ""] if command.name in NEEDED else ["signal"]
+        elif isinstance(p.type, click.Choice) and p.required:
+            line.append(str(p.type.choices[0]))
     return line
 
 

@@ -182,3 +182,13 @@ def test_a_read_that_fails_names_the_file(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="a: cannot be read") as caught, open_binary(tmp_path / "a"):
         raise OSError(5, "Input/output error")
     assert str(caught.value) == f"{tmp_path / 'a'}: cannot be read (Input/output error)"
+
+
+def test_no_line_is_endless(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    card = tmp_path / "card.toml"
+    card.write_text("x" * 100_000 + " = 1\n")
+    (tmp_path / "p.csv").write_text("id,active\n0,1\n")
+    assert run(["submit", str(tmp_path / "p.csv"), "--card", str(card), "--dry-run"]) == 1
+    assert run(["score", "--" + "x" * 100_000]) == 2
+    said = capsys.readouterr().err
+    assert max(map(len, said.split("\n"))) < 1_600 and " [...] " in said

@@ -586,6 +586,17 @@ def test_an_answer_beyond_its_bound(status: int, hub: Hub, monkeypatch: pytest.M
     assert states(folder) == ["refused" if status == 422 else "unknown"]
 
 
+def test_a_login_beyond_its_bound(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    from polaris_rxrx import bounded
+
+    folder = prepare(hub=hub)
+    monkeypatch.setattr(bounded, "DOCUMENT", 5_000)
+    hub.server.faults.append(Fault(path="/api/auth/token", status=200, body=b"canary" * 5_000))
+    hub.submit(folder, "--yes", code=1)
+    assert "asked for a login, but it sent an answer larger than 5,000 bytes" in hub.printed[-1]
+    assert states(folder) == [] and hub.uploads.posts == 0
+
+
 @pytest.mark.parametrize("where", ["refused", "dns"])
 def test_no_connection(where: str, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a login that still holds, so that it is the upload itself that finds nobody."""

@@ -189,7 +189,7 @@ COMPOUNDS_OF_A_TWIN = 40
 
 
 def whole_embedding(
-    compound: Any, gene: Any, n_genes: int, width: int, n_doses: int, rng: np.random.Generator
+    compound: Any, gene: Any, n_genes: int, width: int, n_doses: int, rng: np.random.Generator, **_: Any
 ) -> Floats:
     """`random_cosines` as one would write it: every row of the embedding drawn, and pairs looked up."""
     knocked, treated = twin_embedding(n_genes, width, n_doses, rng)
