@@ -298,7 +298,9 @@ def read_metadata(path: Path, *, guides: bool = False) -> Metadata:
     if "plate" in table.names:
         plates, stripped = as_ids(path, "plate", table.read(["plate"]).column(0))
         notes += stripped
-        plate = pc.dictionary_encode(pc.fill_null(plates, "")).indices.to_numpy().astype(np.int64)
+        coded = pc.dictionary_encode(pc.fill_null(plates, ""))
+        place = np.argsort(np.argsort(coded.dictionary.to_pylist(), kind="stable"), kind="stable")
+        plate = place[coded.indices.to_numpy()].astype(np.int64)  # by name, whatever the order of rows
     kind = _kinds(where, code["perturbation_type"], names["perturbation_type"])
     crispr = kind == TYPES.index("CRISPR")
     used = np.unique(code["concentration"])  # by a compound well or not: one column has one unit

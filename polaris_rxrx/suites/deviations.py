@@ -77,8 +77,8 @@ DEVIATIONS: dict[str, tuple[Deviation, ...]] = {
     ),
     "signal": (
         Deviation(
-            "without a list of unexpressed genes, p-values are against control wells held out of the alignment; "
-            "there they need the list",
+            "without a list of unexpressed genes, p-values are against control wells held out of the "
+            "alignment; there they need the list",
             "with the list, p is the public code's",
         ),
         Deviation(
@@ -98,8 +98,8 @@ DEVIATIONS: dict[str, tuple[Deviation, ...]] = {
     ),
     "replicate-consistency": (
         Deviation(
-            "without a list of unexpressed genes, p-values are against control wells held out of the alignment; "
-            "there they need the list",
+            "without a list of unexpressed genes, p-values are against control wells held out of the "
+            "alignment; there they need the list",
             "with the list, p is the public code's",
         ),
         Deviation(

@@ -17,9 +17,9 @@ Conventions
     Of a large perturbation `MAX_GROUP` wells are taken, and of a stratum's controls at most
     max(`HELD` times its wells, `HELD_LEAST`).
     `SPLITS` splits give p-values that depend on each other. They are combined by Cauchy's: p = 1/2 -
-    atan(mean of tan((1/2 - p_s) pi)) / pi, p_s at most `CLIP`: it is p itself if all agree, and near the level
-    whatever the dependence, which tests/calibration shows for these. (Twice the median, which is never too
-    small, rejects 1% at 5% here.)
+    atan(mean of tan((1/2 - p_s) pi)) / pi, p_s at most `CLIP`: it is p itself if all agree, and keeps the
+    level near what it says whatever the dependence, as tests/calibration shows for these. (Twice the median,
+    which never errs to the other side, rejects 1% at 5% here.)
     A perturbation of which fewer than two wells can be tested, or whose wells can change places in fewer than
     20 ways, has none (NaN), in all splits.
     `null_mean_*` are the statistics' expectations for held-out wells in the perturbation's place: what noise
@@ -259,6 +259,8 @@ class _Half:
 
 def _places(codes: Ints) -> dict[int, Ints]:
     """Code -> where it stands."""
+    if not len(codes):
+        return {}
     order = np.argsort(codes, kind="stable")
     found, first = np.unique(codes[order], return_index=True)
     return dict(zip(found.tolist(), np.split(order, first[1:]), strict=True))

@@ -2,8 +2,8 @@
 
 Conventions
     As RxRx3-core: experiments with 144 control wells each, genes with 54 wells in one experiment, so `genes`
-    of them an experiment. A world may add plate effects (nine plates an experiment; replicates on one plate or
-    spread over all), have few controls, or plant an effect of so many standard deviations.
+    of them an experiment. A world may add plate effects (nine plates an experiment; replicates on one plate
+    or spread over all), have few controls, or plant an effect of so many standard deviations.
 """
 
 from __future__ import annotations

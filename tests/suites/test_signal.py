@@ -24,7 +24,7 @@ from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.maps import align
 from polaris_rxrx.maps.align import ALIGNERS, Aligner
 from polaris_rxrx.maps.build import build_map
-from polaris_rxrx.suites import energy, replicates, signal
+from polaris_rxrx.suites import energy
 from polaris_rxrx.suites import groups as grouping
 from polaris_rxrx.suites.energy import Reference, energy_distance, energy_distances, mean_self_distance
 from polaris_rxrx.suites.groups import gene_of
@@ -183,39 +183,6 @@ def test_mean_pair_cosines_equal_double_loops() -> None:
     assert np.isnan(found[[1, 3]]).all()
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_the_first_others_of_a_list(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    code = rng.integers(4, size=25)
-    units = rng.normal(size=(25, 3))
-    units /= np.linalg.norm(units, axis=1, keepdims=True)
-    sizes = np.array([2, 7, 13, 0, 24])
-    found = replicates._other_cosines(units, code, sizes)
-    for k, size in enumerate(sizes):
-        others = units[code != k][:size]
-        if size < 2 or len(others) < size:
-            assert np.isnan(found[k])
-        else:
-            assert found[k] == pytest.approx(twin_cosine(others), abs=1e-10)
-
-
-@pytest.mark.parametrize("n_pool", [0, 9])
-def test_the_null_of_controls_equals_loops(n_pool: int) -> None:
-    rng = np.random.default_rng(3)
-    controls = rng.normal(size=(12 + n_pool, 3)) + 2
-    controls[4] = controls[3]
-    reference = Reference.of(controls[:12])
-    found = signal._control_null(controls, 12, reference, 8, 5, seed=4)
-    rng = np.random.default_rng([4, grouping.NULL])
-    pool = controls[12:] if n_pool else controls[:12]
-    assert found.shape == (5, 8 if n_pool else 6)
-    for values in found:
-        order = rng.permutation(len(pool))
-        for n, value in enumerate(values, 1):
-            rest = controls[:12] if n_pool else pool[np.sort(order[n:])]
-            assert value == pytest.approx(twin_energy(pool[order[:n]], rest), abs=1e-10)
-
-
 # The suite
 
 
@@ -329,7 +296,7 @@ def test_a_guide_is_split_at_its_suffix_alone(guide: str, gene: str) -> None:
 
 def test_a_strong_perturbation_stands_out(wells: Wells) -> None:
     rows = rows_of(evaluate(wells, n_random=99))
-    assert rows["STRONG"]["p_value"] == pytest.approx(0.01)
+    assert rows["STRONG"]["p_value"] == pytest.approx(0.01)  # each split's, and so their combination
     assert rows["STRONG"]["energy_distance"] == max(row["energy_distance"] for row in rows.values())
     for measure in (evaluate, replicate_consistency):
         others = measure(wells, null=["TP53", "HLA-A", "NA", "A_guide_B"])  # type: ignore[operator]
@@ -354,22 +321,15 @@ def null_wells(n_genes: int, n_wells: int, seed: int) -> Wells:
 def test_p_values_of_nothing_are_even() -> None:
     still = null_wells(200, 8, seed=0)
     for result in (
-        evaluate(still, max_controls=40, n_random=300, align_by="none", baseline=False),
         evaluate(still, n_random=300, align_by="none", baseline=False),
         replicate_consistency(still, n_random=300, align_by="none"),
+        replicate_consistency(still, n_random=300),
     ):
         p = np.array(result.tables["perturbations"]["p_value"])
-        # 60 controls vary by chance, so the null drawn from some of them is a little off for all genes alike.
-        assert 0.35 < p.mean() < 0.65 and p.min() < 0.1 and p.max() > 0.9
-    assert result.summary["null_mean"] == pytest.approx(0, abs=0.01)
-
-
-def test_large_perturbations_have_smaller_null_groups(wells: Wells, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (grouping, replicates, signal):
-        monkeypatch.setattr(module, "MAX_GROUP", 7)
-    for result in (evaluate(wells), replicate_consistency(wells)):
-        assert "5 perturbations have more wells than the groups of their null (7 at most)" in result.notes[-1]
-    assert evaluate(wells).tables["null"]["n_wells"] == [7]
+        # All are held against the same 30 controls, which vary by chance, so they lie to one side alike.
+        assert 0.3 < p.mean() < 0.7 and p.max() > 0.9
+        assert (p < 0.05).mean() < 0.12
+        assert set(result.tables["perturbations"]["n_tested"]) == {8}
 
 
 def test_consistency_equals_double_loops(wells: Wells) -> None:
@@ -389,10 +349,10 @@ def test_identical_wells_tie_with_their_null() -> None:
     same = replace(null_wells(6, 5, 0), x=np.full((90, 5), 0.3, dtype=np.float32))
     result = replicate_consistency(same, align_by="none", n_random=9)
     assert result.tables["perturbations"]["mean_cosine"] == pytest.approx([1.0] * 6)
-    assert result.tables["perturbations"]["p_value"] == [1.0] * 6
+    assert all(p > 0.9 for p in result.tables["perturbations"]["p_value"])
     result = evaluate(same, align_by="none", n_random=9)
     assert result.tables["perturbations"]["energy_distance"] == [0.0] * 6
-    assert result.tables["perturbations"]["p_value"] == [1.0] * 6
+    assert all(p > 0.9 for p in result.tables["perturbations"]["p_value"])
 
 
 def test_wells_without_length_have_no_cosine() -> None:
@@ -406,15 +366,13 @@ def test_wells_without_length_have_no_cosine() -> None:
         twin_cosine(still.x[67:70].astype(np.float64)), abs=1e-10
     )
     assert result.notes[0] == "7 wells have no length, hence no cosines, and were left out"
-    assert "1 perturbations have more wells than the groups of their null (3 at most)" in result.notes[1]
     assert json.loads(result.to_json())["summary"]["n_p_values"] == 2
 
 
-def test_one_perturbation_has_no_others() -> None:
+def test_one_perturbation_has_a_p_value() -> None:
     result = replicate_consistency(null_wells(1, 6, 0), n_random=9)
     assert result.notes == ()
-    assert math.isnan(result.tables["perturbations"]["p_value"][0])
-    assert result.csv("perturbations").splitlines()[1].endswith(",,")
+    assert 0 < result.tables["perturbations"]["p_value"][0] <= 1
 
 
 def test_a_control_among_a_genes_wells_is_a_control(wells: Wells) -> None:
