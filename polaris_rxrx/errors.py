@@ -42,6 +42,10 @@ class UsageError(PolarisRxrxError):
     exit_code = 2
 
 
+class Interrupted(KeyboardInterrupt):
+    """An interrupt that has something to say: what became of what was on its way."""
+
+
 def some(names: Sequence[object], most: int = 5) -> str:
     """The first few of many names, for a message: `'A', 'B' and 3 more`."""
     shown = ", ".join(repr(str(n)) for n in names[:most])

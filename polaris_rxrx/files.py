@@ -9,9 +9,8 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,15 +29,16 @@ def new_file(path: Path) -> Iterator[Path]:
         raise UsageError(f"{path} is a device or a pipe; the name of a regular file was expected")
     path = path.resolve()
     _make_parent(path)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = _beside(path)
     try:
+        with _named(path):
+            os.close(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         yield temporary
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
 @contextmanager
@@ -60,9 +60,11 @@ def new_folder(path: Path, *, replace: bool = False, marker: str) -> Iterator[Pa
     if Path.cwd().is_relative_to(path):  # moving it would leave the user's shell in a deleted folder
         raise UsageError(f"{path} is the working directory or holds it; choose a folder inside")
     _make_parent(path)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+    temporary = _beside(path)
     old = temporary.with_suffix(".old.tmp")
     try:
+        with _named(path):
+            temporary.mkdir(mode=0o700)
         yield temporary
         temporary.chmod(0o777 & ~_umask())
         if path.exists():
@@ -103,6 +105,20 @@ def open_binary(path: Path) -> Iterator[BinaryIO]:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
     with handle:
         yield handle
+
+
+def _beside(path: Path) -> Path:
+    """A name of its own: known before anything is made, so that no interrupt comes in between."""
+    return path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """What the system says against a temporary name is said of the name that was given."""
+    try:
+        yield
+    except OSError as error:
+        raise type(error)(error.errno, error.strerror, str(path)) from None
 
 
 def _make_parent(path: Path) -> None:

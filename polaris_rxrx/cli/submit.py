@@ -118,10 +118,11 @@ def _finish(ready: Ready, path: Path, receipt: Receipt, *, pack: bool, as_json: 
 
     if not as_json:
         click.echo(receipt.url or f"Sent to {ready.upload.hub}, which did not name the page of the result")
-    written, problem = None, None
+    written: Path | None = None
+    problem: BaseException | None = None
     try:
         written = bundle(ready, path, pack=pack)
-    except (PolarisRxrxError, OSError) as error:
+    except (PolarisRxrxError, OSError, KeyboardInterrupt) as error:
         problem = error
     if as_json:
         report = {

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from polaris_rxrx import __version__
-from polaris_rxrx.errors import DataError, PolarisRxrxError, UpstreamError, UsageError
+from polaris_rxrx.errors import DataError, Interrupted, PolarisRxrxError, UpstreamError, UsageError
 from polaris_rxrx.files import sha256
 from polaris_rxrx.predictions import Predictions, read_predictions
 from polaris_rxrx.scoring import score
@@ -238,7 +238,7 @@ def _create_model(ready: Ready, sender: Sender, *, force: bool) -> str:
         path, _ = receipts.start(ready.place.folder, **_fields(ready), forced=force)
         receipts.finish(path, "refused", message=f"{told} ({_reason(error)})")
         raise _with_receipt(
-            error, f"{told}, and the next submit looks the model up first", path, "refused"
+            error, f"{told}, and the next submit looks the model up first", path, "refused", sender
         ) from None
     return f"the model {name} was {'created' if created else 'there already'}"
 
@@ -247,16 +247,14 @@ def _send(sender: Sender, path: Path, model: str) -> Receipt:
     """Send the predictions and settle the receipt, whatever happens."""
     try:
         url = sender.send()
+        return receipts.finish(path, "sent", url=url, message=model)
     except BaseException as error:
         watch = sender.watch
-        if watch.accepted:  # interrupted after the Hub's yes
-            receipts.finish(path, "sent", url=sender.address(), message=model)
-            raise
-        state: receipts.State = "unknown" if watch.out else "refused"
-        receipts.finish(path, state, message="; ".join(filter(None, [_reason(error), model])))
-        raise _with_receipt(error, model, path, state) from None
-    note = "" if url else "the Hub did not name the page of the result"
-    return receipts.finish(path, "sent", url=url, message="; ".join(filter(None, [note, model])))
+        state: receipts.State = "sent" if watch.accepted else "unknown" if watch.out else "refused"
+        if receipts.read_receipt(path).state == "pending":
+            said = model if state == "sent" else "; ".join(filter(None, [_reason(error), model]))
+            receipts.finish(path, state, url=sender.address() if state == "sent" else None, message=said)
+        raise _with_receipt(error, model, path, state, sender) from None
 
 
 def _reason(error: BaseException) -> str:
@@ -268,14 +266,21 @@ def _reason(error: BaseException) -> str:
     return str(error) if isinstance(error, PolarisRxrxError) else "interrupted"
 
 
-def _with_receipt(error: BaseException, more: str, path: Path, state: str) -> BaseException:
+def _with_receipt(
+    error: BaseException, more: str, path: Path, state: receipts.State, sender: Sender
+) -> BaseException:
     """The same error, naming the receipt too; an interrupt stays one."""
     from polaris_rxrx.hub.failures import UploadError
 
-    if not isinstance(error, UpstreamError):
+    interrupt = isinstance(error, KeyboardInterrupt)
+    if not interrupt and not isinstance(error, UpstreamError):
         return error
+    happened = {
+        "sent": f"it was sent, and is stored: {sender.address()}",
+        "unknown": "it was on its way, and may or may not be stored",
+    }.get(state, "nothing was stored")
     lines = [
-        str(error),
+        f"{sender.upload.host}: {sender.upload.what}: {happened}" if interrupt else str(error),
         *([f"As for the model: {more}"] if more else []),
         f"The receipt says {state}: {path}",
     ]
@@ -283,6 +288,8 @@ def _with_receipt(error: BaseException, more: str, path: Path, state: str) -> Ba
         lines.append(
             "The next submit of these predictions says how to find out, and sends nothing without --force"
         )
+    if interrupt:
+        return Interrupted("\n".join(lines))
     return UploadError("\n".join(lines), "unknown" if state == "unknown" else "refused")
 
 
