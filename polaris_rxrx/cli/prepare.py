@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,6 +75,13 @@ def command(
         (folder / ARTIFACT).mkdir()
         save_artifact(artifact, folder / ARTIFACT, out.resolve() / ARTIFACT)
     _tell(out, manifest)
+    if artifact.kind == "competition":
+        from polaris_rxrx.hub.competitions import window
+
+        times = window(artifact.specification)
+        note(f"The competition takes predictions from {times}")
+        if (closed := times.closed(datetime.now(timezone.utc))) is not None:
+            note(f"It {closed}: submit will not send any")
 
 
 def benchmark_from_affinities(path: Path, seed: int) -> Artifact:

@@ -95,14 +95,16 @@ def _choose(folders: list[Path]) -> Path:
 def _show(ready: Ready, as_json: bool) -> None:
     """The requests, byte for byte."""
     from polaris_rxrx.hub.payloads import as_json as request
-    from polaris_rxrx.submission.submit import already
+    from polaris_rxrx.submission.submit import already, closed
 
-    told = already(ready)
+    told, shut = already(ready), closed(ready)
     if told is not None:
         note(f"{told}.\nWithout --force it would not be sent")
+    if shut is not None:
+        note(f"{shut}.\nIt would not be sent")
     if as_json:
         requests = [request(payload) for payload in ready.upload.payloads]
-        report = {**_common(ready), "state": "dry-run", "blocked": told is not None, "requests": requests}
+        report = {**_common(ready), "state": "dry-run", "blocked": bool(told or shut), "requests": requests}
         click.echo(json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False))
         return
     for payload in ready.upload.payloads:

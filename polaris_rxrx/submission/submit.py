@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,7 @@ from polaris_rxrx.submission.receipt import Receipt
 from polaris_rxrx.task import MANIFEST, Task, load_task
 
 if TYPE_CHECKING:
+    from polaris_rxrx.hub.competitions import Window
     from polaris_rxrx.hub.payloads import Upload
     from polaris_rxrx.hub.upload import Sender
 
@@ -150,6 +152,7 @@ def describe(ready: Ready) -> list[str]:
         ),
     ]
     if upload.kind == "competition":
+        rows.append(("Open", str(_window(ready))))
         rows.append(("Sent", "every prediction; the Hub has the labels and scores them"))
     for name, value in ready.scores.get("client", {}).items():
         ours = ready.scores["ours"].get(name)
@@ -193,6 +196,28 @@ def already(ready: Ready) -> str | None:
     return receipts.explain(*found) if found else None
 
 
+def closed(ready: Ready) -> str | None:
+    """Why a competition does not take these predictions now, if so; it is the clock of this computer."""
+    if ready.upload.kind != "competition":
+        return None
+    told = _window(ready).closed(datetime.now(timezone.utc))
+    return told and (
+        f"the competition {ready.task.name} {told}. Should its times have changed, prepare it again with "
+        "--force"
+    )
+
+
+def _window(ready: Ready) -> Window:
+    from polaris_rxrx.hub.competitions import window
+
+    return window(ready.upload.competition)
+
+
+def _refuse_closed(ready: Ready) -> None:
+    if (told := closed(ready)) is not None:
+        raise PolarisRxrxError(f"{told}.\nNothing was sent")
+
+
 # ---- sending
 
 
@@ -203,6 +228,7 @@ def send(
 
     Raises:
         UsageError: It was sent before, or may have been, and `force` is not given.
+        PolarisRxrxError: The competition is not open; `force` does not help.
         UploadError: It was refused, or nobody knows; the receipt says the same.
     """
     ready.place.folder.mkdir(parents=True, exist_ok=True)
@@ -211,8 +237,10 @@ def send(
             if not force:
                 raise UsageError(f"{told}.\nNothing was sent now")
             say(f"{told}.\nSending it again, as --force says")
+        _refuse_closed(ready)
         if not ask(f"Send this to {ready.upload.host}?"):
             return None
+        _refuse_closed(ready)  # an answer can take its time
         from polaris_rxrx.hub import account
         from polaris_rxrx.hub.failures import Watch
         from polaris_rxrx.hub.upload import Sender

@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ import pandas as pd
 import pytest
 
 from polaris_rxrx.cli import run
+from polaris_rxrx.errors import PolarisRxrxError
 from polaris_rxrx.hub import files as hub_files
 from polaris_rxrx.hub import upstream
 from polaris_rxrx.submission.receipt import read_receipts
@@ -362,6 +364,84 @@ def test_a_dry_run_needs_no_hub_and_no_login(hub: Hub, monkeypatch: pytest.Monke
     hub.submit(folder, "--dry-run", "--bundle", code=2)
     hub.submit(folder, "--yes", kind="v2", code=1)
     assert "polaris-rxrx login" in hub.printed[-1] and states(folder) == []
+
+
+NOW = datetime(2030, 5, 6, 7, 8, 9, tzinfo=timezone.utc)
+WINDOWS = {  # start, end, at NOW
+    "open": ("2030-01-01T00:00:00", "2030-12-31T00:00:00Z", None),
+    "not yet": ("2030-05-06T07:08:10", "2031-01-01T00:00:00", "opens on 2030-05-06 07:08:10 UTC"),
+    "first second": ("2030-05-06T07:08:09", "2031-01-01T00:00:00", None),
+    "over": ("2020-01-01T00:00:00", "2030-05-06T07:08:09Z", "closed on 2030-05-06 07:08:09 UTC"),
+    "last second": ("2020-01-01T00:00:00", "2030-05-06T07:08:10Z", None),
+    "open, in another zone": ("2030-05-06T09:08:09+02:00", "2031-01-01T00:00:00+02:00", None),
+    "not yet, in another zone": (
+        "2030-05-06T07:08:09-01:00",
+        "2031-01-01T00:00:00Z",
+        "opens on 2030-05-06 08:08:09 UTC",
+    ),
+    "over, in another zone": (
+        "2020-01-01T00:00:00Z",
+        "2030-05-06T08:00:00+01:00",
+        "closed on 2030-05-06 07:00:00 UTC",
+    ),
+}
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is NOW, on a computer far from Greenwich."""
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return NOW if tz is not None else NOW.replace(tzinfo=None) + timedelta(hours=13)
+
+    from polaris_rxrx.cli import prepare as prepare_command
+    from polaris_rxrx.submission import submit
+
+    monkeypatch.setattr(submit, "datetime", Clock)
+    monkeypatch.setattr(prepare_command, "datetime", Clock)
+
+
+@pytest.mark.usefixtures("clock")
+@pytest.mark.parametrize("case", WINDOWS)
+def test_when_a_competition_is_open(case: str, hub: Hub, tmp_path_factory: Any) -> None:
+    start_time, end_time, told = WINDOWS[case]
+    (path,) = (p for p in hub.server.documents if "/competition/" in p)
+    document = {**hub.server.documents[path], "startTime": start_time, "endTime": end_time}
+    hub.server.documents[path] = document
+    task = tmp_path_factory.mktemp("competition") / "task"
+    assert run(["prepare", "recursion/compound-gene-open", "--out", str(task)]) == 0
+    hub.told()
+    assert "The competition takes predictions from 20" in hub.printed[-1]
+    assert ("submit will not send any" in hub.printed[-1]) == (told is not None)
+    assert told is None or told in hub.printed[-1]
+    hub.tasks = {**hub.tasks, "competition": task}
+    folder = prepare("competition", hub=hub)
+    asked = len(hub.server.log)
+    report = json.loads(hub.submit(folder, "--dry-run", "--json", kind="competition"))
+    assert report["blocked"] == (told is not None)
+    assert "Open         20" in hub.printed[-1] and (told is None or told in hub.printed[-1])
+    hub.submit(folder, "--yes", "--force", kind="competition", code=0 if told is None else 1)
+    if told is None:
+        assert states(folder) == ["sent"] and len(hub.uploads.stored) == 1
+    else:
+        assert f"the competition recursion/compound-gene-open {told}" in hub.printed[-1]
+        assert "and it is 2030-05-06 07:08:09 UTC now" in hub.printed[-1]
+        assert "Nothing was sent" in hub.printed[-1]
+        assert len(hub.server.log) == asked and states(folder) == []
+
+
+def test_a_competition_that_closes_while_it_asks(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    from polaris_rxrx.submission import choose, submit
+
+    folder = prepare("competition", hub=hub)
+    ready = submit.make_ready(choose.locate(folder, None), hub.tasks["competition"], say=print)
+    answers = iter([None, "the competition closed meanwhile"])
+    monkeypatch.setattr(submit, "closed", lambda ready: next(answers))
+    with pytest.raises(PolarisRxrxError, match="closed meanwhile"):
+        submit.send(ready, force=False, env_file=None, ask=lambda question: True, say=print)
+    assert hub.server.log == [] and states(folder) == []
 
 
 # ---- every fault
