@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from polaris_rxrx.errors import DataError, UsageError
+from polaris_rxrx.errors import DataError, UsageError, short
 
 
 @contextmanager
@@ -79,9 +79,12 @@ def new_folder(path: Path, *, replace: bool = False, marker: str) -> Iterator[Pa
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8, whole or not at all."""
+    """Write `text` as UTF-8, whole or not at all.
+
+    Half characters, which stand for the bytes of a file name that are not UTF-8, are written as `\\udcff`.
+    """
     with new_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="")
+        temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
 
 
 def sha256(path: Path) -> str:
@@ -104,6 +107,8 @@ def open_binary(path: Path) -> Iterator[BinaryIO]:
         raise DataError(f"{path} is a folder; a file was expected") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+    except ValueError as error:  # a zero byte, or half a character, in a name that a document gave
+        raise DataError(f"{short(str(path))} is no name of a file ({error})") from None
     with handle:
         try:
             yield handle
