@@ -232,7 +232,7 @@ def load_task(folder: Path | str = "task") -> Task:
         DataError: A file is missing, was edited since, or is not what `prepare` writes.
     """
     folder = Path(folder)
-    manifest = _read_manifest(folder)
+    manifest = read_manifest(folder)
     for name in (TRAIN, FEATURES, SAMPLE, *([ANSWERS] if manifest.artifact_type == "benchmark" else [])):
         if name not in manifest.files:
             raise DataError(
@@ -275,7 +275,13 @@ def load_task(folder: Path | str = "task") -> Task:
     )
 
 
-def _read_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Path) -> Manifest:
+    """Read a prepared folder's `task.json`.
+
+    Raises:
+        MissingError: There is no prepared folder.
+        DataError: It is not what `prepare` writes.
+    """
     path = folder / MANIFEST
     if not path.is_file():
         command = ["prepare"] + ([] if str(folder) == "task" else ["--out", str(folder)])

@@ -192,7 +192,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         ],
         "sub/predictions.csv": dry,
         "sub/submission.toml": dry,
-        "task/task.json": [*scores, *dry],
+        "task/task.json": [*scores, *dry, ["report", "preds.csv", *task, "--out", "OUT/report.html"]],
         "task/test_features.csv": scores,
         "task/private/answers.csv": scores,
         f"task/{ARTIFACT}/benchmark.json": dry,

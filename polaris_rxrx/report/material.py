@@ -29,7 +29,7 @@ from polaris_rxrx.scoring import Score
 from polaris_rxrx.stats.two_way import Clusters
 from polaris_rxrx.suites import published
 from polaris_rxrx.suites.result import Digest
-from polaris_rxrx.task import MANIFEST, Manifest, Task
+from polaris_rxrx.task import Task, read_manifest
 from polaris_rxrx.uncertainty import LEVEL, RESAMPLES, Uncertainty, chance_of, check_options, normalise
 
 __all__ = ["Breakdown", "Curve", "DoseCurve", "Material", "Part", "Reference", "gather"]
@@ -278,7 +278,7 @@ def _hashes(task: Task) -> dict[str, str]:
     """The SHA-256 of the prepared folder's files, which `load_task` has checked."""
     if task.folder is None:
         return {}
-    return Manifest.model_validate_json((task.folder / MANIFEST).read_bytes()).files
+    return read_manifest(task.folder).files
 
 
 def _missing(

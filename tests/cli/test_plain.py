@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from polaris_rxrx.cli import run
 from polaris_rxrx.cli._plain import plain
+from polaris_rxrx.errors import DataError
 from polaris_rxrx.files import new_file, new_folder, open_binary, write_text
 from polaris_rxrx.task import Task
 
@@ -182,6 +183,20 @@ def test_a_read_that_fails_names_the_file(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="a: cannot be read") as caught, open_binary(tmp_path / "a"):
         raise OSError(5, "Input/output error")
     assert str(caught.value) == f"{tmp_path / 'a'}: cannot be read (Input/output error)"
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\ud800b"])
+def test_names_that_no_file_has(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DataError, match="is no name of a file"), open_binary(tmp_path / name):
+        pass
+
+
+def test_a_page_about_a_file_whose_name_is_not_utf_8(prepared: Path, tmp_path: Path) -> None:
+    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/p\xff.csv"))
+    path.write_text("id,active\n" + "".join(f"{i},{i}\n" for i in range(6)))
+    out = tmp_path / "r.html"
+    assert run(["report", str(path), "--task", str(prepared), "--out", str(out)]) == 0
+    assert "<html" in out.read_text("utf-8")
 
 
 def test_no_line_is_endless(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
