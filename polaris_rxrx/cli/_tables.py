@@ -81,7 +81,22 @@ def _drug_target(result: Result) -> tuple[str, list[str]]:
             cells += [number(row[f"{name}{end}"]) for end in ("", "_sd", "_q0.5", "_random")]
             cells.append(number(row[f"{name}_z"], ".2f"))
         rows.append(cells)
-    return head, table(header, rows)
+    return head, [*table(header, rows), "", *_spread(result)]
+
+
+def _spread(result: Result) -> list[str]:
+    """How far the best doses' means would move."""
+    low, high = result.summary["interval_max"]["average_precision"]
+    lines = [
+        f"Maximum over doses, over other compounds and genes: AP {number(low)} to {number(high)} (95%)",
+        "",
+    ]
+    of = result.tables["spread"]
+    rows = [
+        [source, number(ap), number(auroc)]
+        for source, ap, auroc in zip(of["sd_of_the_mean"], of["average_precision"], of["auroc"], strict=True)
+    ]
+    return [*lines, *table(["sd of the mean from other", "AP", "AUROC"], rows)]
 
 
 def _gene_gene(result: Result) -> tuple[str, list[str]]:

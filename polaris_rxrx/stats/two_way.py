@@ -80,14 +80,23 @@ class Variance:
 
 @dataclass(frozen=True, eq=False)
 class Means:
-    """Means with one treatment, gene or cell left out; NaN where nothing is left to be scored."""
+    """Means with one treatment, gene or cell left out, and the `whole` one; NaN where nothing is left.
+
+    In the order of the codes of those that are there.
+    """
 
     treatment: Floats
     gene: Floats
     cell: Floats
+    whole: float
 
     def __sub__(self, other: Means) -> Means:
-        return Means(self.treatment - other.treatment, self.gene - other.gene, self.cell - other.cell)
+        return Means(
+            self.treatment - other.treatment,
+            self.gene - other.gene,
+            self.cell - other.cell,
+            self.whole - other.whole,
+        )
 
     def variance(self) -> Variance:
         return Variance(
@@ -212,14 +221,15 @@ def _means(above: Floats, without: Floats, cells: _Cells, named: bool) -> Means:
     counted = ~np.isnan(above)
     n, total = int(counted.sum()), float(above[counted].sum())
     by_treatment = _divide(total - above[counted], np.full(n, n - 1))
+    whole = total / n if n else float("nan")
     if not named:
-        return Means(by_treatment, np.zeros(0), np.zeros(0))
+        return Means(by_treatment, np.zeros(0), np.zeros(0), whole)
     inside = counted[cells.treatment]
     gene, without = cells.gene[inside], without[inside]
     gone = np.isnan(without)
     change = np.where(gone, 0.0, without) - above[cells.treatment[inside]]
     of_gene = _divide(total + np.bincount(gene, change), n - np.bincount(gene, gone))
-    return Means(by_treatment, of_gene[np.bincount(gene) > 0], _divide(total + change, n - gone))
+    return Means(by_treatment, of_gene[np.bincount(gene) > 0], _divide(total + change, n - gone), whole)
 
 
 def _divide(sums: NDArray[Any], n: NDArray[Any]) -> Floats:

@@ -15,6 +15,10 @@ Left out, counted and named
     Compounds without a row in the map and genes absent from it; at one concentration, compounds not tested
     there; zero rows of the map. Rows with fewer eligible negatives than wanted get all there are.
 
+How sure the maximum over doses is
+    `interval_max` is over compounds and genes, beside the paper's sd over seeds, which is that of other
+    negatives alone; the table `spread` sets them side by side (`polaris_rxrx.suites.spread`).
+
 Source
     arXiv 2503.20158 (Table 4, Table 7) and its public code, which takes scikit-learn's average precision, a
     tie being one threshold, as here; an older version broke ties by the order of sorting.
@@ -69,6 +73,7 @@ from polaris_rxrx.metrics import group_scores
 from polaris_rxrx.suites.deviations import listed
 from polaris_rxrx.suites.random_embedding import pairs_by_compound, random_cosines
 from polaris_rxrx.suites.result import Digest, Result, versions
+from polaris_rxrx.suites.spread import Spread, spreads
 
 ROUNDING = 1e-12  # a spread below this is that of sums in floating point
 RANDOM = 1  # in the seeds of random embeddings, so that none is the seed of a draw
@@ -144,8 +149,10 @@ def evaluate(
         )
     chance = _score_random(tables, groups, p, map_.x.shape[1], progress)
     pooled = _pooled(tables, can, negatives)
+    best = scores.average_precision[-1], scores.auroc[-1]
+    of_max = spreads(tables[-1], can.active, negatives, can.n_negatives, best)
     notes = _notes(affinities, can, tables, scores, p, names)
-    return _result(map_, affinities, can, scores, chance, pooled, p, names.rules, notes)
+    return _result(map_, affinities, can, scores, chance, pooled, of_max, p, names.rules, notes)
 
 
 @dataclass(frozen=True)
@@ -440,6 +447,7 @@ def _result(
     scores: Scores,
     chance: Scores,
     pooled: Floats,
+    of_max: tuple[Spread, Spread],
     p: Protocol,
     rules: list[str],
     notes: tuple[str, ...],
@@ -472,6 +480,7 @@ def _result(
         "concentrations": list(p.concentrations),
         "legacy": p.legacy,
         "sd_ddof": ddof,
+        "interval_max": f"95%, BCa over {p.by}s, stretched to the variance over both",
         "random": "a Gaussian embedding a seed",
         "random_seed": p.random_seed,
         "deviations": listed("drug-target", legacy=p.legacy),
@@ -485,8 +494,22 @@ def _result(
         "n_pairs_a_seed": int(can.active.sum() + can.n_negatives.sum()),
         "max": by_rule["max"],
         "by_dose": by_rule,
+        "interval_max": {
+            name: [s.interval.low, s.interval.high] for name, s in zip(SCORED, of_max, strict=True)
+        },
     }
-    return Result("drug-target", protocol, summary, {"doses": doses, f"per_{p.by}": rows}, notes)
+    rows_are, columns_are = ("compounds", "genes") if p.by == "compound" else ("genes", "compounds")
+    moved: dict[str, list[Any]] = {
+        "sd_of_the_mean": ["negatives", rows_are, columns_are, "compounds and genes"],
+        **{
+            name: [s.negatives, s.rows, s.columns, s.together] for name, s in zip(SCORED, of_max, strict=True)
+        },
+    }
+    tables = {"doses": doses, "spread": moved, f"per_{p.by}": rows}
+    return Result("drug-target", protocol, summary, tables, notes)
+
+
+SCORED = ("average_precision", "auroc")
 
 
 def _digest(map_: Map) -> str:

@@ -174,4 +174,4 @@ def test_which_parts_count(clusters: Clusters, expected: float) -> None:
 
 def test_means_of_nothing() -> None:
     nothing = np.full(3, np.nan)
-    assert parts(Means(nothing, nothing, nothing).variance()) == (0.0, 0.0, 0.0)
+    assert parts(Means(nothing, nothing, nothing, float("nan")).variance()) == (0.0, 0.0, 0.0)
