@@ -488,6 +488,7 @@ def test_what_hugging_face_says_of_its_files(server: Server, monkeypatch: pytest
 
     monkeypatch.setenv("HF_ENDPOINT", server.url)
     monkeypatch.setattr(bounded, "DOCUMENT", 2 * MIB)
+    monkeypatch.setattr(transfer, "PAUSE", 0.01)
     server.send = endless
     with transfer.new_client() as client:
         with pytest.raises(UpstreamError, match="sent an answer larger than 2 MiB"):
