@@ -1,9 +1,9 @@
 """The `polaris-rxrx` command: one module a subcommand, each thin (parse, call, print).
 
 Conventions: results go to stdout, everything else to stderr; `--json` prints one JSON document and nothing
-more on stdout. Nothing printed holds a control character (`_plain`). Exit codes: 0 done, 1 bad data or a
-failure elsewhere, 2 misuse, 130 interrupted. Command modules import what is heavy inside the command, so
-`--help` stays quick.
+more on stdout. Nothing printed holds a control character, no line on stderr is endless (`_plain`). Exit codes:
+0 done, 1 bad data or a failure elsewhere, 2 misuse, 130 interrupted. Command modules import what is heavy
+inside the command, so `--help` stays quick.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import click
 
 from polaris_rxrx import __version__
 from polaris_rxrx.cli._plain import plain_output
-from polaris_rxrx.errors import MissingError, PolarisRxrxError, shortened
+from polaris_rxrx.errors import MissingError, PolarisRxrxError
 
 # In the order a user meets them; the line is the command's own short help.
 COMMANDS = {
@@ -122,14 +122,13 @@ def _interrupted() -> int:
 def _failed(error: Exception, arguments: list[str]) -> int:
     """Tell of an error; where one of our commands would mend it, offer that on a terminal."""
     if isinstance(error, click.ClickException):
-        error.message = shortened(error.message)  # type: ignore[misc]  # click shows what stands there
         error.show()
         return error.exit_code
     if isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
         click.echo(f"Error: {place}{error.strerror or error}", err=True)
         return 1
-    click.echo(f"Error: {shortened(str(error))}", err=True)
+    click.echo(f"Error: {error}", err=True)
     assert isinstance(error, PolarisRxrxError)
     if isinstance(error, MissingError) and error.command:
         words = shlex.join(error.command)
