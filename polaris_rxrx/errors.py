@@ -60,6 +60,10 @@ def shortened(text: str, most: int = 1_500) -> str:
     )
 
 
+class Interrupted(KeyboardInterrupt):
+    """An interrupt that has something to say: what became of what was on its way."""
+
+
 def some(names: Sequence[object], most: int = 5) -> str:
     """The first few of many names, for a message: `'A', 'B' and 3 more`."""
     shown = ", ".join(short(str(n)) for n in names[:most])

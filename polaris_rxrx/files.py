@@ -10,9 +10,8 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -31,17 +30,16 @@ def new_file(path: Path) -> Iterator[Path]:
         raise UsageError(f"{path} is a device or a pipe; the name of a regular file was expected")
     told, path = path, path.resolve()
     _make_parent(path)
-    with _named(told, path.parent):
-        handle, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".tmp", dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = _beside(path)
     try:
         with _named(told, temporary):
+            os.close(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
             yield temporary
             temporary.chmod(0o666 & ~_umask())
             temporary.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
 @contextmanager
@@ -63,11 +61,11 @@ def new_folder(path: Path, *, replace: bool = False, marker: str) -> Iterator[Pa
     if Path.cwd().is_relative_to(path):  # moving it would leave the user's shell in a deleted folder
         raise UsageError(f"{path} is the working directory or holds it; choose a folder inside")
     _make_parent(path)
-    with _named(told, path.parent):
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name[:100]}.", suffix=".tmp", dir=path.parent))
+    temporary = _beside(path)
     old = temporary.with_suffix(".old.tmp")
     try:
         with _named(told, temporary):
+            temporary.mkdir(mode=0o700)
             yield temporary
             temporary.chmod(0o777 & ~_umask())
             if path.exists():
@@ -139,6 +137,11 @@ def _named(told: Path, temporary: Path) -> Iterator[None]:
 
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _beside(path: Path) -> Path:
+    """A name of its own: known before anything is made, so that no interrupt comes in between."""
+    return path.with_name(f".{path.name[:100]}.{os.urandom(4).hex()}.tmp")
 
 
 def _make_parent(path: Path) -> None:

@@ -162,7 +162,7 @@ def test_gzip_within_bounds() -> None:
 
 
 def test_a_bomb_for_metadata(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from polaris_rxrx.dataset.wells import open_table
+    from polaris_rxrx.dataset.opening import open_table
 
     monkeypatch.setattr(bounded, "OBJECT", 8 * MIB)
     path = tmp_path / "metadata.csv.gz"
@@ -184,7 +184,7 @@ def test_too_many_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_long_text_repeated(tmp_path: Path) -> None:
     """A mebibyte of text a thousand times: two megabytes as a file, and a thousand in memory."""
-    from polaris_rxrx.dataset.wells import open_table
+    from polaris_rxrx.dataset.opening import open_table
 
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"treatment": ["x" * MIB] * 1000}), path)
@@ -209,7 +209,7 @@ def test_a_long_text_repeated(tmp_path: Path) -> None:
 
 def test_a_parquet_of_equal_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs take no room in the file, and all of it in memory."""
-    from polaris_rxrx.dataset.wells import open_table
+    from polaris_rxrx.dataset.opening import open_table
 
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"well_id": ["w"] * 300_000, "a": np.zeros(300_000)}), path, compression="zstd")
@@ -483,23 +483,21 @@ def test_downloads(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_what_hugging_face_says_of_its_files(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    from huggingface_hub import utils
-
+    from polaris_rxrx.dataset import transfer
     from polaris_rxrx.dataset.sources import Hub
 
-    if not isinstance(utils.get_session(), httpx.Client):
-        pytest.skip("this huggingface_hub makes its requests by another library")
     monkeypatch.setenv("HF_ENDPOINT", server.url)
     monkeypatch.setattr(bounded, "DOCUMENT", 2 * MIB)
+    monkeypatch.setattr(transfer, "PAUSE", 0.01)
     server.send = endless
-    with httpx.Client() as client:
+    with transfer.new_client() as client:
         with pytest.raises(UpstreamError, match="sent an answer larger than 2 MiB"):
             Hub(client).sizes  # noqa: B018
         monkeypatch.setattr(bounded, "SECONDS", 0.3)
         server.send = drip
         with pytest.raises(UpstreamError, match=r"sent an answer that did not end within 0.3 s"):
             Hub(client).sizes  # noqa: B018
-    assert server.asked == 2
+    assert server.asked <= 3  # a connection that the server had given up may be made again
 
 
 @pytest.mark.parametrize("digits", [400, 5000])
@@ -508,7 +506,7 @@ def test_numbers_of_many_digits_in_tables(
 ) -> None:
     """Each is told by its file, its line and its first digits."""
     number = "9" * digits
-    shown = f"{number[:60]!r}... ({digits:,} characters)"
+    shown = f"'{number[:79]}...'"
     table = tmp_path / "table.csv"
     table.write_text(f"treatment,gene_symbol,nM_value\nA,x,5\nA,y,{number}\n")
     err = refused(capsys, "prepare", "--annotations", table, "--out", tmp_path / "task")

@@ -22,10 +22,9 @@ from numpy.typing import NDArray
 from polaris_rxrx.audit.shortcuts import Pairs
 from polaris_rxrx.dataset.features import NOT_FEATURES
 from polaris_rxrx.dataset.ids import as_ids
+from polaris_rxrx.dataset.opening import OpenTable, open_table
 from polaris_rxrx.dataset.wells import (
     Metadata,
-    OpenTable,
-    open_table,
     read_metadata,
     rows_in_metadata,
 )

@@ -1,17 +1,21 @@
 """The `polaris-rxrx` command: one module a subcommand, each thin (parse, call, print).
 
 Conventions: results go to stdout, everything else to stderr; `--json` prints one JSON document and nothing
-more on stdout. Nothing printed holds a control character, no line on stderr is endless (`_plain`). Exit codes:
-0 done, 1 bad data or a failure elsewhere, 2 misuse, 130 interrupted. Command modules import what is heavy
-inside the command, so `--help` stays quick.
+more on stdout. Nothing printed holds a control character, and no line on stderr is endless (`_plain`).
+Exit codes: 0 done, 1 bad data or a failure elsewhere, 2 misuse, 128 and the signal's number where one stopped
+it (130 Ctrl-C, 143 SIGTERM, 129 SIGHUP). Command modules import what is heavy inside the command, so `--help`
+stays quick.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
 import signal
 import sys
+import threading
+import time
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -19,7 +23,10 @@ import click
 
 from polaris_rxrx import __version__
 from polaris_rxrx.cli._plain import plain_output
-from polaris_rxrx.errors import MissingError, PolarisRxrxError
+from polaris_rxrx.errors import Interrupted, MissingError, PolarisRxrxError
+
+# Windows has no SIGHUP.
+_STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 # In the order a user meets them; the line is the command's own short help.
 COMMANDS = {
@@ -79,16 +86,16 @@ def run(arguments: list[str]) -> int:
 
 
 def _run(arguments: list[str]) -> int:
-    _stop.asked = False
+    _stop.number = None
     try:
         cli.main(args=arguments, prog_name="polaris-rxrx", standalone_mode=False)
     except click.exceptions.Exit as error:
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        return _interrupted()
+    except (click.Abort, KeyboardInterrupt) as error:
+        return _interrupted(error.__cause__ if isinstance(error, click.Abort) else error)
     except (PolarisRxrxError, click.ClickException, OSError) as error:
-        if _stop.asked:  # a library made another error of the interrupt
-            return _interrupted()
+        if _stop.number is not None:  # a library made another error of the interrupt
+            return _interrupted(error)
         return _failed(error, arguments)
     return 0
 
@@ -96,27 +103,63 @@ def _run(arguments: list[str]) -> int:
 def main() -> NoReturn:
     """The console script."""
     with contextlib.suppress(ValueError):  # not in the main thread
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, _stop)
+        for number in _STOPS:
+            if signal.getsignal(number) != signal.SIG_IGN:  # as `nohup` and `&` have it
+                signal.signal(number, _stop)
+        _wake_main_thread()
     raise SystemExit(run(sys.argv[1:]))
 
 
 class _Stop:
-    """A signal handler: unwinds as an interrupt does, so temporary files are removed, and remembers."""
+    """A signal handler: unwinds as an interrupt does, so temporary files are removed; keeps the first.
 
-    asked = False
+    Signals that follow at once (a closed terminal sends two) must not stop the cleaning up: they are dropped.
+    """
 
-    def __call__(self, *_: Any) -> NoReturn:
-        self.asked = True
+    number: int | None = None
+    called = 0.0  # when
+    _since = 0.0
+
+    def __call__(self, number: int, *_: Any) -> None:
+        self.called = time.monotonic()
+        if self.number is not None and self.called - self._since < _CLEANING:
+            return
+        self.number, self._since = self.number or number, self.called
         raise KeyboardInterrupt
 
 
+_CLEANING = 2.0  # seconds
 _stop = _Stop()
 
 
-def _interrupted() -> int:
-    click.echo("Interrupted; no output was left half-written.", err=True)
-    return 130
+def _wake_main_thread() -> None:
+    """Hand signals on to the main thread, where alone Python handles them.
+
+    The system may give a signal to any thread, and libraries start threads of their own: then a main thread
+    that waits for the network would go on waiting.
+    """
+    if not hasattr(signal, "pthread_kill"):
+        return
+    readable, writable = os.pipe()
+    os.set_blocking(writable, False)
+    signal.set_wakeup_fd(writable, warn_on_full_buffer=False)
+    main_thread = threading.main_thread().ident or 0
+
+    def watch() -> None:
+        while number := os.read(readable, 1):
+            time.sleep(0.1)
+            if number[0] in _STOPS and time.monotonic() - _stop.called > 0.2:  # else it has been handled
+                signal.pthread_kill(main_thread, number[0])
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def _interrupted(error: BaseException | None) -> int:
+    with contextlib.suppress(OSError):  # the terminal may be what has gone
+        click.echo("Interrupted; no output was left half-written.", err=True)
+        if isinstance(error, (Interrupted, PolarisRxrxError)):
+            click.echo(str(error), err=True)
+    return 128 + (_stop.number or signal.SIGINT)
 
 
 def _failed(error: Exception, arguments: list[str]) -> int:

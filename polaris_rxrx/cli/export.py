@@ -17,7 +17,7 @@ from polaris_rxrx.cli.outputs import Command, NewFolder
 @click.option("--force", is_flag=True, help="Replace an export that is already there.")
 @task_option
 def command(framework: str, out: Path, force: bool, task: Path) -> None:
-    """Write the task as a benchmark framework for agents takes it.
+    """Write the task as a benchmark framework takes it.
 
     DIR gets prepared/public (train, test_features, sample_submission), prepared/private (the answers),
     description.md and a grade.py that needs numpy and pandas alone and gives what `polaris-rxrx score` gives.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,6 +81,13 @@ def command(
             (folder / ARTIFACT).mkdir()
             save_artifact(artifact, folder / ARTIFACT, out.resolve() / ARTIFACT)
     _tell(out, manifest)
+    if artifact is not None and artifact.kind == "competition":
+        from polaris_rxrx.hub.competitions import window
+
+        times = window(artifact.specification)
+        note(f"The competition takes predictions from {times}")
+        if (closed := times.closed(datetime.now(timezone.utc))) is not None:
+            note(f"It {closed}: submit will not send any")
 
 
 def task_from_affinities(path: Path, seed: int) -> Task:

@@ -97,14 +97,16 @@ def _choose(folders: list[Path]) -> Path:
 def _show(ready: Ready, as_json: bool) -> None:
     """The requests, byte for byte."""
     from polaris_rxrx.hub.payloads import as_json as request
-    from polaris_rxrx.submission.submit import already
+    from polaris_rxrx.submission.submit import already, closed
 
-    told = already(ready, note)
+    told, shut = already(ready, note), closed(ready)
     if told is not None:
         note(f"{told}.\nWithout --force it would not be sent")
+    if shut is not None:
+        note(f"{shut}.\nIt would not be sent")
     if as_json:
         requests = [request(payload) for payload in ready.upload.payloads]
-        report = {**_common(ready), "state": "dry-run", "blocked": told is not None, "requests": requests}
+        report = {**_common(ready), "state": "dry-run", "blocked": bool(told or shut), "requests": requests}
         click.echo(json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False))
         return
     for payload in ready.upload.payloads:
@@ -120,10 +122,11 @@ def _finish(ready: Ready, path: Path, receipt: Receipt, *, pack: bool, as_json: 
 
     if not as_json:
         click.echo(receipt.url or f"Sent to {ready.upload.hub}, which did not name the page of the result")
-    written, problem = None, None
+    written: Path | None = None
+    problem: BaseException | None = None
     try:
         written = bundle(ready, path, pack=pack)
-    except (PolarisRxrxError, OSError) as error:
+    except (PolarisRxrxError, OSError, KeyboardInterrupt) as error:
         problem = error
     if as_json:
         report = {

@@ -1,1 +1,1 @@
-"""A task as a folder that frameworks for agents take: BioML-bench and MLE-bench."""
+"""A task as a folder that benchmark frameworks take: BioML-bench and MLE-bench."""

@@ -276,6 +276,10 @@ def _from_file(path: Path) -> Artifact:
                 said, described, raw, str(table), source, whole=described.get("zarr_root_path") is None
             )
         case 2:
+            if said.get("splits") is not None:
+                raise DataError(
+                    f"{upstream.newer_form(str(path))}; open it from the Hub by its id (owner/slug)"
+                )
             bitmaps = {name: path.with_name(name) for name in (TRAINING, TEST)}
             if not all(p.is_file() for p in bitmaps.values()):
                 raise DataError(
@@ -372,7 +376,7 @@ def _hub_dataset(hub: files.Hub, version: str, candidates: Sequence[Any], benchm
 
 
 def _from_hub_v2(hub: files.Hub, reference: str, said: _Said) -> Artifact:
-    urls = dict(said.need("split", dict))
+    urls = upstream.split_files(said.need("split", dict), said.where, metrics=bool(said.get("metrics")))
     training_url = urls.pop("training", None)
     label = said.only_test_set(urls)
     dataset = _Said(said.need("dataset", dict), said.where)

@@ -3,7 +3,7 @@
 Conventions: a competition is an archive (V2) with a list of rows (V1) for a split, in one document. The
 labels of its test pairs stay on the Hub; should the archive hold some, they are neither read nor kept. The
 official order is that of the split's list. A saved one is competition.json and data.zarr; as with benchmarks,
-what lies beside the JSON goes first.
+what lies beside the JSON goes first. Its times are those it had when it was read; all are UTC.
 """
 
 from __future__ import annotations
@@ -12,7 +12,10 @@ import json
 import shutil
 import tempfile
 import weakref
+from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -23,6 +26,38 @@ from polaris_rxrx.hub import benchmarks, files, references, upstream
 from polaris_rxrx.hub.benchmarks import ZARR, Artifact, _Said
 
 COMPETITION = "competition.json"
+
+
+@dataclass(frozen=True)
+class Window:
+    """When a competition takes predictions: from `opens`, until just before `closes`; both in UTC."""
+
+    opens: datetime
+    closes: datetime
+
+    def __str__(self) -> str:
+        return f"{_shown(self.opens)} to {_shown(self.closes)} UTC"
+
+    def closed(self, now: datetime) -> str | None:
+        """Why nothing can be sent at `now`; None while it is open."""
+        if now < self.opens:
+            return f"opens on {_shown(self.opens)} UTC, and it is {_shown(now)} UTC now"
+        if now >= self.closes:
+            return f"closed on {_shown(self.closes)} UTC, and it is {_shown(now)} UTC now"
+        return None
+
+
+def window(specification: Any) -> Window:
+    """A competition's opening and closing times; those without a time zone are in UTC."""
+    opens, closes = (
+        time.replace(tzinfo=timezone.utc) if time.tzinfo is None else time.astimezone(timezone.utc)
+        for time in (specification.start_time, specification.end_time)
+    )
+    return Window(opens, closes)
+
+
+def _shown(time: datetime) -> str:
+    return time.astimezone(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def open_competition(reference: str) -> Artifact:

@@ -19,7 +19,6 @@ import logging
 import os
 import secrets
 import stat
-import tempfile
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
@@ -210,8 +209,9 @@ def _write(place: Path, entries: dict[str, Entry]) -> None:
     temporary: str | None = None
     try:
         place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle, temporary = tempfile.mkstemp(prefix=f".{place.name}.", suffix=".tmp", dir=place.parent)
-        with os.fdopen(handle, "wb") as file:  # `mkstemp` makes it with mode 0600
+        temporary = str(place.with_name(f".{place.name}.{os.urandom(4).hex()}.tmp"))
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, MODE)
+        with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(handle)

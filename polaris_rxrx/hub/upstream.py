@@ -43,6 +43,8 @@ Workarounds
     [28] An upload returns nothing, names the result's page only in a header, and breaks off with httpx's own
          errors; a status is only in the cause of polaris's: `failures.Watch` looks on.
     [29] A competition's dump computes the checksum of its archive, into the cache: `dump` can do without.
+    [30] V2 documents as polaris-lib's main branch has them, with more about each file of a split and without
+         metrics, do not load: `split_files`.
 """
 
 from __future__ import annotations
@@ -67,7 +69,7 @@ from urllib.request import url2pathname
 import numpy as np
 from numpy.typing import NDArray
 
-from polaris_rxrx.errors import DataError, UpstreamError, UsageError
+from polaris_rxrx.errors import DataError, UpstreamError, UsageError, some
 from polaris_rxrx.hub.files import is_missing, one_line
 
 logger = logging.getLogger(__name__)
@@ -389,6 +391,29 @@ def dataset_fields(data: Mapping[str, Any], columns: Collection[str]) -> dict[st
         if column in columns
     }
     return fields
+
+
+def split_files(split: Mapping[str, Any], where: str, *, metrics: bool) -> dict[str, Any]:
+    """Where the bitmaps of a V2 document's split are: `training`, and a test set by its name.
+
+    Those of polaris-lib's main branch have `{label: {"training": {"filePath": ...}, "test": {...}}}` [30].
+
+    Raises:
+        DataError: It is such a document, and has several splits, or no metrics.
+    """
+    newer = [parts for parts in split.values() if isinstance(parts, dict)]
+    if not newer:
+        return dict(split)
+    if len(split) != 1 or set(newer[0]) != {"training", "test"}:
+        named = some(sorted(map(str, split)))
+        raise DataError(f"{newer_form(where)}, with the splits {named}; one of training and test is read")
+    if not metrics:
+        raise DataError(f"{newer_form(where)}, and names no metrics: the Hub alone can score it")
+    return {name: part.get("filePath") if isinstance(part, dict) else part for name, part in newer[0].items()}
+
+
+def newer_form(where: str) -> str:
+    return f"{where} is a V2 benchmark in the form of polaris-lib after 0.13"
 
 
 def v2_split(training: bytes, test: bytes) -> Any:

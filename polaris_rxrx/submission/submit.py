@@ -14,13 +14,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from polaris_rxrx import __version__, quick
-from polaris_rxrx.errors import DataError, PolarisRxrxError, UpstreamError, UsageError
+from polaris_rxrx.errors import DataError, Interrupted, PolarisRxrxError, UpstreamError, UsageError
 from polaris_rxrx.files import sha256
 from polaris_rxrx.predictions import Predictions, read_predictions
 from polaris_rxrx.scoring import score
@@ -31,6 +32,7 @@ from polaris_rxrx.submission.receipt import Receipt
 from polaris_rxrx.task import MANIFEST, Task, load_task
 
 if TYPE_CHECKING:
+    from polaris_rxrx.hub.competitions import Window
     from polaris_rxrx.hub.payloads import Upload
     from polaris_rxrx.hub.upload import Sender
 
@@ -170,6 +172,7 @@ def describe(ready: Ready) -> list[str]:
         ),
     ]
     if upload.kind == "competition":
+        rows.append(("Open", str(_window(ready))))
         rows.append(("Sent", "every prediction; the Hub has the labels and scores them"))
     for name, value in ready.scores.get("client", {}).items():
         ours = ready.scores["ours"].get(name)
@@ -214,6 +217,28 @@ def already(ready: Ready, say: Say) -> str | None:
     return receipts.explain(*found) if found else None
 
 
+def closed(ready: Ready) -> str | None:
+    """Why a competition does not take these predictions now, if so; it is the clock of this computer."""
+    if ready.upload.kind != "competition":
+        return None
+    told = _window(ready).closed(datetime.now(timezone.utc))
+    return told and (
+        f"the competition {ready.task.name} {told}. Should its times have changed, prepare it again with "
+        "--force"
+    )
+
+
+def _window(ready: Ready) -> Window:
+    from polaris_rxrx.hub.competitions import window
+
+    return window(ready.upload.competition)
+
+
+def _refuse_closed(ready: Ready) -> None:
+    if (told := closed(ready)) is not None:
+        raise PolarisRxrxError(f"{told}.\nNothing was sent")
+
+
 # ---- sending
 
 
@@ -224,6 +249,7 @@ def send(
 
     Raises:
         UsageError: It was sent before, or may have been, and `force` is not given.
+        PolarisRxrxError: The competition is not open; `force` does not help.
         UploadError: It was refused, or nobody knows; the receipt says the same.
     """
     ready.place.folder.mkdir(parents=True, exist_ok=True)
@@ -233,8 +259,10 @@ def send(
             if not force:
                 raise UsageError(f"{told}.\nNothing was sent now")
             say(f"{told}.\nSending it again, as --force says")
+        _refuse_closed(ready)
         if not ask(f"Send this to {ready.upload.host}?"):
             return None
+        _refuse_closed(ready)  # an answer can take its time
         from polaris_rxrx.hub import account
         from polaris_rxrx.hub.failures import Watch
         from polaris_rxrx.hub.upload import Sender
@@ -260,7 +288,7 @@ def _create_model(ready: Ready, sender: Sender, *, force: bool) -> str:
         path, _ = receipts.start(ready.place.folder, **_fields(ready), forced=force)
         receipts.finish(path, "refused", message=f"{told} ({_reason(error)})")
         raise _with_receipt(
-            error, f"{told}, and the next submit looks the model up first", path, "refused"
+            error, f"{told}, and the next submit looks the model up first", path, "refused", sender
         ) from None
     return f"the model {name} was {'created' if created else 'there already'}"
 
@@ -269,16 +297,14 @@ def _send(sender: Sender, path: Path, model: str) -> Receipt:
     """Send the predictions and settle the receipt, whatever happens."""
     try:
         url = sender.send()
+        return receipts.finish(path, "sent", url=url, message=model)
     except BaseException as error:
         watch = sender.watch
-        if watch.accepted:  # interrupted after the Hub's yes
-            receipts.finish(path, "sent", url=sender.address(), message=model)
-            raise
-        state: receipts.State = "unknown" if watch.out else "refused"
-        receipts.finish(path, state, message="; ".join(filter(None, [_reason(error), model])))
-        raise _with_receipt(error, model, path, state) from None
-    note = "" if url else "the Hub did not name the page of the result"
-    return receipts.finish(path, "sent", url=url, message="; ".join(filter(None, [note, model])))
+        state: receipts.State = "sent" if watch.accepted else "unknown" if watch.out else "refused"
+        if receipts.read_receipt(path).state == "pending":
+            said = model if state == "sent" else "; ".join(filter(None, [_reason(error), model]))
+            receipts.finish(path, state, url=sender.address() if state == "sent" else None, message=said)
+        raise _with_receipt(error, model, path, state, sender) from None
 
 
 def _reason(error: BaseException) -> str:
@@ -290,14 +316,21 @@ def _reason(error: BaseException) -> str:
     return str(error) if isinstance(error, PolarisRxrxError) else "interrupted"
 
 
-def _with_receipt(error: BaseException, more: str, path: Path, state: str) -> BaseException:
+def _with_receipt(
+    error: BaseException, more: str, path: Path, state: receipts.State, sender: Sender
+) -> BaseException:
     """The same error, naming the receipt too; an interrupt stays one."""
     from polaris_rxrx.hub.failures import UploadError
 
-    if not isinstance(error, UpstreamError):
+    interrupt = isinstance(error, KeyboardInterrupt)
+    if not interrupt and not isinstance(error, UpstreamError):
         return error
+    happened = {
+        "sent": f"it was sent, and is stored: {sender.address()}",
+        "unknown": "it was on its way, and may or may not be stored",
+    }.get(state, "nothing was stored")
     lines = [
-        str(error),
+        f"{sender.upload.host}: {sender.upload.what}: {happened}" if interrupt else str(error),
         *([f"As for the model: {more}"] if more else []),
         f"The receipt says {state}: {path}",
     ]
@@ -305,6 +338,8 @@ def _with_receipt(error: BaseException, more: str, path: Path, state: str) -> Ba
         lines.append(
             "The next submit of these predictions says how to find out, and sends nothing without --force"
         )
+    if interrupt:
+        return Interrupted("\n".join(lines))
     return UploadError("\n".join(lines), "unknown" if state == "unknown" else "refused")
 
 

@@ -63,16 +63,7 @@ def test_a_folder_of_someone_elses_is_left_alone(tmp_path: Path, capsys: pytest.
     "words",
     [
         ["evaluate", "all", "--model", "openphenom", "--out", "results"],
-        [
-            "evaluate",
-            "all",
-            "--model",
-            "phenom-1",
-            "--seeds",
-            "2",
-            "--unexpressed",
-            "data/unexpressed_genes.txt",
-        ],
+        ["evaluate", "signal", "--model", "openphenom", "--unexpressed", "data/unexpressed_genes.txt"],
         ["evaluate", "signal", "--model", "cellprofiler", "--by", "compound"],
         ["reproduce"],
         ["targets"],

@@ -300,8 +300,10 @@ def test_hints_stand_on_stderr_once_and_in_json(demo: Path, tmp_path: Path, caps
     }
     for name, change in made.items():
         path = tmp_path / f"{name}.csv"
-        text = "".join(f"{r['id']},{change(float(r['active']))!r}\n" for r in rows)
-        path.write_text(f"id,active\n{text}")
+        with path.open("w", newline="") as handle:
+            writer = csv.DictWriter(handle, list(rows[0]))
+            writer.writeheader()
+            writer.writerows({**r, "active": repr(change(float(r["active"])))} for r in rows)
         assert run(["score", str(path), "--task", str(demo / "task"), "--json", "--resamples", "100"]) == 0
         out, err = capsys.readouterr()
         report = json.loads(out)

@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ import pandas as pd
 import pytest
 
 from polaris_rxrx.cli import run
+from polaris_rxrx.errors import PolarisRxrxError
 from polaris_rxrx.hub import files as hub_files
 from polaris_rxrx.hub import upstream
 from polaris_rxrx.submission.receipt import read_receipts
@@ -411,6 +413,84 @@ def test_a_file_of_ids_alone_is_the_same_request(hub: Hub) -> None:
     assert told in hub.printed[-1]
 
 
+NOW = datetime(2030, 5, 6, 7, 8, 9, tzinfo=timezone.utc)
+WINDOWS = {  # start, end, at NOW
+    "open": ("2030-01-01T00:00:00", "2030-12-31T00:00:00Z", None),
+    "not yet": ("2030-05-06T07:08:10", "2031-01-01T00:00:00", "opens on 2030-05-06 07:08:10 UTC"),
+    "first second": ("2030-05-06T07:08:09", "2031-01-01T00:00:00", None),
+    "over": ("2020-01-01T00:00:00", "2030-05-06T07:08:09Z", "closed on 2030-05-06 07:08:09 UTC"),
+    "last second": ("2020-01-01T00:00:00", "2030-05-06T07:08:10Z", None),
+    "open, in another zone": ("2030-05-06T09:08:09+02:00", "2031-01-01T00:00:00+02:00", None),
+    "not yet, in another zone": (
+        "2030-05-06T07:08:09-01:00",
+        "2031-01-01T00:00:00Z",
+        "opens on 2030-05-06 08:08:09 UTC",
+    ),
+    "over, in another zone": (
+        "2020-01-01T00:00:00Z",
+        "2030-05-06T08:00:00+01:00",
+        "closed on 2030-05-06 07:00:00 UTC",
+    ),
+}
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is NOW, on a computer far from Greenwich."""
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return NOW if tz is not None else NOW.replace(tzinfo=None) + timedelta(hours=13)
+
+    from polaris_rxrx.cli import prepare as prepare_command
+    from polaris_rxrx.submission import submit
+
+    monkeypatch.setattr(submit, "datetime", Clock)
+    monkeypatch.setattr(prepare_command, "datetime", Clock)
+
+
+@pytest.mark.usefixtures("clock")
+@pytest.mark.parametrize("case", WINDOWS)
+def test_when_a_competition_is_open(case: str, hub: Hub, tmp_path_factory: Any) -> None:
+    start_time, end_time, told = WINDOWS[case]
+    (path,) = (p for p in hub.server.documents if "/competition/" in p)
+    document = {**hub.server.documents[path], "startTime": start_time, "endTime": end_time}
+    hub.server.documents[path] = document
+    task = tmp_path_factory.mktemp("competition") / "task"
+    assert run(["prepare", "recursion/compound-gene-open", "--out", str(task)]) == 0
+    hub.told()
+    assert "The competition takes predictions from 20" in hub.printed[-1]
+    assert ("submit will not send any" in hub.printed[-1]) == (told is not None)
+    assert told is None or told in hub.printed[-1]
+    hub.tasks = {**hub.tasks, "competition": task}
+    folder = prepare("competition", hub=hub)
+    asked = len(hub.server.log)
+    report = json.loads(hub.submit(folder, "--dry-run", "--json", kind="competition"))
+    assert report["blocked"] == (told is not None)
+    assert "Open         20" in hub.printed[-1] and (told is None or told in hub.printed[-1])
+    hub.submit(folder, "--yes", "--force", kind="competition", code=0 if told is None else 1)
+    if told is None:
+        assert states(folder) == ["sent"] and len(hub.uploads.stored) == 1
+    else:
+        assert f"the competition recursion/compound-gene-open {told}" in hub.printed[-1]
+        assert "and it is 2030-05-06 07:08:09 UTC now" in hub.printed[-1]
+        assert "Nothing was sent" in hub.printed[-1]
+        assert len(hub.server.log) == asked and states(folder) == []
+
+
+def test_a_competition_that_closes_while_it_asks(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    from polaris_rxrx.submission import choose, submit
+
+    folder = prepare("competition", hub=hub)
+    ready = submit.make_ready(choose.locate(folder, None), hub.tasks["competition"], say=print)
+    answers = iter([None, "the competition closed meanwhile"])
+    monkeypatch.setattr(submit, "closed", lambda ready: next(answers))
+    with pytest.raises(PolarisRxrxError, match="closed meanwhile"):
+        submit.send(ready, force=False, env_file=None, ask=lambda question: True, say=print)
+    assert hub.server.log == [] and states(folder) == []
+
+
 # ---- every fault
 
 
@@ -700,7 +780,7 @@ STEPS = {
     "GET, portal": Step(
         "v2",
         Fault(**LOOK, status=200, body=PORTAL, headers=HTML),
-        'looking up the model ada-lab/the-model: nothing was stored: .*"Hotel WiFi Log in.*was not created',
+        'looking up the model ada-lab/the-model: .*"Hotel WiFi Log in.*was not created',
         "refused",
         0,
     ),
@@ -865,14 +945,19 @@ elif step == "before sending":
     upload.Sender.send = die
 elif step == "before the end":
     receipt.finish = die
-from polaris_rxrx.cli import run
-sys.exit(run(sys.argv[2:]))
+from polaris_rxrx.cli import main
+del sys.argv[1]
+main()
 """
 
 
 def start(step: str, folder: Path, task: Path) -> subprocess.Popen[str]:
     """`submit` in a process of its own, which kills itself at a step."""
-    words = ["submit", str(folder), "--task", str(task), "--yes"]
+    return main(["submit", str(folder), "--task", str(task), "--yes"], step)
+
+
+def main(words: list[str], step: str = "") -> subprocess.Popen[str]:
+    """The command in a process of its own."""
     return subprocess.Popen(
         [sys.executable, "-c", KILLED, step, *words],
         stdout=subprocess.PIPE,
@@ -951,6 +1036,126 @@ def test_an_interrupt_settles_the_receipt(hub: Hub, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(upload.Sender, "_once", lambda self, call: (call(), stop(self)))
     hub.submit(folder, "--yes", code=130)
     assert states(folder) == ["refused", "sent"] and len(hub.uploads.stored) == 1
+
+
+SIGNALS = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}
+
+
+def stop(process: subprocess.Popen[str], *names: str) -> str:
+    """Send signals at once; everything that was printed, after the process has ended."""
+    for name in names:
+        process.send_signal(getattr(signal, name))
+    return process.communicate(timeout=20)[0]
+
+
+def left_behind(*folders: Path) -> list[Path]:
+    return [
+        p for f in folders for p in f.rglob("*") if p.name.endswith((".tmp", ".part")) or "rxrx" in p.name
+    ]
+
+
+@pytest.fixture
+def temporary(tmp_path_factory: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder for temporary files of a process started meanwhile."""
+    folder: Path = tmp_path_factory.mktemp("temporary")
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setenv("POLARIS_DEFAULT_TIMEOUT", "[5, 30]")
+    return folder
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("names", [("SIGINT",), ("SIGTERM",), ("SIGHUP",), ("SIGHUP", "SIGTERM", "SIGINT")])
+def test_stopped_while_it_is_out(names: tuple[str, ...], kind: str, hub: Hub, temporary: Path) -> None:
+    folder = prepare(kind, hub=hub)
+    hub.server.faults.append(fault(path=PATHS[kind], delay=25, late=True, times=1))
+    process = start("", folder, hub.tasks[kind])
+    deadline = time.monotonic() + 60
+    while not hub.uploads.bodies(PATHS[kind]) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    told = stop(process, *names)
+    hub.printed.append(told)
+    assert process.returncode in {SIGNALS[name] for name in names}
+    ((path, receipt),) = read_receipts(folder)
+    assert receipt.state == "unknown" and receipt.message.startswith("interrupted")
+    for text in (
+        "Interrupted; no output was left half-written.",
+        "'my-model': it was on its way, and may or may not be stored",
+        f"The receipt says unknown: {path}",
+        "The next submit of these predictions says how to find out",
+    ):
+        assert text in told
+    assert left_behind(Path(), temporary) == [] and not (folder / "bundle").exists()
+    hub.submit(folder, "--yes", kind=kind, code=2)
+    assert "It is not known whether" in hub.printed[-1] and len(hub.uploads.bodies(PATHS[kind])) == 1
+
+
+@pytest.mark.parametrize("name", SIGNALS)
+def test_stopped_while_the_model_is_out(name: str, hub: Hub, temporary: Path) -> None:
+    folder = prepare("v2", hub=hub)
+    hub.server.faults.append(Fault(path="the-model", method="PUT", delay=25, late=True, times=1))
+    process = start("", folder, hub.tasks["v2"])
+    wait_for(hub, process)
+    told = stop(process, name)
+    hub.printed.append(told)
+    assert process.returncode == SIGNALS[name] and states(folder) == ["refused"]
+    assert "'my-model': nothing was stored" in told
+    assert "As for the model: the model ada-lab/the-model may have been created; no predictions were" in told
+    assert left_behind(Path(), temporary) == []
+    hub.submit(folder, "--yes", kind="v2")
+    assert states(folder) == ["refused", "sent"]
+
+
+@pytest.mark.parametrize("name", SIGNALS)
+def test_stopped_while_it_prepares(name: str, hub: Hub, temporary: Path) -> None:
+    hub.server.faults.append(Fault(path="compound-gene", method="GET", delay=25, times=1))
+    words = ["prepare", "recursion/compound-gene", "--out", "out"]
+    process = main(words)
+    deadline = time.monotonic() + 60
+    while not hub.server.log and time.monotonic() < deadline:
+        time.sleep(0.02)
+    told = stop(process, name)
+    assert process.returncode == SIGNALS[name], told
+    assert told.splitlines()[-1] == "Interrupted; no output was left half-written."
+    assert left_behind(Path(), temporary) == [] and not Path("out").exists()
+
+
+def test_a_signal_that_is_ignored_stays_so(hub: Hub, temporary: Path) -> None:
+    """As `nohup` has it; a terminal that closes must not stop what was to go on."""
+    folder = prepare(hub=hub)
+    hub.server.faults.append(fault(delay=1.5, late=True, times=1))
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        process = start("", folder, hub.tasks["v1"])
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    wait_for(hub, process)
+    hub.printed.append(stop(process, "SIGHUP"))
+    assert process.returncode == 0 and states(folder) == ["sent"]
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_stopped_after_it_was_sent(as_json: bool, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    from polaris_rxrx.submission import receipt, submit
+
+    folder = prepare(hub=hub)
+    real = receipt.finish
+
+    def stopped(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(submit, "bundle", stopped)
+    out = hub.submit(folder, "--yes", *(["--json"] if as_json else []), code=130)
+    assert "/results/ada-lab/my-model" in out and "It was sent; only the bundle" in hub.printed[-1]
+    assert not as_json or json.loads(out)["bundle"] is None
+
+    def settled_then_stopped(*words: Any, **more: Any) -> Any:
+        real(*words, **more)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(receipt, "finish", settled_then_stopped)
+    hub.submit(folder, "--yes", "--force", code=130)
+    assert "it was sent, and is stored: " in hub.printed[-1] and "The receipt says sent: " in hub.printed[-1]
+    assert states(folder) == ["sent", "sent"]
 
 
 def test_two_at_once(hub: Hub) -> None:

@@ -363,7 +363,7 @@ def test_a_file_that_cannot_be_kept(
     assert "regular file" in refused(server, UsageError, lambda: account.login(ask=None))
     monkeypatch.setenv("POLARIS_RXRX_TOKEN_FILE", os.devnull)
     assert "regular file" in refused(server, UsageError, lambda: account.login(ask=None))
-    monkeypatch.setattr(tokens.tempfile, "mkstemp", broken)
+    monkeypatch.setattr(tokens.os, "fsync", broken)
     monkeypatch.setenv("POLARIS_RXRX_TOKEN_FILE", str(tmp_path / "new.json"))
     assert "cannot be kept there (No space" in refused(server, UsageError, lambda: account.login(ask=None))
     with account.client() as client:  # told, but no reason to stop an upload

@@ -163,6 +163,52 @@ def test_v2_from_the_hub(server: HubServer, tmp_path: Path, zero_shot: bool) -> 
     assert not archive.exists()
 
 
+def test_a_v2_document_as_the_main_branch_of_polaris_writes_it(server: HubServer, tmp_path: Path) -> None:
+    table = frame()
+    columns = {name: table[name].to_numpy() for name in table}
+    with upstream.session():
+        reference = server.publish_v2(v2(tmp_path / "a.zarr", columns, list(range(50)), [60]))
+    document = server.documents[f"/v2/benchmark/{reference}"]
+    expected = hub.open_benchmark(reference).task
+    urls = dict(document["split"])
+
+    def parts() -> dict[str, Any]:
+        return {k: {"filePath": url, "datapoints": 1, "md5Checksum": "0" * 32} for k, url in urls.items()}
+
+    document["split"] = {"scaffold": parts()}
+    document["nTestSets"] = 1
+    found = hub.open_benchmark(reference)
+    assert found.kind == "v2" and found.task.inputs == expected.inputs and found.task.train == expected.train
+    np.testing.assert_array_equal(found.task.active, expected.active)
+    folder = saved(found, tmp_path / "kept")
+    assert hub.open_saved(folder).task.inputs == expected.inputs
+
+    document["split"] = {"scaffold": parts(), "random": parts()}
+    with pytest.raises(DataError, match=r"after 0\.13, with the splits 'random', 'scaffold'; one of"):
+        hub.open_benchmark(reference)
+    document["split"] = {"scaffold": {"training": parts()["training"]}}
+    with pytest.raises(DataError, match=r"with the splits 'scaffold'; one of training and test"):
+        hub.open_benchmark(reference)
+    document["split"] = {"scaffold": {**parts(), "test": {"path": 1}}}
+    with pytest.raises(UpstreamError, match=r"the test split of .* it does not lie at a web address"):
+        hub.open_benchmark(reference)
+    document["split"] = {"scaffold": parts()}
+    for name in ("metrics", "mainMetric"):
+        del document[name]
+    before = len(server.log)
+    with pytest.raises(DataError) as caught:
+        hub.open_benchmark(reference)
+    told = f"{reference} on 127.0.0.1 is a V2 benchmark in the form of polaris-lib after 0.13"
+    assert str(caught.value) == f"{told}, and names no metrics: the Hub alone can score it"
+    assert len(server.log) == before + 2  # nothing but the two documents was asked for
+    path = folder / ARTIFACT / "benchmark.json"
+    kept = json.loads(path.read_text())
+    kept["splits"] = {"scaffold": kept.pop("split")}
+    path.write_text(json.dumps(kept))
+    with pytest.raises(DataError, match=r"benchmark.json is a V2 benchmark in the form of .*by its id"):
+        hub.open_saved(folder)
+
+
 def test_what_we_read_is_what_the_real_client_reads(server: HubServer, tmp_path: Path) -> None:
     table, order = frame(), shuffled(N)
     columns = {name: table[name].to_numpy() for name in table}

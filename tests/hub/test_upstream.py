@@ -466,6 +466,15 @@ def test_29_a_competitions_dump_writes_into_the_cache(tmp_path: Path) -> None:
     assert made.has_zarr_manifest_md5sum, mended(29)
 
 
+def test_30_documents_of_the_main_branch(server: HubServer, tmp_path: Path) -> None:
+    columns = {name: list(values) for name, values in TABLE.items()}
+    reference = server.publish_v2(v2(tmp_path / "a.zarr", columns, [0, 1, 2, 3], [4]))
+    document = server.documents[f"/v2/benchmark/{reference}"]
+    document["split"] = {"random": {k: {"filePath": u} for k, u in document["split"].items()}}
+    with client() as hub, still_fails(30, Exception, ""):
+        hub.get_benchmark(*reference.split("/"))
+
+
 def test_the_checksum_does_not_hang_on_pandas_or_the_process() -> None:
     # Computed with pandas 2.3; pandas 3.1 and any hash seed give the same.
     benchmark = v1(table(), [3, 1, 2])

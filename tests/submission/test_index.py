@@ -77,7 +77,7 @@ def test_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ("state", "told"),
     [
         ("sent", "These predictions were sent as"),
-        ("unknown", "they may be stored: the connection broke"),
+        ("unknown", "they may be stored: it was sent on .*, and no answer proves what became of it"),
         (None, "they may be stored: the attempt on .* was cut off"),
         ("refused", None),
     ],
