@@ -42,6 +42,7 @@ _DATES = tuple(
         r"(?P<day>\d{1,2})[/.](?P<month>\d{1,2})[/.]\d{2,4}",
     )
 )
+_MAYBE_DATE = re.compile(rf"\s*(\d|{_MONTH})", re.I)
 _ALIAS = re.compile(r"[A-Z]{3,}[-. /]\d{1,2}|[A-Za-z]{3,}-\d")  # OCT-4; a spreadsheet writes 4-Oct or Oct-04
 _SERIAL = re.compile(r"[2-5]\d{4}(\.0+)?")  # days since 1899-12-30: 1954 to 2064
 _DECIMAL_COMMA = re.compile(r"[+-]?\d{1,12},\d+([eE][+-]?\d+)?")
@@ -119,7 +120,10 @@ def refuse_dates(names: Sequence[object], column: str, where: Callable[[int], st
         where: Where the name at a place of `names` stands.
     """
     serials: list[int] = []
+    maybe = _MAYBE_DATE.match
     for i, name in enumerate(names):
+        if isinstance(name, str) and not maybe(name):
+            continue
         if as_date(name) is not None:
             raise DataError(f"{where(i)}: {column} is {short(name)}{date_hint(name)}")
         if as_serial(name) is not None:

@@ -1,9 +1,10 @@
 """The `polaris-rxrx` command: one module a subcommand, each thin (parse, call, print).
 
 Conventions: results go to stdout, everything else to stderr; `--json` prints one JSON document and nothing
-more on stdout. Nothing printed holds a control character (`_plain`). Exit codes: 0 done, 1 bad data or a
-failure elsewhere, 2 misuse, 128 and the signal's number where one stopped it (130 Ctrl-C, 143 SIGTERM, 129
-SIGHUP). Command modules import what is heavy inside the command, so `--help` stays quick.
+more on stdout. Nothing printed holds a control character, and no line on stderr is endless (`_plain`).
+Exit codes: 0 done, 1 bad data or a failure elsewhere, 2 misuse, 128 and the signal's number where one stopped
+it (130 Ctrl-C, 143 SIGTERM, 129 SIGHUP). Command modules import what is heavy inside the command, so `--help`
+stays quick.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import click
 
 from polaris_rxrx import __version__
 from polaris_rxrx.cli._plain import plain_output
-from polaris_rxrx.errors import Interrupted, MissingError, PolarisRxrxError, shortened
+from polaris_rxrx.errors import Interrupted, MissingError, PolarisRxrxError
 
 # Windows has no SIGHUP.
 _STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -164,14 +165,13 @@ def _interrupted(error: BaseException | None) -> int:
 def _failed(error: Exception, arguments: list[str]) -> int:
     """Tell of an error; where one of our commands would mend it, offer that on a terminal."""
     if isinstance(error, click.ClickException):
-        error.message = shortened(error.message)  # type: ignore[misc]  # click shows what stands there
         error.show()
         return error.exit_code
     if isinstance(error, OSError):
         place = f"{error.filename}: " if error.filename else ""
         click.echo(f"Error: {place}{error.strerror or error}", err=True)
         return 1
-    click.echo(f"Error: {shortened(str(error))}", err=True)
+    click.echo(f"Error: {error}", err=True)
     assert isinstance(error, PolarisRxrxError)
     if isinstance(error, MissingError) and error.command:
         words = shlex.join(error.command)

@@ -1,7 +1,8 @@
 """Everything that is printed passes here: no name in a file can move the cursor or recolour a terminal.
 
 Conventions: control characters but tab and line feed, characters that turn the direction of text, and what
-the stream's encoding lacks are written as Python writes them (`\\x1b`). Progress bars pass by.
+the stream's encoding lacks are written as Python writes them (`\\x1b`). A line on stderr that is too long to
+be read, because a value or a name in it is, loses its middle. Progress bars pass by.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import re
 import sys
 from collections.abc import Iterator
 from typing import Any
+
+from polaris_rxrx.errors import shortened
 
 _UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
@@ -23,7 +26,7 @@ def plain(text: str) -> str:
 @contextlib.contextmanager
 def plain_output() -> Iterator[None]:
     """Within this, what goes to stdout and stderr is plain."""
-    out, err = _Plain(sys.stdout, "standard output"), _Plain(sys.stderr, "standard error")
+    out, err = _Plain(sys.stdout, "standard output"), _Plain(sys.stderr, "standard error", bound=True)
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         yield
 
@@ -31,8 +34,8 @@ def plain_output() -> Iterator[None]:
 class _Plain:
     """A text stream that writes plain text to another, and names it should that fail."""
 
-    def __init__(self, stream: Any, name: str) -> None:
-        self._stream, self._name = stream, name
+    def __init__(self, stream: Any, name: str, *, bound: bool = False) -> None:
+        self._stream, self._name, self._bound = stream, name, bound
         self.rich_proxied_file = stream  # where rich draws
 
     @property
@@ -43,6 +46,8 @@ class _Plain:
         if not isinstance(text, str):
             raise TypeError(f"text was expected, not {type(text).__name__}")
         shown = plain(text)
+        if self._bound:
+            shown = shortened(shown)
         encoding = getattr(self._stream, "encoding", None) or "utf-8"
         if encoding.lower().replace("-", "") != "utf8":
             shown = shown.encode(encoding, "backslashreplace").decode(encoding)

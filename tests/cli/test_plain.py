@@ -205,5 +205,6 @@ def test_no_line_is_endless(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     (tmp_path / "p.csv").write_text("id,active\n0,1\n")
     assert run(["submit", str(tmp_path / "p.csv"), "--card", str(card), "--dry-run"]) == 1
     assert run(["score", "--" + "x" * 100_000]) == 2
+    assert run(["score", "x" * 100_000]) == 1
     said = capsys.readouterr().err
     assert max(map(len, said.split("\n"))) < 1_600 and " [...] " in said
