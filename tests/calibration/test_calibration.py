@@ -17,7 +17,8 @@ from polaris_rxrx.suites.splits import SPLITS
 from tests.calibration import maps, scores, wells
 from tests.calibration.scores import Found
 
-DRAWS = int(os.environ.get("CALIBRATION_DRAWS") or 60)
+LONG = "CALIBRATION_DRAWS" in os.environ
+DRAWS = int(os.environ.get("CALIBRATION_DRAWS") or 30)
 REACH = NormalDist().inv_cdf(1 - 1e-5)
 
 pytestmark = pytest.mark.slow
@@ -37,7 +38,7 @@ def found(world: str, n_treatments: int) -> dict[str, Found]:
 
 
 @pytest.mark.parametrize("n_treatments", [40, 487])
-@pytest.mark.parametrize("world", scores.WORLDS)
+@pytest.mark.parametrize("world", scores.WORLDS if LONG else ("independent", "gene effects", "planted"))
 def test_intervals_cover_and_tests_reject_as_often_as_they_say(world: str, n_treatments: int) -> None:
     for of in found(world, n_treatments).values():
         assert near(of.covers_95, 0.92, 0.98, DRAWS), of
@@ -58,7 +59,7 @@ def test_without_genes_they_would_not() -> None:
 
 @pytest.mark.parametrize("name", wells.WORLDS)
 def test_held_out_controls(name: str) -> None:
-    world = replace(wells.WORLDS[name], experiments=10, features=32)
+    world = replace(wells.WORLDS[name], experiments=6, features=16)
     repeats = max(1, DRAWS // 30)
     p = [wells.run(world, seed, n_random=100) for seed in range(repeats)]
     for each in (np.concatenate([t.energy_p for t in p]), np.concatenate([t.cosine_p for t in p])):

@@ -22,6 +22,7 @@ from polaris_rxrx.files import sha256
 from polaris_rxrx.maps.build import Map, build_map
 from polaris_rxrx.maps.store import save_map
 from polaris_rxrx.suites import drug_target, gene_gene, signal
+from polaris_rxrx.suites.layout import Layout
 from polaris_rxrx.suites.replicates import replicate_consistency
 from polaris_rxrx.suites.result import Result
 from tests.wells_factory import PLAN, Group, small
@@ -101,7 +102,9 @@ def test_all_is_what_the_library_computes(run: Run, map_: Map, tmp_path: Path) -
     affinities = read_affinities("compound_gene_interactions.csv")
     expected = [
         drug_target.evaluate(map_, affinities, drug_target.Protocol(seeds=7)),
-        gene_gene.evaluate(map_, relations),
+        gene_gene.evaluate(
+            map_, relations, layout=Layout.of(wells.perturbations, wells.perturbation, wells.experiment)
+        ),
         signal.evaluate(wells),
         replicate_consistency(wells),
     ]
@@ -171,7 +174,7 @@ def test_the_text_says_the_same(run: Run, map_: Map) -> None:
 
     code, out, _ = run("evaluate", "signal", "--model", "mine.toml")
     s = signal.evaluate(read_wells("metadata_rxrx3_core.csv", "embeddings.parquet")).summary
-    cells = [f"{s[k]:.4f}" for k in ("mean", "mad", "median", "random_mean", "random_mad")]
+    cells = [f"{s[k]:.4f}" for k in ("mean", "mad", "median", "null_mean", "random_mean", "random_mad")]
     assert re.search("^energy distance +" + " +".join(cells) + f" +{s['z']:.2f} ", out, re.M)
     assert "replicate-consistency: My model" in out
 
@@ -184,6 +187,12 @@ def test_a_map_suffices(run: Run, map_: Map, tmp_path: Path, suite: str) -> None
     assert (code, err) == (0, "")
     first, second = strict(own)[suite], strict(out)[suite]
     assert second["protocol"]["inputs"] == {"map_sha256": sha256(tmp_path / "map.parquet"), "made_up": False}
+    if suite == "gene-gene":  # a map holds no wells, so nobody knows which genes share an experiment
+        assert first["summary"].pop("share_of_pairs_together") > 0
+        assert second["summary"].pop("share_of_pairs_together") is None
+        for source in first["summary"]["sources"].values():
+            for key in [k for k in source if k.endswith(("_apart", "_together")) or "_apart_" in k]:
+                del source[key]
     assert second["summary"] == first["summary"]
 
 
@@ -231,7 +240,8 @@ def test_results_of_other_suites_stay(run: Run, map_: Map, tmp_path: Path) -> No
     assert run("evaluate", "drug-target", "--map", "map.parquet", "--seeds", "2", "--out", "res")[0] == 0
     assert (tmp_path / "res" / "gene-gene.json").read_bytes() == before
     assert {p.name for p in (tmp_path / "res").iterdir()} == {
-        "drug-target.json", "drug-target_doses.csv", "drug-target_per_compound.csv", "gene-gene.json",
+        "drug-target.json", "drug-target_doses.csv", "drug-target_per_compound.csv", "drug-target_spread.csv",
+        "gene-gene.json",
         "gene-gene_relations.csv", "gene-gene_sources.csv", "polaris-rxrx-results.txt",
     }  # fmt: skip
     assert not [p for p in tmp_path.iterdir() if p.name.endswith(".tmp")]
