@@ -33,19 +33,17 @@ _FAMILIES = {
     12: ("DEC",),
 }
 _MONTH = "|".join(_MONTHS)
-_DATES = tuple(
-    re.compile(pattern, re.I)
-    for pattern in (
-        rf"(?P<day>\d{{1,2}})[-./ ](?P<month>{_MONTH})[a-z]*\.?([-./ ]\d{{2,4}})?",
-        rf"(?P<month>{_MONTH})[a-z]*\.?[-./ ](?P<day>\d{{1,2}})(,? ?\d{{4}})?",
-        r"(?P<year>\d{4})[-/.](?P<month>\d\d?)[-/.](?P<day>\d\d?)([T ].*)?",
-        r"(?P<day>\d{1,2})[/.](?P<month>\d{1,2})[/.]\d{2,4}",
-    )
+# Patterns as text: `re` keeps what it has compiled, and most commands need none of them.
+_DATES = (
+    rf"(?P<day>\d{{1,2}})[-./ ](?P<month>{_MONTH})[a-z]*\.?([-./ ]\d{{2,4}})?",
+    rf"(?P<month>{_MONTH})[a-z]*\.?[-./ ](?P<day>\d{{1,2}})(,? ?\d{{4}})?",
+    r"(?P<year>\d{4})[-/.](?P<month>\d\d?)[-/.](?P<day>\d\d?)([T ].*)?",
+    r"(?P<day>\d{1,2})[/.](?P<month>\d{1,2})[/.]\d{2,4}",
 )
-_MAYBE_DATE = re.compile(rf"\s*(\d|{_MONTH})", re.I)
-_ALIAS = re.compile(r"[A-Z]{3,}[-. /]\d{1,2}|[A-Za-z]{3,}-\d")  # OCT-4; a spreadsheet writes 4-Oct or Oct-04
-_SERIAL = re.compile(r"[2-5]\d{4}(\.0+)?")  # days since 1899-12-30: 1954 to 2064
-_DECIMAL_COMMA = re.compile(r"[+-]?\d{1,12},\d+([eE][+-]?\d+)?")
+_MAYBE_DATE = rf"\s*(\d|{_MONTH})"
+_ALIAS = r"[A-Z]{3,}[-. /]\d{1,2}|[A-Za-z]{3,}-\d"  # OCT-4; a spreadsheet writes 4-Oct or Oct-04
+_SERIAL = r"[2-5]\d{4}(\.0+)?"  # days since 1899-12-30: 1954 to 2064
+_DECIMAL_COMMA = r"[+-]?\d{1,12},\d+([eE][+-]?\d+)?"
 # The first bytes of files that are no table we read, and what to do.
 _KINDS: tuple[tuple[bytes, str], ...] = (
     (b"\xff\xfe", "UTF-16 text; save it as CSV UTF-8"),
@@ -68,10 +66,10 @@ def as_date(value: object) -> str | None:
     if not isinstance(value, str) or len(value) > 40:
         return None
     text = value.strip()
-    if not (text[:1].isdigit() or text[:3].lower() in _MONTHS) or _ALIAS.fullmatch(text):
+    if not (text[:1].isdigit() or text[:3].lower() in _MONTHS) or re.fullmatch(_ALIAS, text):
         return None
     for pattern in _DATES:
-        if found := pattern.fullmatch(text):
+        if found := re.fullmatch(pattern, text, re.I):
             month, day = found["month"].lower(), int(found["day"])
             if month[:3] in _MONTHS:
                 return _genes((_MONTHS.index(month[:3]) + 1, day))
@@ -85,7 +83,7 @@ def as_serial(value: object) -> str | None:
     if isinstance(value, bool) or not isinstance(value, (str, int, float)) or len(str(value)) > 12:
         return None
     text = str(value).strip()
-    if not _SERIAL.fullmatch(text):
+    if not re.fullmatch(_SERIAL, text):
         return None
     day = datetime.date(1899, 12, 30) + datetime.timedelta(days=int(text[:5]))
     return _genes((day.month, day.day))
@@ -120,7 +118,7 @@ def refuse_dates(names: Sequence[object], column: str, where: Callable[[int], st
         where: Where the name at a place of `names` stands.
     """
     serials: list[int] = []
-    maybe = _MAYBE_DATE.match
+    maybe = re.compile(_MAYBE_DATE, re.I).match
     for i, name in enumerate(names):
         if isinstance(name, str) and not maybe(name):
             continue
@@ -140,7 +138,7 @@ def number_hint(cell: object) -> str:
     if not isinstance(cell, str):
         return ""
     text = cell.strip()
-    if _DECIMAL_COMMA.fullmatch(text):
+    if re.fullmatch(_DECIMAL_COMMA, text):
         return f"; it has a decimal comma: write {text.replace(',', '.')}"
     if re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?", text):
         return "; it has commas between the digits: leave them out"
