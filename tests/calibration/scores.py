@@ -62,7 +62,7 @@ def _drawn(seed: int) -> tuple[list[str], list[str], Floats]:
     As in the annotations, few genes are the targets of many compounds, and negatives are any.
     """
     rng = np.random.default_rng([seed, 1])
-    popular = rng.permutation(1 / np.arange(1, 352) ** 0.5)
+    popular = rng.permutation(1 / np.arange(1, 352) ** 0.7)
     popular /= popular.sum()
     treatment, gene, active = [], [], []
     for t in range(487):
