@@ -40,7 +40,12 @@ NEEDS_POLARIS = (
     "tests/cli/test_prepare.py::test_score_official_shows_both",
     "tests/cli/test_prepare.py::test_the_artifact_is_a_genuine_one_and_agrees_with_ours",
     "tests/cli/test_prepare.py::test_the_client_agrees_on_the_real_table",
+    "tests/test_bounded.py::test_a_chunk_that_claims_more_texts_than_it_may",
+    "tests/test_bounded.py::test_absurd_claims",
+    "tests/test_bounded.py::test_cards_of_that_kind",
+    "tests/test_bounded.py::test_every_codec_within_bounds_and_beyond",
     "tests/test_fuzz.py",
+    "tests/test_network.py",
     "tests/test_readme.py::test_the_submission_is_a_transcript",
 )
 

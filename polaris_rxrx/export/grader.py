@@ -21,7 +21,8 @@ _FILE = '''\
 """Grade a submission by the benchmark's main metric.
 
 Written by polaris_rxrx <<VERSION>>; needs numpy and pandas alone. `grade` returns what `polaris-rxrx score`
-prints as the main metric, to the last digit, for tables read with `float_precision="round_trip"`.
+prints as the main metric, to the last digit, for tables read with `float_precision="round_trip"` (what pandas
+from 3 on does by itself).
 
     python grade.py submission.csv [answers.csv]
 """

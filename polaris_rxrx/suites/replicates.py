@@ -75,7 +75,7 @@ def replicate_consistency(
     Args:
         wells, by, align_by, min_wells, seed: As in `polaris_rxrx.suites.signal.evaluate`.
         null: "controls", or names of unexpressed genes, which are then not reported but in the table "null".
-        n_random: Exchanges with held-out control wells, a split.
+        n_random: Exchanges with held-out control wells, over all splits.
         tested: What `splits.held_out` made of these very wells and choices, if it is at hand.
 
     Raises:

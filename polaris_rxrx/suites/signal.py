@@ -97,7 +97,7 @@ def evaluate(
         min_wells: 2 or more.
         seed: Of every draw.
         null: "controls", or names of unexpressed genes, which are then not reported but in the table "null".
-        n_random: Exchanges with held-out control wells, a split.
+        n_random: Exchanges with held-out control wells, over all splits.
         baseline: Run random embeddings too.
         tested: What `splits.held_out` made of these very wells and choices, if it is at hand.
 

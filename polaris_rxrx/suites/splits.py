@@ -10,10 +10,11 @@ Conventions
     A stratum is a plate of an experiment, where the metadata has a column `plate` and every plate of the
     perturbation has `PLATE_LEAST` held-out controls; else an experiment. Wells in a stratum without held-out
     controls are left out of the test.
-    Under the null, given the fit, own wells and held-out ones of a stratum can change places. `n_random`
-    times they do, at random in each stratum, and p = (1 + how often the statistic reaches that of the own
-    wells) / (1 + n_random): exact for whatever is common to a stratum. The statistic is the energy distance
-    from (at most `MAX_REFERENCE`) controls of the fit, or the mean cosine of all pairs of wells.
+    Under the null, given the fit, own wells and held-out ones of a stratum can change places. In each split
+    they do so `n_random` / `SPLITS` times, at random in each stratum, and p = (1 + how often the statistic
+    reaches that of the own wells) / (1 + how often they changed): exact for whatever is common to a stratum.
+    The statistic is the energy distance from (at most `MAX_REFERENCE`) controls of the fit, or the mean
+    cosine of all pairs of wells.
     Of a large perturbation `MAX_GROUP` wells are taken, and of a stratum's controls at most
     max(`HELD` times its wells, `HELD_LEAST`).
     `SPLITS` splits give p-values that depend on each other. They are combined by Cauchy's: p = 1/2 -
@@ -59,8 +60,8 @@ from polaris_rxrx.suites.groups import (
 from polaris_rxrx.suites.unexpressed import TIE
 
 SPLITS = 3
-MAX_REFERENCE = 500
-HELD, HELD_LEAST = 2, 8
+MAX_REFERENCE = 250
+HELD, HELD_LEAST = 2, 4
 PLATE_LEAST = 2
 WAYS = 20  # fewer give no p-value of .05
 
@@ -115,7 +116,7 @@ def hold(wells: WellSource, align_by: Aligner, groups: Groups, *, n_random: int,
         wells: All of them, experiments whole.
         align_by: See `polaris_rxrx.maps.align`.
         groups: From `group_wells`.
-        n_random: Exchanges a split.
+        n_random: Exchanges, over all splits.
         seed: Of splits and exchanges.
     """
     n = len(groups.sizes)
@@ -127,7 +128,7 @@ def hold(wells: WellSource, align_by: Aligner, groups: Groups, *, n_random: int,
             if pool is None:
                 continue
             used[s, k] = pool.own
-            found[:, s, k] = _statistics(pool, half.reference, n_random, [seed, SPLIT, s])
+            found[:, s, k] = _statistics(pool, half.reference, -(-n_random // SPLITS), [seed, SPLIT, s])
     whole = ~np.isnan(found[0]).any(axis=0)
     with np.errstate(invalid="ignore"):
         p = np.where(whole, combined(found[:2]), np.nan)

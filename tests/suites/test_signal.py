@@ -295,7 +295,7 @@ def test_a_guide_is_split_at_its_suffix_alone(guide: str, gene: str) -> None:
 
 
 def test_a_strong_perturbation_stands_out(wells: Wells) -> None:
-    rows = rows_of(evaluate(wells, n_random=99))
+    rows = rows_of(evaluate(wells, n_random=297))
     assert rows["STRONG"]["p_value"] == pytest.approx(0.01)  # each split's, and so their combination
     assert rows["STRONG"]["energy_distance"] == max(row["energy_distance"] for row in rows.values())
     for measure in (evaluate, replicate_consistency):
@@ -333,7 +333,7 @@ def test_p_values_of_nothing_are_even() -> None:
 
 
 def test_consistency_equals_double_loops(wells: Wells) -> None:
-    result = replicate_consistency(wells, n_random=200)
+    result = replicate_consistency(wells, n_random=600)
     x = aligned(wells, "pca-cs")
     names = np.array(wells.perturbations.name)[wells.perturbation]
     crispr = np.array(wells.perturbations.type)[wells.perturbation] == "CRISPR"

@@ -84,7 +84,7 @@ def test_every_exchange_by_hand(gene: str, monkeypatch: pytest.MonkeyPatch) -> N
         return found
 
     monkeypatch.setattr(splits, "_statistics", spy)
-    held_out(wells, n_random=20_000)
+    held_out(wells, n_random=60_000)
     k = group_wells(wells, "gene", 2).name.index(gene)
     for split in range(splits.SPLITS):
         found = [f for s, f in seen if s == split][k]

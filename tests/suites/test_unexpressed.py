@@ -57,6 +57,7 @@ def twin_aligned(files: tuple[Path, Path], aligner: str) -> dict[str, Floats]:
     experiment = metadata.experiment_name.to_numpy()
     if aligner == "tvn":
         x = (x - x[control].mean(axis=0)) / x[control].std(axis=0)
+    x = np.array(x)  # one that may be written to
     if aligner in ("pca-cs", "tvn"):
         mean = x[control].mean(axis=0)
         x = (x - mean) @ np.linalg.svd(x[control] - mean, full_matrices=False)[2].T
