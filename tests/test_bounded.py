@@ -409,7 +409,7 @@ def drip(out: Any) -> None:
 
 
 def endless(out: Any) -> None:
-    while True:
+    for _ in range(256):  # far beyond any bound here, and no more than a machine holds
         out.write(b"x" * MIB)
 
 
@@ -497,7 +497,7 @@ def test_what_hugging_face_says_of_its_files(server: Server, monkeypatch: pytest
         server.send = drip
         with pytest.raises(UpstreamError, match=r"sent an answer that did not end within 0.3 s"):
             Hub(client).sizes  # noqa: B018
-    assert server.asked <= 3  # a connection that the server had given up may be made again
+    assert server.asked == 2  # and nobody else asks anything
 
 
 @pytest.mark.parametrize("digits", [400, 5000])

@@ -110,10 +110,12 @@ class Hub:
 
     @property
     def _headers(self) -> dict[str, str]:
-        """With the token, if there is one."""
-        from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
+        """With the token, if there is one. huggingface_hub's own headers cost a request of its own making."""
+        from huggingface_hub import constants, get_token
 
-        return build_hf_headers(library_name="polaris_rxrx", library_version=__version__)
+        headers = {"User-Agent": f"polaris_rxrx/{__version__}"}
+        token = None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()
+        return {**headers, "Authorization": f"Bearer {token}"} if token else headers
 
     @property
     def _info(self) -> Any:
