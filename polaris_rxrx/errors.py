@@ -6,6 +6,7 @@ Rows are counted as an editor shows them: the header is line 1.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 QUOTES = "'\""
@@ -68,3 +69,20 @@ def some(names: Sequence[object], most: int = 5) -> str:
     """The first few of many names, for a message: `'A', 'B' and 3 more`."""
     shown = ", ".join(short(str(n)) for n in names[:most])
     return shown if len(names) <= most else f"{shown} and {len(names) - most:,} more"
+
+
+_SECRET = r"\w*token|password|client_secret|code_verifier"
+
+
+def without_secrets(text: str) -> str:
+    """`text` without what looks like a token, a password, or the user and query of a URL.
+
+    A net below the callers, who know their secrets and should not pass them on at all.
+    """
+    text = re.sub(r"(https?://)[^/\s@]*@", r"\1", text)
+    text = re.sub(r"(https?://[^\s?#'\"<>]*)[?#][^\s'\"<>]*", r"\1", text)
+    text = re.sub(r"\bBearer\s+[\w.~+/-]{8,}=*", "Bearer ***", text, flags=re.I)
+    text = re.sub(r"(Authorization[\"']?\s*[:=]\s*[\"']?)\w+\s+[^\s\"']+", r"\1***", text, flags=re.I)
+    text = re.sub(r"\beyJ[\w-]{8,}(\.[\w-]+)*", "***", text)  # a JSON web token
+    text = re.sub(rf"\b({_SECRET})=[^\s&\"']+", r"\1=***", text, flags=re.I)
+    return re.sub(rf"([\"'](?:{_SECRET})[\"']\s*:\s*)([\"']).*?\2", r"\1\2***\2", text, flags=re.I)

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-from polaris_rxrx.submission.receipt import without_secrets
+from polaris_rxrx.errors import without_secrets
 
 IN_BETWEEN = "Is a proxy or a login page in between?"
 _LOOKED_AT = 20_000  # characters of a body

@@ -37,7 +37,7 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from polaris_rxrx import bounded
-from polaris_rxrx.errors import DataError, PolarisRxrxError, UsageError
+from polaris_rxrx.errors import DataError, PolarisRxrxError, UsageError, without_secrets
 from polaris_rxrx.files import new_file
 from polaris_rxrx.submission import index
 from polaris_rxrx.submission.card import Kind, slug
@@ -47,7 +47,6 @@ State = Literal["pending", "sent", "refused", "unknown"]
 
 RECEIPTS = "receipts"
 LOCK = ".submit.lock"
-_SECRET = r"\w*token|password|client_secret|code_verifier"
 _MOST_TEXT = 2_000
 _PAGES = {"v1": "benchmarks", "v2": "benchmarks", "competition": "competitions"}
 
@@ -56,20 +55,6 @@ def hash_values(values: NDArray[np.float64]) -> str:
     """The SHA-256 of scores in official order: little-endian float64, -0.0 as 0.0 (they rank alike)."""
     aligned = np.asarray(values, dtype="<f8") + 0.0
     return hashlib.sha256(aligned.tobytes()).hexdigest()
-
-
-def without_secrets(text: str) -> str:
-    """`text` without what looks like a token, a password, or the user and query of a URL.
-
-    A net below the callers, who know their secrets and should not pass them on at all.
-    """
-    text = re.sub(r"(https?://)[^/\s@]*@", r"\1", text)
-    text = re.sub(r"(https?://[^\s?#'\"<>]*)[?#][^\s'\"<>]*", r"\1", text)
-    text = re.sub(r"\bBearer\s+[\w.~+/-]{8,}=*", "Bearer ***", text, flags=re.I)
-    text = re.sub(r"(Authorization[\"']?\s*[:=]\s*[\"']?)\w+\s+[^\s\"']+", r"\1***", text, flags=re.I)
-    text = re.sub(r"\beyJ[\w-]{8,}(\.[\w-]+)*", "***", text)  # a JSON web token
-    text = re.sub(rf"\b({_SECRET})=[^\s&\"']+", r"\1=***", text, flags=re.I)
-    return re.sub(rf"([\"'](?:{_SECRET})[\"']\s*:\s*)([\"']).*?\2", r"\1\2***\2", text, flags=re.I)
 
 
 def _bare_url(value: str) -> str:

@@ -43,6 +43,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polaris_rxrx.dataset.wells import Block, WellSource
+from polaris_rxrx.errors import some
 from polaris_rxrx.maps import align
 from polaris_rxrx.maps.align import Aligner, Moments
 from polaris_rxrx.maps.similarity import unit_rows
@@ -84,8 +85,6 @@ class Tested:
     n_wells: Ints
 
     def notes(self, groups: Groups) -> list[str]:
-        from polaris_rxrx.errors import some
-
         none = [name for name, p in zip(groups.name, self.energy_p, strict=True) if np.isnan(p)]
         if not none:
             return []

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from polaris_rxrx.errors import DataError, PolarisRxrxError, UsageError
+from polaris_rxrx.errors import DataError, PolarisRxrxError, UsageError, without_secrets
 from polaris_rxrx.submission import receipt as receipts
 from polaris_rxrx.submission.receipt import (
     LOCK,
@@ -27,7 +27,6 @@ from polaris_rxrx.submission.receipt import (
     lock,
     read_receipts,
     start,
-    without_secrets,
 )
 
 TASK = "someone/small"
