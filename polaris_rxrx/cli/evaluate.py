@@ -57,7 +57,12 @@ BELONGS = {
 @click.option("--embeddings", type=FILE, help="The model's table.  [default: the card's file in --data]")
 @features_option
 @click.option("--map", "map_path", type=FILE, metavar="FILE", help="A saved map instead (not for signal).")
-@click.option("--metadata", type=FILE, help="The well metadata.  [default: the one in --data]")
+@click.option(
+    "--metadata",
+    type=FILE,
+    help="The well metadata; beside --map it tells gene-gene which genes share an experiment.  [default: the "
+    "one in --data; none beside --map]",
+)
 @click.option(
     "--align",
     type=click.Choice(["pca-cs", "tvn", "center-scale", "none"]),
@@ -136,7 +141,8 @@ def command(
     if out is not None:
         check_folder(out)
     card = None if map_path is not None else _card(model, embeddings)
-    jobs = _jobs(suites, data, by, options)
+    layout_of = metadata if map_path is not None else None
+    jobs = _jobs(suites, data, by, {**options, "layout_of": layout_of})
     with Bar(card.title if card else str(map_path)) as bar:
         if card is None:
             assert map_path is not None
@@ -186,7 +192,10 @@ def _refuse_strangers(context: click.Context, suite: str, by: str | None) -> Non
 
 def _refuse_wells(context: click.Context, suites: Sequence[str]) -> None:
     """Refuse, beside a map, what concerns wells."""
-    for name in ("model", "embeddings", "features", "metadata", "align", "allow_missing_wells"):
+    wells = ["model", "embeddings", "features", "align", "allow_missing_wells"]
+    if "gene-gene" not in suites:
+        wells.append("metadata")
+    for name in wells:
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
             raise click.UsageError(f"--{name.replace('_', '-')} means nothing for a saved map (--map)")
     if "signal" in suites:
@@ -240,6 +249,7 @@ def _drug_target(data: Path, by: str | None, options: dict[str, Any]) -> Job:
 
 
 def _gene_gene(data: Path, by: str | None, options: dict[str, Any]) -> Job:
+    from polaris_rxrx.dataset.wells import read_metadata
     from polaris_rxrx.suites import gene_gene
     from polaris_rxrx.suites.layout import Layout
 
@@ -250,9 +260,10 @@ def _gene_gene(data: Path, by: str | None, options: dict[str, Any]) -> Job:
     relations = read_all_relations(options["relations"], data)
     made_up = any(known.made_up for known in relations.values())
     other = None if options["against"] is None else read_map(options["against"]).map_
+    table = None if options["layout_of"] is None else read_metadata(options["layout_of"])
 
     def run(source: Source, bar: Bar) -> list[Result]:
-        wells = source.wells
+        wells = table if source.wells is None else source.wells
         layout = None
         if wells is not None:
             layout = Layout.of(wells.perturbations, wells.perturbation, wells.experiment)

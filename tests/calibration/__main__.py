@@ -24,8 +24,12 @@ def main() -> None:
     parser.add_argument("--annotations", type=Path, help="the affinities; else a drawn design")
     parser.add_argument("--treatments", type=int, nargs="+", default=[40, 487])
     parser.add_argument("--features", type=int, default=384, help="of the wells' worlds")
+    parser.add_argument("--relations", type=Path, nargs="+", default=[], help="of the maps, beside drawn ones")
+    parser.add_argument("--metadata", type=Path, help="parquet: in which experiments the genes' wells lie")
     parser.add_argument("--figure", type=Path)
     options = parser.parse_args()
+    if options.relations and options.metadata is None:
+        parser.error("--relations also wants --metadata")
     found: list[scores.Found] = []
     if "scores" in options.what:
         for n in options.treatments:
@@ -50,9 +54,11 @@ def main() -> None:
                 row |= {f"{statistic}_{level:g}": float(np.mean(p <= level)) for level in (0.05, 0.01)}
             say(row, start)
     if "maps" in options.what:
-        for world_name in maps.WORLDS:
-            start = time.perf_counter()
-            say(asdict(maps.run(world_name, options.draws)), start)
+        published = [maps.of_files(path, options.metadata) for path in options.relations]
+        for of in (None, *published):
+            for world_name in maps.WORLDS:
+                start = time.perf_counter()
+                say(asdict(maps.run(world_name, options.draws, of=of)), start)
     if options.figure is not None and found:
         draw(found, options.figure)
 

@@ -4,7 +4,8 @@ Conventions
     Genes and relations are drawn as real sources have them: complexes, whose members are all related, so some
     genes have many relations and most a few. A world may give all genes one common direction, each so much of
     it (which real maps have: strength), or the batch of an experiment to the genes that have wells in it,
-    where genes of a complex share an experiment more often than others.
+    where genes of a complex share an experiment more often than others. `of_files` takes relations and
+    layout as they are in the published files.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from polaris_rxrx.dataset.wells import Perturbations
+from polaris_rxrx.dataset.wells import CONTROL, Perturbations
 from polaris_rxrx.maps.build import Map
-from polaris_rxrx.suites.gene_gene import Relations, evaluate
+from polaris_rxrx.suites.gene_gene import Relations, evaluate, read_relations
 from polaris_rxrx.suites.layout import Layout
 
 WORLDS = ("noise", "one common direction", "the layout of the wells")
@@ -59,32 +60,53 @@ def layout(known: Relations, seed: int) -> Layout:
     return Layout.of(p, np.arange(GENES), experiment)
 
 
+def of_files(path: Path, metadata: Path) -> tuple[Relations, Layout]:
+    """A published source, and where the wells of each gene lie.
+
+    Args:
+        path: Two genes a line.
+        metadata: Parquet with `experiment_name`, `gene` and `perturbation_type`.
+    """
+    import pandas as pd
+
+    wells = pd.read_parquet(metadata, columns=["experiment_name", "gene", "perturbation_type"])
+    wells = wells[(wells.perturbation_type == "CRISPR") & (wells.gene != CONTROL)]
+    gene, experiment = wells.gene.astype("category"), wells.experiment_name.astype("category")
+    names = gene.cat.categories.tolist()
+    p = Perturbations(["CRISPR"] * len(names), names, np.full(len(names), np.nan))
+    codes = gene.cat.codes.to_numpy(np.int64), experiment.cat.codes.to_numpy(np.int64)
+    return read_relations(path), Layout.of(p, *codes)
+
+
 def draw(world: str, where: Layout, rng: np.random.Generator) -> Map:
-    x = rng.normal(size=(GENES, WIDTH))
+    genes, experiments = where.wells.shape
+    x = rng.normal(size=(genes, WIDTH))
     if world == "one common direction":
-        x[:, 0] += 3 * rng.normal(size=GENES) ** 2
+        x[:, 0] += 3 * rng.normal(size=genes) ** 2
     if world == "the layout of the wells":
-        x += 0.8 * (where.wells @ rng.normal(size=(where.wells.shape[1], WIDTH)))
-    p = Perturbations(["CRISPR"] * GENES, [f"G{i:03d}" for i in range(GENES)], np.full(GENES, np.nan))
-    return Map(p, x, np.ones(GENES, dtype=np.int64), {})
+        share = where.wells / np.sqrt(where.wells.sum(axis=1, keepdims=True))
+        x += 0.8 * (share @ rng.normal(size=(experiments, WIDTH)))
+    p = Perturbations(["CRISPR"] * genes, list(where.row), np.full(genes, np.nan))
+    return Map(p, x, np.ones(genes, dtype=np.int64), {})
 
 
-def run(world: str, draws: int, seed: int = 0) -> Found:
+def run(world: str, draws: int, seed: int = 0, of: tuple[Relations, Layout] | None = None) -> Found:
     """Draw maps and look for the relations in them."""
     rng = np.random.default_rng([seed, WORLDS.index(world), 3])
-    known = relations(seed)
-    where = layout(known, seed)
+    if of is None:
+        known = relations(seed)
+        of = known, layout(known, seed)
+    known, where = of
     rows = []
     for i in range(draws):
-        s = evaluate(draw(world, where, rng), {"drawn": known}, layout=where, seed=i).summary["sources"][
-            "drawn"
-        ]
+        found = evaluate(draw(world, where, rng), {"source": known}, layout=where, seed=i)
+        s = found.summary["sources"]["source"]
         keys = ("recall", "recall_low_end", "recall_high_end", "independent_low_end", "independent_high_end")
         rows.append([s[k] for k in (*keys, "recall_apart")])
     x = np.array(rows, dtype=np.float64)
     truth = x[:, 0].mean()
     return Found(
-        world,
+        world if known.sha256 == "" else f"{world}: {known.path.stem}",
         draws,
         float(truth),
         float(x[:, 5].mean()),

@@ -196,6 +196,14 @@ def test_a_map_suffices(run: Run, map_: Map, tmp_path: Path, suite: str) -> None
     assert second["summary"] == first["summary"]
 
 
+def test_a_map_learns_its_layout_from_metadata(run: Run, map_: Map, tmp_path: Path) -> None:
+    whole = ("evaluate", "gene-gene", *MINE, "--json")
+    beside = (*whole[:2], "--map", "map.parquet", "--metadata", "metadata_rxrx3_core.csv", "--json")
+    first, second = (strict(run(*arguments)[1])["gene-gene"] for arguments in (whole, beside))
+    assert second["protocol"]["layout"] == first["protocol"]["layout"] is not None
+    assert second["summary"] == first["summary"]
+
+
 def test_options_reach_the_library(run: Run, map_: Map) -> None:
     code, out, _ = run(
         "evaluate", "drug-target", "--embeddings", "embeddings.parquet", "--align", "tvn", "--seeds", "3",
@@ -334,6 +342,11 @@ MINE = ["--model", "mine.toml"]
         ),
         (["all", "--map", "map.parquet"], 2, "signal needs wells"),
         (["gene-gene", "--map", "map.parquet", "--align", "tvn"], 2, "--align means nothing for a saved map"),
+        (
+            ["drug-target", "--map", "map.parquet", "--metadata", "metadata_rxrx3_core.csv"],
+            2,
+            "--metadata means nothing for a saved map",
+        ),
         (["gene-gene", "--map", "map.parquet", *MINE], 2, "--model means nothing for a saved map"),
         (["gene-gene", "--map", "map.parquet", "--features", "*"], 2, "--features means nothing for a saved"),
         (["gene-gene", *MINE, "--features", "emb_*"], 1, "no column matches --features 'emb_*'"),
