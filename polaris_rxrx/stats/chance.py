@@ -158,26 +158,29 @@ def _list(n: int, m: int, end: Ints) -> Floats:
 
 def _draw(n: int, m: int, end: Ints, resamples: int, rng: np.random.Generator) -> Floats:
     """The same of `resamples` random placements: Floyd's way to choose m of n, each choice equally likely."""
-    at: NDArray[np.signedinteger[Any]] = np.empty((m, resamples), np.int16 if n < 2**15 else np.int64)
+    drawn_as = np.dtype(np.int16 if n < 2**15 else np.int64)  # settles which numbers are drawn
+    kept_as = np.dtype(np.int8) if n < 2**7 else drawn_as  # the narrower, the faster to compare
+    at: NDArray[np.signedinteger[Any]] = np.empty((m, resamples), kept_as)
     for k, last in enumerate(range(n - m, n)):
-        drawn = rng.integers(0, last + 1, resamples, dtype=at.dtype)
+        drawn = rng.integers(0, last + 1, resamples, dtype=drawn_as).astype(kept_as)
         taken = np.zeros(resamples, dtype=bool)
         for before in at[:k]:
             taken |= before == drawn
-        at[k] = np.where(taken, at.dtype.type(last), drawn)
+        at[k] = np.where(taken, kept_as.type(last), drawn)
     return _score(at, n, end)
 
 
 def _score(at: NDArray[np.signedinteger[Any]], n: int, end: Ints) -> Floats:
     """Average precision and AUROC (2, k) of actives at the ranks `at` (m, k), counted from 0."""
     m, k = at.shape
+    tied = bool((end != np.arange(1, n + 1)).any())
     ends, middle = end.astype(at.dtype), _middle(n, end)
     precision, middle_sum = np.zeros(k), np.zeros(k)
     for own in at:
-        last = ends.take(own)
+        last = ends.take(own) if tied else own + 1
         found = np.zeros(k, dtype=at.dtype)  # actives down to the end of this one's block
         for other in at:
             found += other < last
         precision += found / last
-        middle_sum += middle.take(own)
+        middle_sum += middle.take(own) if tied else last
     return np.stack([precision / m, _auroc(middle_sum, n, m)])
