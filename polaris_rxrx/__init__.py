@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from polaris_rxrx._version import __version__
+
 if TYPE_CHECKING:
-    from polaris_rxrx.baselines import load_card, predict
+    from polaris_rxrx.baselines import predict
+    from polaris_rxrx.cards import load_card
     from polaris_rxrx.comparison import compare
-    from polaris_rxrx.dataset.wells import read_wells
     from polaris_rxrx.maps.build import build_map
     from polaris_rxrx.maps.store import load_map, save_map
     from polaris_rxrx.predictions import read_predictions, write_predictions
     from polaris_rxrx.scoring import score
     from polaris_rxrx.task import load_task
-
-__version__ = "0.1.0"
+    from polaris_rxrx.wells.memory import read_wells
 
 __all__ = [
     "__version__",
@@ -38,12 +39,12 @@ __all__ = [
 _HOME = {
     "build_map": "maps.build",
     "compare": "comparison",
-    "load_card": "baselines",
+    "load_card": "cards",
     "load_map": "maps.store",
     "load_task": "task",
     "predict": "baselines",
     "read_predictions": "predictions",
-    "read_wells": "dataset.wells",
+    "read_wells": "wells.memory",
     "save_map": "maps.store",
     "score": "scoring",
     "write_predictions": "predictions",

@@ -25,20 +25,26 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from polaris_rxrx import html
 from polaris_rxrx.errors import DataError, UsageError
+from polaris_rxrx.present import html
 from polaris_rxrx.scoring import Score
 from polaris_rxrx.stats.intervals import Interval, bca_each
 from polaris_rxrx.stats.paired import TIE, Progress, detectable, draws, holm, pairwise_p
 from polaris_rxrx.stats.two_way import CLUSTERS, Clusters, Variance
-from polaris_rxrx.uncertainty import LEVEL, RESAMPLES, check_options, interval_method, mean_of, values_of
+from polaris_rxrx.stats.uncertainty import (
+    LEVEL,
+    RESAMPLES,
+    check_options,
+    interval_method,
+    mean_of,
+    values_of,
+)
+from polaris_rxrx.types import Floats
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Floats = NDArray[np.float64]
 Metric = Literal["pr_auc", "roc_auc"]
 Verdict = Literal["better", "worse", "tie"]
 

@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from polaris_rxrx.damage import INDEX, date_hint, number_hint
 from polaris_rxrx.errors import DataError, UsageError, short, some
 from polaris_rxrx.files import new_file
 from polaris_rxrx.tables import Table, fold, read_table, refuse_repeated, to_csv
 from polaris_rxrx.task import KEYS, Task
+from polaris_rxrx.types import Floats, Ints
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +36,7 @@ SCORE = "active"
 class Predictions:
     """One finite score a test pair, shape (n,), in the task's official order."""
 
-    values: NDArray[np.float64]
+    values: Floats
     source: str
     sha256: str | None = None
     filled: int = 0
@@ -98,7 +98,7 @@ def read_predictions(
     )
 
 
-def write_predictions(path: Path | str, task: Task, values: NDArray[np.float64]) -> None:
+def write_predictions(path: Path | str, task: Task, values: Floats) -> None:
     """Write `id,treatment,gene_symbol,active` in official order.
 
     CSV, or gzip or parquet if `path` ends in .gz or .parquet.
@@ -145,7 +145,7 @@ def _from_frame(frame: pd.DataFrame) -> Table:
     return Table(path, dict(zip(names, cells, strict=True)), range(1, len(frame) + 1), unit="row")
 
 
-def _match(table: Table, task: Task) -> NDArray[np.int64]:
+def _match(table: Table, task: Task) -> Ints:
     """The id of every row."""
     by_id, by_name = "id" in table.columns, all(k in table.columns for k in KEYS)
     expected = "id,active or treatment,gene_symbol,active or id,treatment,gene_symbol,active"
@@ -171,7 +171,7 @@ def _match(table: Table, task: Task) -> NDArray[np.int64]:
     return ids
 
 
-def _by_id(table: Table, task: Task) -> NDArray[np.int64]:
+def _by_id(table: Table, task: Task) -> Ints:
     known = {str(i): i for i in range(len(task))}
     ids = np.empty(len(table), dtype=np.int64)
     for row, value in enumerate(table.columns["id"]):
@@ -185,7 +185,7 @@ def _by_id(table: Table, task: Task) -> NDArray[np.int64]:
     return ids
 
 
-def _by_name(table: Table, task: Task) -> NDArray[np.int64]:
+def _by_name(table: Table, task: Task) -> Ints:
     known = task.by_key
     if len(known) < len(task):
         raise DataError(f"{table.path}: some pairs of this task stand twice, so an id column is needed")
@@ -198,7 +198,7 @@ def _by_name(table: Table, task: Task) -> NDArray[np.int64]:
     return ids
 
 
-def _agree(table: Table, task: Task, ids: NDArray[np.int64]) -> None:
+def _agree(table: Table, task: Task, ids: Ints) -> None:
     """Every input that stands in the table must be that of the pair its row was matched to."""
     for column in [c for c in task.inputs if c in table.columns]:
         cells, expected = table.columns[column], task.inputs[column]
@@ -231,7 +231,7 @@ def _date_hint(column: str, value: object) -> str:
     return date_hint(value) if column == "gene_symbol" else ""
 
 
-def _numbers(table: Table) -> NDArray[np.float64]:
+def _numbers(table: Table) -> Floats:
     text = table.unit == "line"
     values = np.empty(len(table))
     for row, cell in enumerate(table.columns[SCORE]):

@@ -25,15 +25,13 @@ from math import lgamma
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from polaris_rxrx.errors import some
 from polaris_rxrx.metrics import GroupScores, group_scores
 from polaris_rxrx.stats.chance import expected_average_precision
 from polaris_rxrx.task import SAMPLE, Task
+from polaris_rxrx.types import Bools, Floats, Ints
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 Verdict = Literal["fail", "warn", "ok", "not checked"]
 
 SURE = 6.0  # decimal digits of odds against: one in a million
@@ -83,7 +81,7 @@ class Scored:
     def m(self) -> Ints:
         return np.bincount(self.group[self.active == 1], minlength=len(self.names))
 
-    def pick(self, which: NDArray[np.bool_]) -> list[str]:
+    def pick(self, which: Bools) -> list[str]:
         return [self.names[i] for i in np.flatnonzero(which).tolist()]
 
 

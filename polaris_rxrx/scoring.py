@@ -19,16 +19,16 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from polaris_rxrx import html
 from polaris_rxrx.errors import DataError
 from polaris_rxrx.metrics import GroupScores, group_scores
 from polaris_rxrx.predictions import Predictions
+from polaris_rxrx.present import html
 from polaris_rxrx.stats.explain import without_gene
 from polaris_rxrx.stats.two_way import Clusters, Deleted, leave_out
+from polaris_rxrx.stats.uncertainty import LEVEL, RESAMPLES, Uncertainty, chance_of, normalise, uncertainty
 from polaris_rxrx.task import MetricSpec, Task
-from polaris_rxrx.uncertainty import LEVEL, RESAMPLES, Uncertainty, chance_of, normalise, uncertainty
+from polaris_rxrx.types import Floats, Ints
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -180,7 +180,7 @@ class Score:
         level: float = LEVEL,
         clusters: Clusters = "both",
     ) -> Uncertainty:
-        """Intervals, chance and p-values of the two means; see `polaris_rxrx.uncertainty`."""
+        """Intervals, chance and p-values of the two means; see `polaris_rxrx.stats.uncertainty`."""
         assert self.truth.active is not None
         codes, _ = self.truth.groups("treatment")
         return uncertainty(
@@ -305,7 +305,7 @@ def _official(
     spec: MetricSpec,
     task: Task,
     predictions: Predictions,
-    codes: NDArray[np.int64],
+    codes: Ints,
     by_treatment: GroupScores,
 ) -> tuple[float | None, list[str]]:
     """One metric as the benchmark specifies it, and what to say about it."""
@@ -319,7 +319,7 @@ def _official(
     else:
         other, names = task.groups(spec.group_by)
         groups = group_scores(task.active, predictions.values, other, len(names))
-    values: NDArray[np.float64] = getattr(groups, LABELS[spec.label])
+    values: Floats = getattr(groups, LABELS[spec.label])
     undefined = np.isnan(values)
     notes: list[str] = []
     if undefined.any():
@@ -347,7 +347,7 @@ def _undefined(spec: MetricSpec, n: int, one_class: bool) -> str:
     }[spec.on_error]
 
 
-def _over(values: NDArray[np.float64], aggregate: Any) -> float:
+def _over(values: Floats, aggregate: Any) -> float:
     """Aggregate what is defined; NaN if nothing is."""
     some = values[~np.isnan(values)]
     return float(aggregate(some)) if some.size else float("nan")

@@ -22,15 +22,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from polaris_rxrx import __version__, bounded
+from polaris_rxrx import bounded
+from polaris_rxrx._version import __version__
 from polaris_rxrx.errors import DataError, MissingError, UsageError, some
 from polaris_rxrx.files import sha256, write_text
 from polaris_rxrx.tables import Table, read_table, to_csv
-
-Floats = NDArray[np.float64]
+from polaris_rxrx.types import Floats, Ints
 
 MANIFEST = "task.json"
 TRAIN = "train.csv"
@@ -146,13 +145,13 @@ class Task:
             return False
         return self.active is None or np.array_equal(self.active, other.active, equal_nan=True)  # type: ignore[arg-type]
 
-    def groups(self, column: str) -> tuple[NDArray[np.int64], list[str]]:
+    def groups(self, column: str) -> tuple[Ints, list[str]]:
         """Codes (n,) and sorted names of a column's values."""
         names = sorted(set(self.inputs[column]))
         code = {name: i for i, name in enumerate(names)}
         return np.array([code[v] for v in self.inputs[column]], dtype=np.int64), names
 
-    def gene_codes(self) -> NDArray[np.int64] | None:
+    def gene_codes(self) -> Ints | None:
         """Codes (n,) of the genes, -1 where a pair has no name of one; None if none has."""
         codes, names = self.groups("gene_symbol")
         unnamed = np.array([not name.strip() for name in names])

@@ -9,22 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from polaris_rxrx.baselines import (
-    NOMINAL,
-    Card,
-    Recipe,
-    card_names,
-    load_card,
-    map_of,
-    predict,
-    predict_random,
-    read_model,
-    refuse_absent,
-)
-from polaris_rxrx.dataset.wells import Perturbations, read_wells
+from polaris_rxrx.baselines import map_of, predict, predict_random, read_model, refuse_absent
+from polaris_rxrx.cards import Card, Recipe, card_names, load_card
+from polaris_rxrx.dataset.rxrx3 import NOMINAL
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.maps.build import Map, build_map
 from polaris_rxrx.task import MetricSpec, Task
+from polaris_rxrx.wells.memory import read_wells
+from polaris_rxrx.wells.metadata import Perturbations
 from tests.wells_factory import small
 
 GENES = ["A", "B", "NA", "TWIN", "flat"]

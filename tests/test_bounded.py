@@ -162,7 +162,7 @@ def test_gzip_within_bounds() -> None:
 
 
 def test_a_bomb_for_metadata(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from polaris_rxrx.dataset.opening import open_table
+    from polaris_rxrx.wells.table import open_table
 
     monkeypatch.setattr(bounded, "OBJECT", 8 * MIB)
     path = tmp_path / "metadata.csv.gz"
@@ -184,7 +184,7 @@ def test_too_many_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_long_text_repeated(tmp_path: Path) -> None:
     """A mebibyte of text a thousand times: two megabytes as a file, and a thousand in memory."""
-    from polaris_rxrx.dataset.opening import open_table
+    from polaris_rxrx.wells.table import open_table
 
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"treatment": ["x" * MIB] * 1000}), path)
@@ -209,7 +209,7 @@ def test_a_long_text_repeated(tmp_path: Path) -> None:
 
 def test_a_parquet_of_equal_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs take no room in the file, and all of it in memory."""
-    from polaris_rxrx.dataset.opening import open_table
+    from polaris_rxrx.wells.table import open_table
 
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"well_id": ["w"] * 300_000, "a": np.zeros(300_000)}), path, compression="zstd")

@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 from polaris_rxrx import damage
 from polaris_rxrx.cli import run
 from polaris_rxrx.dataset.affinities import read_affinities
-from polaris_rxrx.dataset.wells import read_metadata, read_wells
 from polaris_rxrx.errors import DataError
 from polaris_rxrx.predictions import read_predictions
 from polaris_rxrx.report.breakdown import read_classes
 from polaris_rxrx.suites.gene_gene import read_relations
 from polaris_rxrx.task import Task
+from polaris_rxrx.wells.memory import read_wells
+from polaris_rxrx.wells.metadata import read_metadata
 from tests.wells_factory import small
 
 AFFINITIES = "gene_symbol,nM_value,treatment\nBCL2,5.5,A\nMTOR,50000.5,B\nTP53,7.5,A\n"

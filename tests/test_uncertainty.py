@@ -13,8 +13,8 @@ from polaris_rxrx.predictions import Predictions
 from polaris_rxrx.scoring import Score, score
 from polaris_rxrx.stats.chance import expected_average_precision
 from polaris_rxrx.stats.intervals import bca
+from polaris_rxrx.stats.uncertainty import Uncertainty
 from polaris_rxrx.task import Task
-from polaris_rxrx.uncertainty import Uncertainty
 
 MakeTask = Callable[..., Task]
 NAN = float("nan")

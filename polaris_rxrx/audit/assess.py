@@ -12,13 +12,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from polaris_rxrx import quick
 from polaris_rxrx.audit import leaks, order, overlap
 from polaris_rxrx.audit import structures as compounds
-from polaris_rxrx.audit.facts import Facts, read_facts
 from polaris_rxrx.audit.leaks import Labelled
+from polaris_rxrx.audit.plates import Facts, read_facts
 from polaris_rxrx.audit.result import Audit, Check, Figures, ShortcutResult, count
 from polaris_rxrx.audit.shortcuts import Needs, Pairs, Shortcut, Skipped, compute, map_tables
 from polaris_rxrx.errors import DataError, UsageError
@@ -29,10 +28,10 @@ from polaris_rxrx.scoring import Score, score
 from polaris_rxrx.stats.explain import explained, places, rank_correlations, remove
 from polaris_rxrx.stats.intervals import Interval, bca_each
 from polaris_rxrx.stats.paired import pairwise_p
+from polaris_rxrx.stats.uncertainty import LEVEL, RESAMPLES, chance_of, check_options, mean_of
 from polaris_rxrx.task import Task
-from polaris_rxrx.uncertainty import LEVEL, RESAMPLES, chance_of, check_options, mean_of
+from polaris_rxrx.types import Floats
 
-Floats = NDArray[np.float64]
 Progress = Callable[[str, int, int], None]
 
 

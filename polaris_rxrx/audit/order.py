@@ -9,16 +9,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from polaris_rxrx.audit.leaks import Labelled, ends
 from polaris_rxrx.audit.result import Check, Figures, ShortcutResult, Verdict, count
 from polaris_rxrx.stats.chance import expected_average_precision
 from polaris_rxrx.stats.explain import rank_correlations
 from polaris_rxrx.stats.paired import sign_flip_p
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from polaris_rxrx.types import Floats, Ints
 
 MOSTLY_TIED = 0.25  # share of pairs tied with another of their treatment
 MOSTLY_GENES = 0.75  # of the score above chance gone without the genes' places in other treatments

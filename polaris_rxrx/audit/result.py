@@ -10,7 +10,7 @@ from polaris_rxrx.comparison import p_value_method
 from polaris_rxrx.quick import Check, Verdict, count, named
 from polaris_rxrx.scoring import Score
 from polaris_rxrx.stats.intervals import Interval
-from polaris_rxrx.uncertainty import interval_method, plain
+from polaris_rxrx.stats.uncertainty import interval_method, plain
 
 __all__ = ["Audit", "Check", "Figures", "ShortcutResult", "Verdict", "count", "named"]
 

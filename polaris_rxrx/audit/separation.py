@@ -26,14 +26,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from polaris_rxrx.quick import log_ways
+from polaris_rxrx.types import Bools, Floats, Ints
 
 __all__ = ["Separation", "log_likelihood", "log_perfect", "log_ways", "separation", "tail"]
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 # log theta: from actives drawn at e^-3 of the readiness of inactives, to e^9 times it.
 _GRID = np.linspace(-3, 9, 97)
@@ -52,7 +50,7 @@ class Separation:
     the other treatments; None where there are too few.
     """
 
-    perfect: NDArray[np.bool_]
+    perfect: Bools
     n: int
     seen: int
     expected: float
@@ -149,8 +147,8 @@ def _foretell(
     group: Ints,
     n: Ints,
     m: Ints,
-    both: NDArray[np.bool_],
-    others: NDArray[np.bool_],
+    both: Bools,
+    others: Bools,
     seed: int,
 ) -> tuple[Floats, float]:
     """P(perfect) of every treatment with both classes, and the typical AUROC of the model."""

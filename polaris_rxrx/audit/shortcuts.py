@@ -29,14 +29,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from polaris_rxrx.maps.build import Map
 from polaris_rxrx.stats.explain import elsewhere, place_elsewhere
 from polaris_rxrx.task import Task
+from polaris_rxrx.types import Floats, Ints
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 Needs = Literal["task", "submission", "metadata", "map", "nuclei counts"]
 By = Literal["gene", "compound", "pair"]
 

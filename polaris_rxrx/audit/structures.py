@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from polaris_rxrx.dataset.smiles import read_smiles, strip_extension
 from polaris_rxrx.errors import DataError
 from polaris_rxrx.tables import read_table
 from polaris_rxrx.task import Task
+from polaris_rxrx.wells.smiles import read_smiles, strip_extension
 
 
 @dataclass(frozen=True)

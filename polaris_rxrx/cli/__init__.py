@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 
 import click
 
-from polaris_rxrx import __version__
+from polaris_rxrx._version import __version__
 from polaris_rxrx.cli._plain import plain_output
 from polaris_rxrx.errors import Interrupted, MissingError, PolarisRxrxError
 

@@ -12,14 +12,14 @@ from polaris_rxrx.cli.options import Bar, default_task, note
 from polaris_rxrx.errors import DataError, UsageError
 
 if TYPE_CHECKING:
-    from polaris_rxrx.baselines import Card
-    from polaris_rxrx.dataset.wells import Wells
+    from polaris_rxrx.cards import Card
     from polaris_rxrx.maps.align import Aligner
     from polaris_rxrx.maps.build import Map
     from polaris_rxrx.predictions import Predictions
     from polaris_rxrx.suites.gene_gene import Relations
     from polaris_rxrx.suites.result import Result
     from polaris_rxrx.task import Task
+    from polaris_rxrx.wells.memory import Wells
 
 MARKER = "polaris-rxrx-results.txt"
 _MADE_UP = "The {} are made up (polaris-rxrx demo): these figures say nothing about any model"
@@ -87,7 +87,7 @@ def read_given(preds: Path, task: Task, folder: Path, *, fill: float | None = No
         if found.reading:
             note(found.reading)
         return found
-    from polaris_rxrx.baselines import card_names
+    from polaris_rxrx.cards import card_names
     from polaris_rxrx.errors import MissingError
 
     command = []

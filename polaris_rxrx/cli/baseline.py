@@ -25,7 +25,8 @@ from polaris_rxrx.cli.outputs import NEW_FILE, Command
 from polaris_rxrx.errors import PolarisRxrxError
 
 if TYPE_CHECKING:
-    from polaris_rxrx.baselines import Card, Prediction
+    from polaris_rxrx.baselines import Prediction
+    from polaris_rxrx.cards import Card
     from polaris_rxrx.task import Task
 
 
@@ -33,7 +34,7 @@ def _named_out(ctx: click.Context, _: click.Parameter, value: Path | None) -> Pa
     """NAME.csv where --out was not given: the guard has to know."""
     if value is not None:
         return value
-    from polaris_rxrx.baselines import load_card
+    from polaris_rxrx.cards import load_card
 
     name = ctx.params["name"]
     with contextlib.suppress(PolarisRxrxError):  # told when the command reads the card
@@ -86,7 +87,8 @@ def command(
 
     NAME may also be the path of your own model's card (a .toml file; see baselines/ for examples).
     """
-    from polaris_rxrx.baselines import load_card, refuse_absent, told_near
+    from polaris_rxrx.baselines import refuse_absent, told_near
+    from polaris_rxrx.cards import load_card
     from polaris_rxrx.predictions import write_predictions
     from polaris_rxrx.task import load_task
 

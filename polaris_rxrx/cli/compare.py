@@ -88,7 +88,7 @@ def command(
 def _as_text(found: Comparison) -> str:
     from polaris_rxrx.cli._tables import number, shown, span, table
     from polaris_rxrx.comparison import POWER, TITLES, p_value_method
-    from polaris_rxrx.uncertainty import interval_method
+    from polaris_rxrx.stats.uncertainty import interval_method
 
     lines = [f"{TITLES[found.metric]} on {found.task}, {len(found.treatments):,} treatments", ""]
     lines += table(["", "mean"], [[n, number(m)] for n, m in zip(found.names, found.means, strict=True)])

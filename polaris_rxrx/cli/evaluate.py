@@ -23,7 +23,7 @@ from polaris_rxrx.cli.options import FILE, Bar, CardName, data_option, features_
 from polaris_rxrx.cli.outputs import Command, NewFolder
 
 if TYPE_CHECKING:
-    from polaris_rxrx.baselines import Card
+    from polaris_rxrx.cards import Card
     from polaris_rxrx.maps.build import Map
     from polaris_rxrx.suites.result import Result
 
@@ -205,7 +205,7 @@ def _refuse_wells(context: click.Context, suites: Sequence[str]) -> None:
 
 
 def _card(model: str | None, embeddings: Path | None) -> Card:
-    from polaris_rxrx.baselines import Card, load_card
+    from polaris_rxrx.cards import Card, load_card
 
     if model is None:
         return Card(name="embeddings", title=str(embeddings))
@@ -249,9 +249,9 @@ def _drug_target(data: Path, by: str | None, options: dict[str, Any]) -> Job:
 
 
 def _gene_gene(data: Path, by: str | None, options: dict[str, Any]) -> Job:
-    from polaris_rxrx.dataset.wells import read_metadata
     from polaris_rxrx.suites import gene_gene
     from polaris_rxrx.suites.layout import Layout
+    from polaris_rxrx.wells.metadata import read_metadata
 
     chosen = _given(options, "low", "high", "seed")
     low, high = chosen.get("low", gene_gene.LOW), chosen.get("high", gene_gene.HIGH)

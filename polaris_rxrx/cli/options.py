@@ -169,7 +169,7 @@ class CardName(MaybeFile):
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
         from click.shell_completion import CompletionItem
 
-        from polaris_rxrx.baselines import card_names
+        from polaris_rxrx.cards import card_names
 
         names = [CompletionItem(n) for n in card_names() if n.startswith(incomplete)]
         return [*names, CompletionItem(incomplete, type="file")]

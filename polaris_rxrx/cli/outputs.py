@@ -109,7 +109,7 @@ def _of_card(parameters: Sequence[click.Parameter], ctx: click.Context) -> Itera
     data = ctx.params.get("data")
     for p in parameters:
         if isinstance(p.type, MaybeFile) and p.type.name == "card" and data is not None:
-            from polaris_rxrx.baselines import load_card
+            from polaris_rxrx.cards import load_card
             from polaris_rxrx.errors import PolarisRxrxError
 
             for word, path in _given(p, ctx):

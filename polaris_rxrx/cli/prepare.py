@@ -150,7 +150,7 @@ def _structures_path(metadata: Path | None, data: Path) -> Path:
 
 
 def _smiles(task: Task, metadata: Path) -> list[str]:
-    from polaris_rxrx.dataset.smiles import read_structures
+    from polaris_rxrx.wells.smiles import read_structures
 
     found = read_structures(metadata, task.treatment)
     if found.absent:

@@ -175,8 +175,8 @@ def _smiles(task: Task, data: Path, explicit: bool) -> dict[str, str] | None:
     metadata = _located("metadata", data, explicit)
     if metadata is None:
         return None
-    from polaris_rxrx.dataset.smiles import read_smiles, strip_extension
     from polaris_rxrx.errors import DataError
+    from polaris_rxrx.wells.smiles import read_smiles, strip_extension
 
     try:
         found = read_smiles(metadata, task.treatment)

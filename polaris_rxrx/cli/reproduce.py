@@ -22,7 +22,7 @@ from polaris_rxrx.cli.options import FILE, Bar, CardName, data_option, features_
 from polaris_rxrx.cli.outputs import Command, NewFolder
 
 if TYPE_CHECKING:
-    from polaris_rxrx.baselines import Card
+    from polaris_rxrx.cards import Card
     from polaris_rxrx.suites.published import Published
     from polaris_rxrx.suites.reproduce import Cell, Data, Results
 
@@ -104,7 +104,7 @@ def command(
 
 def _cards(tables: Sequence[Published], models: Sequence[str], data: Path) -> list[tuple[Card, Path]]:
     """The models to run, and their tables."""
-    from polaris_rxrx.baselines import load_card
+    from polaris_rxrx.cards import load_card
     from polaris_rxrx.dataset.registry import locate
     from polaris_rxrx.errors import MissingError, UsageError
     from polaris_rxrx.suites.reproduce import RANDOM

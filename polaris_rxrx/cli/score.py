@@ -13,7 +13,7 @@ from polaris_rxrx.cli.outputs import NEW_FILE, Command
 
 if TYPE_CHECKING:
     from polaris_rxrx.scoring import Score
-    from polaris_rxrx.uncertainty import Uncertainty
+    from polaris_rxrx.stats.uncertainty import Uncertainty
 
 
 @click.command(cls=Command, no_args_is_help=True)
@@ -80,7 +80,7 @@ def command(
 
 def _as_text(result: Score, certainty: Uncertainty, report: dict[str, object]) -> str:
     from polaris_rxrx.cli._tables import number, span, table
-    from polaris_rxrx.uncertainty import interval_method
+    from polaris_rxrx.stats.uncertainty import interval_method
 
     rows = []
     for title, name, mean, median, n in (

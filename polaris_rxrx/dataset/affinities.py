@@ -23,21 +23,19 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from polaris_rxrx.damage import number_hint, refuse_dates
 from polaris_rxrx.dataset import units
 from polaris_rxrx.errors import DataError, UsageError, short
 from polaris_rxrx.files import sha256
 from polaris_rxrx.tables import Table, read_table
+from polaris_rxrx.types import Bools, Floats, Ints
 
 ACTIVE = 1_000.0
 INACTIVE = 10_000.0
 MIN_NEGATIVES = 20
 NEGATIVES_PER_ACTIVE = 2
 COLUMNS = ("gene_symbol", "nM_value", "treatment")
-
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -64,8 +62,8 @@ class Candidates:
 
     rows: list[str]
     columns: list[str]
-    active: NDArray[np.bool_]
-    eligible: NDArray[np.bool_]
+    active: Bools
+    eligible: Bools
     wanted: Ints
 
     @property
@@ -176,7 +174,7 @@ def _refuse_another_unit(table: Table) -> None:
     )
 
 
-def _wrong(values: NDArray[np.float64]) -> str:
+def _wrong(values: Floats) -> str:
     if (values < 0).any():
         return "no affinity in nM is below 0"
     n = int((values <= ACTIVE).sum())

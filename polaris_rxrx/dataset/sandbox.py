@@ -34,11 +34,10 @@ import numpy as np
 import numpy.typing as npt
 
 from polaris_rxrx.dataset.registry import KNOWN, MADE_UP_README
+from polaris_rxrx.dataset.rxrx3 import NOMINAL
 from polaris_rxrx.dataset.sandbox_names import COMPOUNDS, FAMILIES, UNEXPRESSED
-from polaris_rxrx.dataset.wells import NOMINAL
 from polaris_rxrx.errors import UsageError
-
-Floats = npt.NDArray[np.float64]
+from polaris_rxrx.types import Floats
 
 MADE_UP = "made up: the names are real, every number is drawn at random and means nothing"
 METADATA_COLUMNS = (

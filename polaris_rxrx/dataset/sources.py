@@ -21,7 +21,8 @@ from urllib.parse import quote
 
 import httpx
 
-from polaris_rxrx import __version__, bounded
+from polaris_rxrx import bounded
+from polaris_rxrx._version import __version__
 from polaris_rxrx.dataset.registry import HUGGING_FACE, KNOWN, Known, Remote, looks_like
 from polaris_rxrx.dataset.transfer import AGAIN, NETWORK, Job, git_sha1, host_of, read
 from polaris_rxrx.errors import UpstreamError, UsageError

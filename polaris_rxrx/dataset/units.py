@@ -36,11 +36,9 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from polaris_rxrx.errors import DataError, short, some
-
-Floats = NDArray[np.float64]
+from polaris_rxrx.types import Floats
 
 FEW, SEVERAL, DIFFERENT, MANY = 3, 10, 5, 20
 TYPICAL = 2.5  # log10 of nM: the published table's median is 1,600 nM, that of its actives 50 nM

@@ -32,7 +32,7 @@ from typing import Any
 
 import numpy as np
 
-from polaris_rxrx import __version__
+from polaris_rxrx._version import __version__
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.export.description import describe, in_words
 from polaris_rxrx.export.grader import grader

@@ -14,7 +14,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 
-from polaris_rxrx import __version__
+from polaris_rxrx._version import __version__
 from polaris_rxrx.metrics import GroupScores, group_scores
 
 _FILE = '''\

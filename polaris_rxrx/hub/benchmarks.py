@@ -45,6 +45,7 @@ from polaris_rxrx.errors import DataError, UpstreamError, UsageError, short, som
 from polaris_rxrx.files import write_text
 from polaris_rxrx.hub import files, references, upstream
 from polaris_rxrx.task import ARTIFACT, KEYS, MetricSpec, Task
+from polaris_rxrx.types import Floats
 
 DEFAULT_BENCHMARK = "recursion/rxrx-compound-gene-activity-benchmark"
 BENCHMARK, DATASET, TABLE, ZARR = "benchmark.json", "dataset.json", "table.parquet", "data.zarr"
@@ -184,7 +185,7 @@ def open_saved(task_folder: Path) -> Artifact:
     )
 
 
-def evaluate_saved(task_folder: Path, values: NDArray[np.float64]) -> dict[str, float | None]:
+def evaluate_saved(task_folder: Path, values: Floats) -> dict[str, float | None]:
     """What the client's own `evaluate(y_prob=values)` says of a prepared folder's benchmark.
 
     Returns:

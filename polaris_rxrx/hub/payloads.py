@@ -20,12 +20,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
-from numpy.typing import NDArray
 
 from polaris_rxrx.errors import DataError
 from polaris_rxrx.hub import files, upstream
 from polaris_rxrx.hub.benchmarks import Artifact
-from polaris_rxrx.submission.card import Kind, SubmissionCard, attributes, check_for
+from polaris_rxrx.hub.card import Kind, SubmissionCard, attributes, check_for
+from polaris_rxrx.types import Floats
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def check_card(artifact: Artifact, card: SubmissionCard) -> None:
     check_for(card, kind=artifact.kind)
 
 
-def evaluate(artifact: Artifact, values: NDArray[np.float64]) -> dict[str, float | None]:
+def evaluate(artifact: Artifact, values: Floats) -> dict[str, float | None]:
     """What the client's own `evaluate` says."""
     with upstream.session():
         return upstream.evaluate(artifact.specification, values)
@@ -111,7 +111,7 @@ def _number(value: float | None) -> str:
 def build(
     artifact: Artifact,
     card: SubmissionCard,
-    values: NDArray[np.float64],
+    values: Floats,
     scores: Mapping[str, float],
     *,
     env_file: Path | None = None,
@@ -194,7 +194,7 @@ def _models(card: SubmissionCard) -> tuple[Any, Any]:
     return model, model
 
 
-def _predictions(artifact: Artifact, card: SubmissionCard, values: NDArray[np.float64]) -> Any:
+def _predictions(artifact: Artifact, card: SubmissionCard, values: Floats) -> Any:
     """As `CompetitionSpecification.submit_predictions` makes them."""
     from polaris.evaluate import CompetitionPredictions
 

@@ -71,13 +71,12 @@ from numpy.typing import NDArray
 
 from polaris_rxrx.errors import DataError, UpstreamError, UsageError, some
 from polaris_rxrx.hub.files import is_missing, one_line
+from polaris_rxrx.types import Floats
 
 logger = logging.getLogger(__name__)
 
 PYTHON = sys.version_info[:2]
 NO_POLARIS_FROM = (3, 13)  # polaris-lib 0.13 wants an earlier Python
-
-Floats = NDArray[np.float64]
 
 
 # ---- importing and being quiet

@@ -23,10 +23,10 @@ from polaris_rxrx.leaderboard.gather import Entry, LeftOut
 from polaris_rxrx.scoring import Score
 from polaris_rxrx.stats.intervals import bca_each
 from polaris_rxrx.stats.paired import Progress
+from polaris_rxrx.stats.uncertainty import LEVEL, RESAMPLES, interval_method, plain, values_of
 from polaris_rxrx.suites import published
 from polaris_rxrx.suites.published import Figure, Published
 from polaris_rxrx.task import Task
-from polaris_rxrx.uncertainty import LEVEL, RESAMPLES, interval_method, plain, values_of
 
 SCHEMA_VERSION = 1
 GRADE = "computed here"

@@ -18,9 +18,9 @@ from itertools import chain, count
 from pathlib import Path
 
 from polaris_rxrx.errors import DataError, PolarisRxrxError
+from polaris_rxrx.hub.card import CARD, SubmissionCard, read_card
 from polaris_rxrx.predictions import read_predictions
 from polaris_rxrx.scoring import Score, score
-from polaris_rxrx.submission.card import CARD, SubmissionCard, read_card
 from polaris_rxrx.submission.receipt import hash_values, read_receipts
 from polaris_rxrx.task import Task
 

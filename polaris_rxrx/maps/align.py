@@ -39,8 +39,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polaris_rxrx.errors import DataError, UsageError
+from polaris_rxrx.types import Bools, Floats, Ints
 
-Floats = NDArray[np.float64]
 Aligner = Literal["pca-cs", "tvn", "center-scale", "none"]
 ALIGNERS: tuple[Aligner, ...] = get_args(Aligner)
 MIN_CONTROLS = 2
@@ -81,7 +81,7 @@ class Affine:
             moved *= self.scale
         return moved
 
-    def sums(self, sums: Floats, counts: NDArray[np.int64]) -> Floats:
+    def sums(self, sums: Floats, counts: Ints) -> Floats:
         """Sums of aligned rows, from sums (k, d) and counts (k,) of rows as they are."""
         moved = sums - counts[:, None] * self.center
         if self.linear is not None:
@@ -171,10 +171,10 @@ def _deviation(variance: Floats, mean: Floats, n: int) -> Floats:
     return np.where(_constant(variance, mean, n), 1.0, np.sqrt(np.maximum(variance, 0)))
 
 
-def _constant(variance: Floats, mean: Floats, n: int) -> NDArray[np.bool_]:
+def _constant(variance: Floats, mean: Floats, n: int) -> Bools:
     """Which columns are constant up to rounding (scikit-learn's bound)."""
     eps = np.finfo(np.float64).eps
-    constant: NDArray[np.bool_] = variance <= n * eps * variance + (n * mean * eps) ** 2
+    constant: Bools = variance <= n * eps * variance + (n * mean * eps) ** 2
     return constant
 
 
@@ -238,9 +238,9 @@ def _directions(covariance: Floats) -> Floats:
     return np.ascontiguousarray(vectors[:, keep][:, ::-1])
 
 
-def _not_rounding(values: Floats) -> NDArray[np.bool_]:
+def _not_rounding(values: Floats) -> Bools:
     """Which eigenvalues, in ascending order, are more than the rounding of the largest."""
-    keep: NDArray[np.bool_] = values > values[-1] * len(values) * np.finfo(np.float64).eps * 10
+    keep: Bools = values > values[-1] * len(values) * np.finfo(np.float64).eps * 10
     return keep
 
 

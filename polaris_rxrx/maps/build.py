@@ -17,18 +17,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from polaris_rxrx import __version__
-from polaris_rxrx.dataset.wells import CONTROL, Block, Perturbations, Progress, WellSource
+from polaris_rxrx._version import __version__
+from polaris_rxrx.dataset.rxrx3 import CONTROL
 from polaris_rxrx.errors import DataError, some
 from polaris_rxrx.maps import align
 from polaris_rxrx.maps.align import Aligner, Basis, Moments
+from polaris_rxrx.types import Floats, Ints, Progress
+from polaris_rxrx.wells.metadata import Perturbations
+from polaris_rxrx.wells.source import Block, WellSource
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,7 @@ class Map:
 
     perturbations: Perturbations
     x: Floats
-    n_wells: NDArray[np.int64]
+    n_wells: Ints
     protocol: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -47,7 +47,7 @@ class Map:
     def __len__(self) -> int:
         return len(self.x)
 
-    def rows(self, type: str) -> NDArray[np.int64]:
+    def rows(self, type: str) -> Ints:
         """The rows of one perturbation type, CRISPR or COMPOUND."""
         return np.flatnonzero(np.array(self.perturbations.type) == type)
 
@@ -70,8 +70,8 @@ class Map:
 class Sums:
     """Sums of aligned wells: perturbation codes (k,), wells counted (k,), sums (k, d)."""
 
-    perturbation: NDArray[np.int64]
-    n_wells: NDArray[np.int64]
+    perturbation: Ints
+    n_wells: Ints
     sums: Floats
 
 

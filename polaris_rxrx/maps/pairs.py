@@ -12,12 +12,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from polaris_rxrx.maps.build import Map
 from polaris_rxrx.maps.similarity import Similarity, similarity
-
-Floats = NDArray[np.float64]
+from polaris_rxrx.types import Floats
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from polaris_rxrx.types import Floats
+
 Similarity = Literal["abs-cosine", "cosine"]
 SIMILARITIES: tuple[Similarity, ...] = get_args(Similarity)
 

@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 
 from polaris_rxrx import bounded
-from polaris_rxrx.dataset.wells import TYPES, Perturbations
+from polaris_rxrx.dataset.rxrx3 import TYPES
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.files import new_file, open_binary
 from polaris_rxrx.maps.build import Map
+from polaris_rxrx.wells.metadata import Perturbations
 
 KEY = b"polaris_rxrx"
 OBS = ("perturbation_type", "perturbation", "concentration", "n_wells")

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from polaris_rxrx.damage import refuse_dates
 from polaris_rxrx.dataset.affinities import Affinities
@@ -35,10 +35,9 @@ from polaris_rxrx.scoring import Score
 from polaris_rxrx.stats.chance import expected_average_precision
 from polaris_rxrx.stats.intervals import Interval, bca_each
 from polaris_rxrx.stats.two_way import Clusters, leave_out_of_means
+from polaris_rxrx.stats.uncertainty import LEVEL, RESAMPLES, mean_of
 from polaris_rxrx.tables import read_table
-from polaris_rxrx.uncertainty import LEVEL, RESAMPLES, mean_of
-
-Floats = NDArray[np.float64]
+from polaris_rxrx.types import Bools, Floats, Ints
 
 CLASSES = Path(__file__).parent / "target_classes.csv"
 COLUMNS = ("gene_symbol", "target_class")
@@ -130,7 +129,7 @@ def break_down(
         resamples: Of the intervals.
         seed: Of the intervals.
         level: Of the intervals.
-        clusters: What is not independent (see `polaris_rxrx.uncertainty`).
+        clusters: What is not independent (see `polaris_rxrx.stats.uncertainty`).
         notes: What else a reader should know.
     """
     assert score.truth.active is not None
@@ -171,9 +170,9 @@ def break_down(
 
 def _stretch(
     values: Floats,
-    chosen: NDArray[np.bool_],
-    codes: NDArray[np.int64],
-    genes: NDArray[np.int64] | None,
+    chosen: Bools,
+    codes: Ints,
+    genes: Ints | None,
     clusters: Clusters,
 ) -> float:
     """How much the genes that treatments share widen the interval of a part's mean."""
@@ -187,7 +186,7 @@ def _active_kinds(kinds: Sequence[str], score: Score) -> list[tuple[str, float]]
     return list(zip(kinds, score.truth.active.tolist(), strict=True))
 
 
-def _means(values: Floats, codes: NDArray[np.int64], n: int) -> Floats:
+def _means(values: Floats, codes: Ints, n: int) -> Floats:
     """The mean of each group's values; NaN where it has none."""
     with np.errstate(invalid="ignore"):
         means: Floats = np.bincount(codes, values, minlength=n) / np.bincount(codes, minlength=n)
@@ -211,7 +210,7 @@ def by_target_class(
         resamples: Of the intervals.
         seed: Of the intervals.
         level: Of the intervals.
-        clusters: What is not independent (see `polaris_rxrx.uncertainty`).
+        clusters: What is not independent (see `polaris_rxrx.stats.uncertainty`).
     """
     own = classes is None
     classes = read_classes() if classes is None else classes

@@ -17,10 +17,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from polaris_rxrx.types import Bools, Floats, Ints
 
 MOST = 1_500  # points: more than a screen can show
 
@@ -99,10 +98,10 @@ def counts_by_threshold(y: Floats, s: Floats) -> tuple[Ints, Ints]:
     return np.r_[0, tp].astype(np.int64), np.r_[0, end + 1 - tp].astype(np.int64)
 
 
-def _bends(tp: Ints) -> NDArray[np.bool_]:
+def _bends(tp: Ints) -> Bools:
     """Whether an active is found at a point or right after it; and the two ends."""
     found = np.diff(tp) > 0
-    bends: NDArray[np.bool_] = np.r_[True, found] | np.r_[found, True]
+    bends: Bools = np.r_[True, found] | np.r_[found, True]
     return bends
 
 

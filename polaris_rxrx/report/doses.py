@@ -12,14 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from polaris_rxrx.baselines import Recipe
+from polaris_rxrx.cards import Recipe
 from polaris_rxrx.maps.build import Map
 from polaris_rxrx.maps.pairs import pair_tables
 from polaris_rxrx.task import Task
-
-Floats = NDArray[np.float64]
+from polaris_rxrx.types import Floats
 
 LOW, HIGH = 10, 90  # percentiles of the inactive genes
 

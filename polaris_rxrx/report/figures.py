@@ -2,7 +2,7 @@
 
 Conventions
     Figures are `matplotlib.figure.Figure` objects of one width, made without pyplot and without a display;
-    see `polaris_rxrx.report.style` for how they look and `polaris_rxrx.report.svg` for how they are written.
+    see `polaris_rxrx.present.style` for how they look, `polaris_rxrx.present.svg` for how they are written.
     Bars are the intervals of the material; where there is none (one treatment) no bar is drawn.
 """
 
@@ -12,12 +12,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from polaris_rxrx.report.breakdown import Breakdown
-from polaris_rxrx.report.doses import DoseCurve
-from polaris_rxrx.report.material import Material
-from polaris_rxrx.report.style import (
+from polaris_rxrx.present.style import (
     BAD,
     COLOURS,
     GOOD,
@@ -34,9 +30,13 @@ from polaris_rxrx.report.style import (
     rows,
     value_at_end,
 )
-from polaris_rxrx.report.svg import inline_svg, write
+from polaris_rxrx.present.svg import inline_svg, write
+from polaris_rxrx.report.breakdown import Breakdown
+from polaris_rxrx.report.doses import DoseCurve
+from polaris_rxrx.report.material import Material
 from polaris_rxrx.stats.intervals import Interval
-from polaris_rxrx.uncertainty import chance_of
+from polaris_rxrx.stats.uncertainty import chance_of
+from polaris_rxrx.types import Floats, Ints
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 
 __all__ = ["draw", "inline_svg", "write"]
 
-Floats = NDArray[np.float64]
 
 FEW = 30  # treatments that are shown one by one
 MOST_PARTS = 30
@@ -143,9 +142,7 @@ def _treatments(material: Material) -> Figure:
     return figure
 
 
-def _histogram(
-    ax: Axes, material: Material, values: Sequence[Floats], chance: Floats, known: NDArray[np.int64]
-) -> None:
+def _histogram(ax: Axes, material: Material, values: Sequence[Floats], chance: Floats, known: Ints) -> None:
     bins = np.linspace(0, 1, 26)
     for i in reversed(range(len(values))):
         style, name = look(i), literal(material.names[i])
@@ -157,9 +154,7 @@ def _histogram(
     ax.set_ylabel(f"treatments ({len(known):,})")
 
 
-def _strip(
-    ax: Axes, material: Material, values: Sequence[Floats], chance: Floats, known: NDArray[np.int64]
-) -> None:
+def _strip(ax: Axes, material: Material, values: Sequence[Floats], chance: Floats, known: Ints) -> None:
     order = np.argsort(-values[0], kind="stable")
     at = np.arange(len(order))
     for i in reversed(range(len(values))):

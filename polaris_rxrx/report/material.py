@@ -16,21 +16,22 @@ from typing import Any
 
 import numpy as np
 
-from polaris_rxrx import __version__
-from polaris_rxrx.baselines import Recipe, card_names, load_card
+from polaris_rxrx._version import __version__
+from polaris_rxrx.cards import Recipe, card_names, load_card
 from polaris_rxrx.comparison import Comparison, compare
 from polaris_rxrx.dataset.affinities import Affinities
 from polaris_rxrx.errors import DataError, UsageError, some
 from polaris_rxrx.maps.build import Map
 from polaris_rxrx.report.breakdown import Breakdown, Part, by_potency, by_target_class
-from polaris_rxrx.report.curves import Curve, Floats, pooled_curve
+from polaris_rxrx.report.curves import Curve, pooled_curve
 from polaris_rxrx.report.doses import DoseCurve, dose_curves
 from polaris_rxrx.scoring import Score
 from polaris_rxrx.stats.two_way import Clusters
+from polaris_rxrx.stats.uncertainty import LEVEL, RESAMPLES, Uncertainty, chance_of, check_options, normalise
 from polaris_rxrx.suites import published
 from polaris_rxrx.suites.result import Digest
 from polaris_rxrx.task import Task, read_manifest
-from polaris_rxrx.uncertainty import LEVEL, RESAMPLES, Uncertainty, chance_of, check_options, normalise
+from polaris_rxrx.types import Floats
 
 __all__ = ["Breakdown", "Curve", "DoseCurve", "Material", "Part", "Reference", "gather"]
 
@@ -127,7 +128,7 @@ def gather(
         resamples: Of every bootstrap and permutation.
         seed: Of each of them.
         level: Of the intervals.
-        clusters: What is not independent (see `polaris_rxrx.uncertainty`).
+        clusters: What is not independent (see `polaris_rxrx.stats.uncertainty`).
         most: How many of the hardest and of the easiest treatments are shown.
         title: Of the report.
 

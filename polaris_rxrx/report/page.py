@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from polaris_rxrx import __version__, html
+from polaris_rxrx._version import __version__
 from polaris_rxrx.files import write_text
+from polaris_rxrx.present import html
+from polaris_rxrx.report import findings, structures
 from polaris_rxrx.report import rows as table_rows
-from polaris_rxrx.report import structures, words
 from polaris_rxrx.report.figures import inline_svg
-from polaris_rxrx.uncertainty import chance_of
+from polaris_rxrx.stats.uncertainty import chance_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -75,8 +76,8 @@ def render(material: Material, figures: Mapping[str, Figure]) -> str:
         fixed=html.fixed,
         signed=html.signed,
         span=html.span,
-        spread=words.spread_text,
-        sentence=words.sentence,
+        spread=findings.spread_text,
+        sentence=findings.sentence,
     )
     script = (here / "page.js").read_text("utf-8")
     page = environment.get_template("page.html.j2").render(
@@ -116,14 +117,14 @@ def _context(material: Material) -> dict[str, Any]:
         "m": material,
         "version": __version__,
         "made_up": made_up(material.provenance),
-        "level": words.percent(u.level),
-        "lead": f"Mean average precision {html.fixed(u.pr_auc.value)} ({words.percent(u.level)} interval "
-        f"{html.span(u.pr_auc.interval)}) over {words.count(score.n_scored_pr_auc, 'treatment')}, where "
+        "level": findings.percent(u.level),
+        "lead": f"Mean average precision {html.fixed(u.pr_auc.value)} ({findings.percent(u.level)} interval "
+        f"{html.span(u.pr_auc.interval)}) over {findings.count(score.n_scored_pr_auc, 'treatment')}, where "
         f"chance is {html.fixed(u.pr_auc.chance)}.",
         "notes": [text for text in material.notes if text not in score.notes],
         "contents": _contents(material),
-        "key_figures": words.key_figures(material),
-        "answers": words.answers(material),
+        "key_figures": findings.key_figures(material),
+        "answers": findings.answers(material),
         "scale_alt": f"{html.fixed(u.pr_auc.value)} against chance at {html.fixed(u.pr_auc.chance)}"
         f"{_referred(material)}.",
         "above": _above(material),
@@ -132,14 +133,14 @@ def _context(material: Material) -> dict[str, Any]:
         "protocols": list(dict.fromkeys((r.source, r.protocol) for r in material.references)),
         "columns": table_rows.columns(material),
         "rows": made,
-        "count_shown": f"All {words.count(len(made), 'treatment')} shown.",
-        "left_out_head": f"{words.count(len(score.left_out), 'treatment')} left out of a mean",
+        "count_shown": f"All {findings.count(len(made), 'treatment')} shown.",
+        "left_out_head": f"{findings.count(len(score.left_out), 'treatment')} left out of a mean",
         "doses_alt": ", ".join(curve.treatment for curve in material.doses) + ".",
         "hardest": [compounds[name] for name in material.hardest],
         "easiest": [compounds[name] for name in material.easiest],
         "picture_size": structures.SIZE,
-        "terms": words.terms(material),
-        "provenance": words.flat(material.provenance),
+        "terms": findings.terms(material),
+        "provenance": findings.flat(material.provenance),
         "citation": CITATION,
         "data": table_rows.json_block(table_rows.embedded(material, made)),
     }
@@ -170,7 +171,7 @@ def _compound(row: table_rows.Row, material: Material, pictures: Mapping[str, st
         material.smiles.get(row.name, ""),
         precision,
         chance,
-        f"{active} active of {words.count(int(pairs), 'pair')}",
+        f"{active} active of {findings.count(int(pairs), 'pair')}",
     )
 
 
@@ -184,7 +185,7 @@ def _above(material: Material) -> str:
     chance = chance_of(material.score.groups)["pr_auc"]
     defined = ~np.isnan(ap)
     n = int(np.sum(ap[defined] > chance[defined] + 1e-12))
-    of = words.count(int(defined.sum()), "treatment")
+    of = findings.count(int(defined.sum()), "treatment")
     return f"{n:,} of {of} {'is' if n == 1 else 'are'} above what chance expects."
 
 

@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from polaris_rxrx.html import fixed
-from polaris_rxrx.uncertainty import chance_of, normalise
+from polaris_rxrx.present.html import fixed
+from polaris_rxrx.stats.uncertainty import chance_of, normalise
+from polaris_rxrx.types import Floats
 
 if TYPE_CHECKING:
     from polaris_rxrx.report.material import Material
@@ -91,7 +91,7 @@ def rows(material: Material) -> list[Row]:
     return made
 
 
-def _of(names: Sequence[str], values: NDArray[np.float64], wanted: Sequence[str]) -> NDArray[np.float64]:
+def _of(names: Sequence[str], values: Floats, wanted: Sequence[str]) -> Floats:
     at = {name: i for i, name in enumerate(names)}
     return np.array([values[at[name]] if name in at else np.nan for name in wanted])
 
@@ -128,7 +128,7 @@ def embedded(material: Material, made: Sequence[Row]) -> dict[str, Any]:
     return {"genes": genes, "rows": documents}
 
 
-def _blocks(falling: NDArray[np.float64]) -> list[int]:
+def _blocks(falling: Floats) -> list[int]:
     """How many scores each run of equal ones has."""
     ends = np.flatnonzero(np.r_[falling[1:] != falling[:-1], True][: len(falling)]) + 1
     sizes: list[int] = np.diff(ends, prepend=0).tolist()

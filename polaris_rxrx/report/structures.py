@@ -41,7 +41,7 @@ def draw_svg(smiles: str) -> str:
     import datamol as dm
     from rdkit.Chem.Draw import rdMolDraw2D
 
-    from polaris_rxrx.dataset.smiles import strip_extension
+    from polaris_rxrx.wells.smiles import strip_extension
 
     mol = dm.to_mol(strip_extension(smiles))
     if mol is None or mol.GetNumAtoms() == 0:

@@ -25,9 +25,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from polaris_rxrx.metrics import group_scores
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from polaris_rxrx.types import Floats, Ints
 
 # Up to this many ways to place the actives are listed and drawn from; of more, each draw is made anew.
 _LISTED = 3_000

@@ -17,12 +17,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from polaris_rxrx.metrics import GroupScores, group_scores
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from polaris_rxrx.types import Floats, Ints
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,9 @@ from __future__ import annotations
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import NDArray
 
 from polaris_rxrx.stats.intervals import Interval
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from polaris_rxrx.types import Floats, Ints
 
 
 def variance(values: Floats, members: Ints) -> tuple[float, float]:

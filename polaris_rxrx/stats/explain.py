@@ -22,10 +22,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from polaris_rxrx.types import Bools, Floats, Ints
 
 # Places differ by 1/(2n) or not at all; what is left of equal ones differs by rounding alone.
 _DECIMALS = 9
@@ -77,9 +75,7 @@ def place_elsewhere(score: Floats, gene: Ints, group: Ints, n_groups: int) -> Fl
     return np.where(n > 0, np.round(sums / np.maximum(n, 1), 12), np.nan)
 
 
-def without_gene(
-    score: Floats, gene: Ints, group: Ints, n_groups: int, counted: NDArray[np.bool_]
-) -> Floats | None:
+def without_gene(score: Floats, gene: Ints, group: Ints, n_groups: int, counted: Bools) -> Floats | None:
     """What is left of the places of `counted` pairs once their gene's places elsewhere are taken out.
 
     A gene that stands in no other group is taken to be placed there like the mean of the others; None if

@@ -19,9 +19,9 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Floats = NDArray[np.float64]
+from polaris_rxrx.types import Floats
 
 METHOD = "BCa bootstrap over treatments"
 _CELLS = 1_000_000  # drawn at once: bounds the memory

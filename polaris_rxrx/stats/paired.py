@@ -18,9 +18,10 @@ from collections.abc import Callable, Sequence
 from statistics import NormalDist
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Floats = NDArray[np.float64]
+from polaris_rxrx.types import Floats, Ints
+
 Progress = Callable[[str, int, int], None]
 
 TIE = 1e-12
@@ -94,7 +95,7 @@ def _hits(
     resamples: int,
     seed: int,
     progress: Progress | None,
-) -> NDArray[np.int64]:
+) -> Ints:
     """How often a pair's flipped sum reaches what it has to, in absolute value."""
     n, s = x.shape
     # The same for every column, so it changes no difference; sums of small numbers round less.

@@ -32,9 +32,8 @@ from numpy.typing import NDArray
 from polaris_rxrx.metrics import GroupScores, group_scores
 from polaris_rxrx.stats.chance import expected_average_precision
 from polaris_rxrx.stats.deletions import without_each
+from polaris_rxrx.types import Floats, Ints
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 Clusters = Literal["both", "treatment", "gene"]
 
 CLUSTERS: dict[Clusters, str] = {

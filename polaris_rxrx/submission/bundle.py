@@ -30,19 +30,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from polaris_rxrx import __version__, bounded
+from polaris_rxrx import bounded
+from polaris_rxrx._version import __version__
 from polaris_rxrx.errors import DataError, UsageError, some
 from polaris_rxrx.files import new_file, new_folder, sha256
-from polaris_rxrx.submission.card import (
-    CARD,
-    ENVIRONMENT,
-    RECEIPT,
-    REPORT,
-    SUMS,
-    TASK,
-    parse_card,
-    plain_name,
-)
+from polaris_rxrx.hub.card import CARD, ENVIRONMENT, RECEIPT, REPORT, SUMS, TASK, parse_card, plain_name
 from polaris_rxrx.submission.receipt import read_receipt
 from polaris_rxrx.task import MANIFEST
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.files import write_text
+from polaris_rxrx.hub.card import CARD, read_card, template
 from polaris_rxrx.submission import receipt as receipts
 from polaris_rxrx.submission.bundle import BUNDLE
-from polaris_rxrx.submission.card import CARD, read_card, template
 
 SUBMISSIONS = Path("submissions")
 

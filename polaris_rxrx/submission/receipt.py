@@ -33,15 +33,15 @@ from typing import Annotated, Any, BinaryIO, Literal
 from urllib.parse import urlsplit, urlunsplit
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from polaris_rxrx import bounded
 from polaris_rxrx.errors import DataError, PolarisRxrxError, UsageError, without_secrets
 from polaris_rxrx.files import new_file
+from polaris_rxrx.hub.card import Kind, slug
 from polaris_rxrx.submission import index
-from polaris_rxrx.submission.card import Kind, slug
 from polaris_rxrx.submission.index import Say
+from polaris_rxrx.types import Floats
 
 State = Literal["pending", "sent", "refused", "unknown"]
 
@@ -51,7 +51,7 @@ _MOST_TEXT = 2_000
 _PAGES = {"v1": "benchmarks", "v2": "benchmarks", "competition": "competitions"}
 
 
-def hash_values(values: NDArray[np.float64]) -> str:
+def hash_values(values: Floats) -> str:
     """The SHA-256 of scores in official order: little-endian float64, -0.0 as 0.0 (they rank alike)."""
     aligned = np.asarray(values, dtype="<f8") + 0.0
     return hashlib.sha256(aligned.tobytes()).hexdigest()

@@ -20,13 +20,14 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from polaris_rxrx import __version__, quick
+from polaris_rxrx import quick
+from polaris_rxrx._version import __version__
 from polaris_rxrx.errors import DataError, Interrupted, PolarisRxrxError, UpstreamError, UsageError
 from polaris_rxrx.files import sha256
+from polaris_rxrx.hub.card import SubmissionCard, read_card, slug
 from polaris_rxrx.predictions import Predictions, read_predictions
 from polaris_rxrx.scoring import score
 from polaris_rxrx.submission import receipt as receipts
-from polaris_rxrx.submission.card import SubmissionCard, read_card, slug
 from polaris_rxrx.submission.choose import Place
 from polaris_rxrx.submission.receipt import Receipt
 from polaris_rxrx.task import MANIFEST, Task, load_task

@@ -19,20 +19,10 @@ from pydantic import ValidationError
 from polaris_rxrx import bounded
 from polaris_rxrx.errors import DataError, PolarisRxrxError, shortened
 from polaris_rxrx.files import sha256
+from polaris_rxrx.hub.card import CARD, ENVIRONMENT, RECEIPT, REPORT, SUMS, TASK, plain_name, read_card, slug
 from polaris_rxrx.predictions import Predictions, read_predictions
 from polaris_rxrx.scoring import score
 from polaris_rxrx.submission.bundle import Check, check_files, read_bytes
-from polaris_rxrx.submission.card import (
-    CARD,
-    ENVIRONMENT,
-    RECEIPT,
-    REPORT,
-    SUMS,
-    TASK,
-    plain_name,
-    read_card,
-    slug,
-)
 from polaris_rxrx.submission.receipt import hash_values, read_receipt
 from polaris_rxrx.submission.unpack import unpacked
 from polaris_rxrx.task import MANIFEST, Manifest, Task

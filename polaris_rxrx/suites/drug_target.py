@@ -64,7 +64,7 @@ from polaris_rxrx.dataset.affinities import (
     candidates,
     draw_negatives,
 )
-from polaris_rxrx.dataset.wells import NOMINAL, Perturbations
+from polaris_rxrx.dataset.rxrx3 import NOMINAL
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.maps.build import Map
 from polaris_rxrx.maps.pairs import pair_tables
@@ -74,12 +74,12 @@ from polaris_rxrx.suites.deviations import listed
 from polaris_rxrx.suites.random_embedding import pairs_by_compound, random_cosines
 from polaris_rxrx.suites.result import Digest, Result, versions
 from polaris_rxrx.suites.spread import Spread, spreads
+from polaris_rxrx.types import Bools, Floats, Ints
+from polaris_rxrx.wells.metadata import Perturbations
 
 ROUNDING = 1e-12  # a spread below this is that of sums in floating point
 RANDOM = 1  # in the seeds of random embeddings, so that none is the seed of a draw
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 By = Literal["compound", "gene"]
 Progress = Callable[[str, int, int], None]
 
@@ -348,14 +348,14 @@ def _score_random(
     return Scores(ap, auroc)
 
 
-def _places(table: Floats) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+def _places(table: Floats) -> tuple[NDArray[Any], Bools]:
     """Each column's place in its row, best first, -1 without a score; and rows with a tie."""
     order = np.argsort(-table, axis=1)  # NaN last
     small = np.int16 if table.shape[1] < 2**14 else np.int32  # small integers sort quickest
     place: NDArray[Any] = np.empty(table.shape, dtype=small)
     np.put_along_axis(place, order, np.arange(table.shape[1], dtype=small)[None], axis=1)
     place[np.isnan(table)] = -1
-    tied: NDArray[np.bool_] = (np.diff(np.take_along_axis(table, order, axis=1), axis=1) == 0).any(axis=1)
+    tied: Bools = (np.diff(np.take_along_axis(table, order, axis=1), axis=1) == 0).any(axis=1)
     return place, tied
 
 
@@ -373,7 +373,7 @@ def _ranked_values(values: Floats, a: int) -> tuple[Floats, Floats]:
     return _sorted_scores((2.0 - values).view(np.int64) & ~1, np.isnan(values), a)
 
 
-def _sorted_scores(key: NDArray[Any], absent: NDArray[np.bool_], a: int) -> tuple[Floats, Floats]:
+def _sorted_scores(key: NDArray[Any], absent: Bools, a: int) -> tuple[Floats, Floats]:
     """Scores from even integers, the smallest the best; `key` is overwritten."""
     k = key.shape[-1]
     n_active: Any = a

@@ -11,12 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from polaris_rxrx.errors import DataError
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from polaris_rxrx.types import Floats, Ints
 
 _ROWS_AT_ONCE = 512
 # Below this share of the squared lengths a squared distance from a matrix product has lost too many digits.

@@ -40,7 +40,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from polaris_rxrx import bounded
 from polaris_rxrx.damage import INDEX, NO_INDEX, START, refuse_dates, refuse_other_kind
@@ -54,6 +53,7 @@ from polaris_rxrx.suites.deviations import listed
 from polaris_rxrx.suites.layout import Layout
 from polaris_rxrx.suites.result import Digest, Result, versions
 from polaris_rxrx.tables import read_table
+from polaris_rxrx.types import Bools, Floats, Ints
 
 KNOWN_SOURCES = ("CORUM", "HuMAP", "Reactome", "StringDB", "SIGNOR")
 LOW, HIGH = 0.05, 0.95
@@ -61,9 +61,6 @@ N_BOOTSTRAP = 1000
 INTERVAL = 0.95
 # Shorter than this beside the longest vector of a map, a vector is a zero with rounding errors.
 ZERO = 1e-10
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,11 +102,11 @@ class Ranked:
 
     cosine: Floats
     percentile: Floats
-    low: NDArray[np.bool_]
-    high: NDArray[np.bool_]
+    low: Bools
+    high: Bools
 
     @property
-    def recovered(self) -> NDArray[np.bool_]:
+    def recovered(self) -> Bools:
         return self.low | self.high
 
 
@@ -281,7 +278,7 @@ def bootstrap(recall: float, n: int, seed: int, source: str, n_bootstrap: int) -
 
 
 def interval(
-    recovered: NDArray[np.bool_], pairs: Ints, seed: int, source: str, n_bootstrap: int
+    recovered: Bools, pairs: Ints, seed: int, source: str, n_bootstrap: int
 ) -> tuple[Interval, Interval]:
     """The interval of a recall, and what it would be if relations were independent."""
     n, recall = len(recovered), float(recovered.mean())
@@ -378,7 +375,7 @@ def _apart(
     name: str,
     cosines: Floats,
     pairs: Ints,
-    together: NDArray[np.bool_],
+    together: Bools,
     null: Floats,
     low: float,
     high: float,

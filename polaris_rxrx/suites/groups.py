@@ -15,14 +15,15 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
-from polaris_rxrx.dataset.wells import Block, Perturbations, WellSource
 from polaris_rxrx.errors import DataError, UsageError, some
 from polaris_rxrx.maps import align
 from polaris_rxrx.maps.align import Aligner
 from polaris_rxrx.maps.build import pooled_controls
 from polaris_rxrx.suites.result import Digest
+from polaris_rxrx.types import Bools, Floats, Ints
+from polaris_rxrx.wells.metadata import Perturbations
+from polaris_rxrx.wells.source import Block, WellSource
 
 By = Literal["gene", "guide", "compound", "compound-concentration"]
 BYS: tuple[By, ...] = get_args(By)
@@ -32,9 +33,6 @@ MAX_GROUP = 250
 # Streams of one seed.
 CONTROLS, SPLIT, EMBEDDINGS = range(3)
 _GUIDE = re.compile(r"_guide_\d+\Z")
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +47,7 @@ class Groups:
     concentration: list[float | None]
     sizes: Ints
     of: Ints
-    side_control: NDArray[np.bool_]
+    side_control: Bools
     n_side_controls: int
     few: tuple[str, ...]
     sha256: str

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from polaris_rxrx.dataset.wells import Ints, Perturbations
 from polaris_rxrx.suites.result import Digest
+from polaris_rxrx.types import Bools, Ints
+from polaris_rxrx.wells.metadata import Perturbations
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +22,7 @@ class Layout:
     """Gene -> its row in `wells`, (n_genes, n_experiments): whether it has wells there."""
 
     row: dict[str, int]
-    wells: NDArray[np.bool_]
+    wells: Bools
 
     @classmethod
     def of(cls, perturbations: Perturbations, perturbation: Ints, experiment: Ints) -> Layout:
@@ -46,11 +46,11 @@ class Layout:
     def sha256(self) -> str:
         return Digest().names(list(self.row)).array(self.wells).hex()
 
-    def together(self, genes: Sequence[str]) -> NDArray[np.bool_]:
+    def together(self, genes: Sequence[str]) -> Bools:
         """Which of these genes share an experiment, (n, n); one that is not in the layout shares none."""
         known = np.zeros((len(genes), self.wells.shape[1]), dtype=np.float32)
         for i, gene in enumerate(genes):
             if (k := self.row.get(gene)) is not None:
                 known[i] = self.wells[k]
-        shared: NDArray[np.bool_] = known @ known.T > 0
+        shared: Bools = known @ known.T > 0
         return shared

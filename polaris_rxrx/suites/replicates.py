@@ -33,29 +33,20 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from polaris_rxrx.dataset.wells import WellSource
 from polaris_rxrx.errors import DataError, UsageError, some
 from polaris_rxrx.maps.align import Aligner
 from polaris_rxrx.maps.similarity import unit_rows
 from polaris_rxrx.suites import splits
 from polaris_rxrx.suites.deviations import listed
-from polaris_rxrx.suites.groups import (
-    MIN_WELLS,
-    N_RANDOM,
-    By,
-    aligned_wells,
-    check_choices,
-    group_wells,
-)
+from polaris_rxrx.suites.groups import MIN_WELLS, N_RANDOM, By, aligned_wells, check_choices, group_wells
 from polaris_rxrx.suites.result import Result, versions
 from polaris_rxrx.suites.signal import mad, shares
 from polaris_rxrx.suites.splits import Tested
 from polaris_rxrx.suites.unexpressed import null_groups, p_values, split
+from polaris_rxrx.types import Floats, Ints
+from polaris_rxrx.wells.source import WellSource
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 Null = Literal["controls"] | Sequence[str]
 
 

@@ -20,13 +20,13 @@ from typing import Any
 import numpy as np
 
 from polaris_rxrx.dataset.affinities import Affinities
-from polaris_rxrx.dataset.wells import Wells
 from polaris_rxrx.errors import DataError, UsageError, some
 from polaris_rxrx.maps.build import Map
 from polaris_rxrx.suites import drug_target, gene_gene, signal
 from polaris_rxrx.suites.gene_gene import Relations
 from polaris_rxrx.suites.published import Figure, Published
 from polaris_rxrx.suites.result import Result
+from polaris_rxrx.wells.memory import Wells
 
 RANDOM = "random"
 Progress = Callable[[str, int, int], None]

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from polaris_rxrx import __version__
+from polaris_rxrx._version import __version__
 from polaris_rxrx.tables import to_csv
 
 SCHEMA_VERSION = 1

@@ -38,9 +38,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from polaris_rxrx.dataset.wells import CONTROL, Block, Perturbations, WellSource
+from polaris_rxrx.dataset.rxrx3 import CONTROL
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.maps import align
 from polaris_rxrx.maps.align import Aligner
@@ -61,11 +60,12 @@ from polaris_rxrx.suites.groups import (
 from polaris_rxrx.suites.result import Result, versions
 from polaris_rxrx.suites.splits import Tested
 from polaris_rxrx.suites.unexpressed import null_groups, p_values, split
+from polaris_rxrx.types import Bools, Floats, Ints
+from polaris_rxrx.wells.metadata import Perturbations
+from polaris_rxrx.wells.source import Block, WellSource
 
 MAX_CONTROLS = 1000
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 Null = Literal["controls"] | Sequence[str]
 
 
@@ -199,7 +199,7 @@ def _against_random(
     groups: Groups,
     reference_wells: Ints,
     energy: Floats,
-    reported: NDArray[np.bool_],
+    reported: Bools,
     seed: int,
 ) -> dict[str, Any]:
     x, controls = aligned_wells(RandomWells(wells, groups, seed), align_by, groups, reference_wells)

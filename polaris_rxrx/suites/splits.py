@@ -40,9 +40,7 @@ from math import comb, prod
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from polaris_rxrx.dataset.wells import Block, WellSource
 from polaris_rxrx.errors import some
 from polaris_rxrx.maps import align
 from polaris_rxrx.maps.align import Aligner, Moments
@@ -59,6 +57,8 @@ from polaris_rxrx.suites.groups import (
     group_wells,
 )
 from polaris_rxrx.suites.unexpressed import TIE
+from polaris_rxrx.types import Bools, Floats, Ints
+from polaris_rxrx.wells.source import Block, WellSource
 
 SPLITS = 3
 MAX_REFERENCE = 250
@@ -68,10 +68,6 @@ WAYS = 20  # fewer give no p-value of .05
 
 CLIP = 0.99  # above it, one split alone would outweigh the others
 P_VALUE = "(1 + reach) / (1 + n) exchanges with held-out controls, splits combined by Cauchy's"
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)

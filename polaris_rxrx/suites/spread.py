@@ -15,17 +15,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from polaris_rxrx.metrics import group_scores
 from polaris_rxrx.stats.intervals import Interval, bca
 from polaris_rxrx.stats.two_way import Means, leave_out
+from polaris_rxrx.types import Bools, Floats, Ints
 
 DRAWS = 20
 RESAMPLES = 10_000
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,7 @@ class Spread:
 
 def spreads(
     table: Floats,
-    active: NDArray[np.bool_],
+    active: Bools,
     negatives: Ints,
     n_negatives: Ints,
     scores: tuple[Floats, Floats],

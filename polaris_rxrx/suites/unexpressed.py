@@ -13,15 +13,13 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from polaris_rxrx.errors import DataError, UsageError, some
 from polaris_rxrx.suites.groups import Groups, gene_of
+from polaris_rxrx.types import Bools, Floats
 
 TIE = 1e-12
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
 Side = Literal["left", "right"]
 
 

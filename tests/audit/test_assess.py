@@ -15,12 +15,12 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from polaris_rxrx.audit import Audit, audit
 from polaris_rxrx.audit.shortcuts import KINDS
 from polaris_rxrx.comparison import compare
-from polaris_rxrx.dataset.wells import Perturbations
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.maps.build import Map
 from polaris_rxrx.scoring import score
 from polaris_rxrx.stats.explain import places, remove
 from polaris_rxrx.task import Task
+from polaris_rxrx.wells.metadata import Perturbations
 from tests.audit.conftest import benchmark, predictions
 from tests.wells_factory import make_metadata
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from polaris_rxrx.audit.facts import alike, read_facts, standardise, steps_to_edge
+from polaris_rxrx.audit.plates import alike, read_facts, standardise, steps_to_edge
 from polaris_rxrx.audit.shortcuts import Pairs
 from polaris_rxrx.errors import DataError
 from polaris_rxrx.task import Task

@@ -19,9 +19,9 @@ from polaris_rxrx.audit.shortcuts import (
     gene_popularity,
     map_tables,
 )
-from polaris_rxrx.dataset.wells import Perturbations
 from polaris_rxrx.maps.build import Map
 from polaris_rxrx.task import Task
+from polaris_rxrx.wells.metadata import Perturbations
 
 MakeTask = Callable[..., Task]
 

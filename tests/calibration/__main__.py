@@ -24,7 +24,9 @@ def main() -> None:
     parser.add_argument("--annotations", type=Path, help="the affinities; else a drawn design")
     parser.add_argument("--treatments", type=int, nargs="+", default=[40, 487])
     parser.add_argument("--features", type=int, default=384, help="of the wells' worlds")
-    parser.add_argument("--relations", type=Path, nargs="+", default=[], help="of the maps, beside drawn ones")
+    parser.add_argument(
+        "--relations", type=Path, nargs="+", default=[], help="of the maps, beside drawn ones"
+    )
     parser.add_argument("--metadata", type=Path, help="parquet: in which experiments the genes' wells lie")
     parser.add_argument("--figure", type=Path)
     options = parser.parse_args()

@@ -15,10 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from polaris_rxrx.dataset.wells import CONTROL, Perturbations
+from polaris_rxrx.dataset.rxrx3 import CONTROL
 from polaris_rxrx.maps.build import Map
 from polaris_rxrx.suites.gene_gene import Relations, evaluate, read_relations
 from polaris_rxrx.suites.layout import Layout
+from polaris_rxrx.wells.metadata import Perturbations
 
 WORLDS = ("noise", "one common direction", "the layout of the wells")
 GENES, EXPERIMENTS, WIDTH = 400, 60, 48

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from polaris_rxrx.comparison import compare
 from polaris_rxrx.predictions import Predictions
 from polaris_rxrx.scoring import Score, score
+from polaris_rxrx.stats.uncertainty import METRICS
 from polaris_rxrx.task import MetricSpec, Task
-from polaris_rxrx.uncertainty import METRICS
 
 Floats = NDArray[np.float64]
 

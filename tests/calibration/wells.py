@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from polaris_rxrx.dataset.wells import CONTROL, Perturbations, Wells
+from polaris_rxrx.dataset.rxrx3 import CONTROL
 from polaris_rxrx.suites.splits import Tested, held_out
+from polaris_rxrx.wells.memory import Wells
+from polaris_rxrx.wells.metadata import Perturbations
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,11 @@ import pytest
 
 from polaris_rxrx import cli
 from polaris_rxrx.cli import run
-from polaris_rxrx.dataset.wells import Perturbations
 from polaris_rxrx.maps.build import Map
 from polaris_rxrx.maps.store import save_map
 from polaris_rxrx.predictions import write_predictions
 from polaris_rxrx.task import Task
+from polaris_rxrx.wells.metadata import Perturbations
 from tests.wells_factory import make_metadata
 
 Capture = pytest.CaptureFixture[str]

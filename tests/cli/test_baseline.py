@@ -15,12 +15,13 @@ import pandas as pd
 import pytest
 
 from polaris_rxrx import cli
-from polaris_rxrx.baselines import Recipe, predict
-from polaris_rxrx.dataset.wells import read_wells
+from polaris_rxrx.baselines import predict
+from polaris_rxrx.cards import Recipe
 from polaris_rxrx.maps.build import build_map
 from polaris_rxrx.maps.store import load_map
 from polaris_rxrx.predictions import read_predictions
 from polaris_rxrx.task import MetricSpec, Task, load_task
+from polaris_rxrx.wells.memory import read_wells
 from tests.wells_factory import make_embeddings, make_metadata, small
 
 pytestmark = pytest.mark.filterwarnings("ignore:anndata will no longer support zarr v2")

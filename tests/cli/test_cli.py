@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from polaris_rxrx import __version__
+from polaris_rxrx._version import __version__
 from polaris_rxrx.cli import COMMANDS, cli, run
 from tests.conftest import MakeTask
 

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from polaris_rxrx.baselines import load_card, map_of, predict
+from polaris_rxrx.baselines import map_of, predict
+from polaris_rxrx.cards import load_card
 from polaris_rxrx.cli import run
 from polaris_rxrx.cli._tables import number
-from polaris_rxrx.dataset.wells import read_wells
 from polaris_rxrx.predictions import read_predictions, write_predictions
 from polaris_rxrx.task import Task, load_task
+from polaris_rxrx.wells.memory import read_wells
 
 Capture = pytest.CaptureFixture[str]
 

@@ -17,7 +17,6 @@ import pytest
 from polaris_rxrx import cli
 from polaris_rxrx.dataset.affinities import read_affinities
 from polaris_rxrx.dataset.registry import KNOWN
-from polaris_rxrx.dataset.wells import read_wells
 from polaris_rxrx.files import sha256
 from polaris_rxrx.maps.build import Map, build_map
 from polaris_rxrx.maps.store import save_map
@@ -25,6 +24,7 @@ from polaris_rxrx.suites import drug_target, gene_gene, signal
 from polaris_rxrx.suites.layout import Layout
 from polaris_rxrx.suites.replicates import replicate_consistency
 from polaris_rxrx.suites.result import Result
+from polaris_rxrx.wells.memory import read_wells
 from tests.wells_factory import PLAN, Group, small
 
 Run = Callable[..., tuple[int, str, str]]

@@ -235,7 +235,7 @@ def test_made_up_affinities_and_maps_are_told_at_the_top(
 @pytest.fixture
 def make_map(tmp_path: Path) -> Callable[[bool], Path]:
     """A map of the task's compounds and genes, said to be made up or not."""
-    from polaris_rxrx.dataset.wells import Perturbations
+    from polaris_rxrx.wells.metadata import Perturbations
 
     def make(drawn: bool) -> Path:
         compounds = [(name, dose) for name in ("ABT-199", "Dactolisib (BEZ235") for dose in (0.1, 1.0)]

@@ -15,11 +15,11 @@ import pytest
 from polaris_rxrx import cli
 from polaris_rxrx.dataset.affinities import read_affinities
 from polaris_rxrx.dataset.registry import KNOWN
-from polaris_rxrx.dataset.wells import read_wells
 from polaris_rxrx.maps.build import build_map
 from polaris_rxrx.suites import drug_target, gene_gene, signal
 from polaris_rxrx.suites.deviations import DEVIATIONS
 from polaris_rxrx.suites.reproduce import random_map
+from polaris_rxrx.wells.memory import read_wells
 from tests.cli.test_evaluate import AFFINITIES, GUIDES, RELATIONS, strict
 from tests.wells_factory import PLAN, small
 

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from polaris_rxrx.dataset import units
 from polaris_rxrx.dataset.affinities import read_affinities
-from polaris_rxrx.dataset.wells import NOMINAL, read_metadata
+from polaris_rxrx.dataset.rxrx3 import NOMINAL
 from polaris_rxrx.errors import DataError
+from polaris_rxrx.wells.metadata import read_metadata
 
 Floats = NDArray[np.float64]
 

@@ -14,11 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from polaris_rxrx.dataset.features import choose
-from polaris_rxrx.dataset.wells import read_wells
 from polaris_rxrx.errors import DataError
 from polaris_rxrx.maps.build import build_map
 from polaris_rxrx.maps.similarity import cosine
+from polaris_rxrx.wells.features import choose
+from polaris_rxrx.wells.memory import read_wells
 from tests.dataset.test_wells import same
 from tests.wells_factory import make_embeddings, make_metadata, small, write
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from polaris_rxrx.dataset.smiles import read_structures, strip_extension
 from polaris_rxrx.errors import DataError
+from polaris_rxrx.wells.smiles import read_structures, strip_extension
 
 ROWS = [
     ("ethanol", "OCC"),

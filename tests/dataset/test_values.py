@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from polaris_rxrx.dataset.values import FAR, Extremes, Seen, look
-from polaris_rxrx.dataset.wells import Wells, read_wells
 from polaris_rxrx.errors import DataError
 from polaris_rxrx.maps.build import build_map
+from polaris_rxrx.wells.memory import Wells, read_wells
+from polaris_rxrx.wells.values import FAR, Extremes, Seen, look
 from tests.wells_factory import make_embeddings, make_metadata, small, write
 
 Change = Callable[[pd.DataFrame], pd.DataFrame]

@@ -14,8 +14,10 @@ import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 import pytest
 
-from polaris_rxrx.dataset.wells import CONTROL, Wells, read_metadata, read_wells
+from polaris_rxrx.dataset.rxrx3 import CONTROL
 from polaris_rxrx.errors import DataError
+from polaris_rxrx.wells.memory import Wells, read_wells
+from polaris_rxrx.wells.metadata import read_metadata
 from tests.wells_factory import PLAN, Group, make_embeddings, make_metadata, small, write
 
 Frame = pd.DataFrame

@@ -19,9 +19,9 @@ import pytest
 from polaris_rxrx.errors import DataError, UpstreamError, UsageError
 from polaris_rxrx.hub import account, payloads, upstream
 from polaris_rxrx.hub import benchmarks as hub
+from polaris_rxrx.hub.card import SubmissionCard
 from polaris_rxrx.hub.failures import UploadError, Watch, _clean, classify
 from polaris_rxrx.hub.upload import Sender
-from polaris_rxrx.submission.card import SubmissionCard
 from polaris_rxrx.task import ARTIFACT, load_task
 from tests.servers.hub import HubServer, v1
 from tests.servers.uploads import Uploads, competition

@@ -12,13 +12,16 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from polaris_rxrx import __version__
-from polaris_rxrx.dataset.wells import CONTROL, Block, Perturbations, Wells, read_metadata, read_wells
+from polaris_rxrx._version import __version__
+from polaris_rxrx.dataset.rxrx3 import CONTROL
 from polaris_rxrx.errors import DataError
 from polaris_rxrx.maps import align
 from polaris_rxrx.maps.align import ALIGNERS, Aligner
 from polaris_rxrx.maps.build import Map, aligned_sums, build_map, control_moments
 from polaris_rxrx.maps.similarity import cosine
+from polaris_rxrx.wells.memory import Wells, read_wells
+from polaris_rxrx.wells.metadata import Perturbations, read_metadata
+from polaris_rxrx.wells.source import Block
 from tests.wells_factory import PLAN, Group, make_embeddings, make_metadata, small, write
 
 

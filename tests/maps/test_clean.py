@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from polaris_rxrx.dataset.wells import CONTROL, Wells, read_wells
+from polaris_rxrx.dataset.rxrx3 import CONTROL
 from polaris_rxrx.errors import DataError
 from polaris_rxrx.maps.build import build_map
-from polaris_rxrx.maps.clean import MAX_ABSENT, MAX_ABSENT_IN_WELL, TAIL, Cleaning, clean
+from polaris_rxrx.wells.clean import MAX_ABSENT, MAX_ABSENT_IN_WELL, TAIL, Cleaning, clean
+from polaris_rxrx.wells.memory import Wells, read_wells
 from tests.wells_factory import Group, small
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -140,7 +141,7 @@ def test_the_faults_are_the_ones_that_were_planted(dirty: Wells) -> None:
     ],
 )
 def test_bounds_and_medians_by_hand(values: list[float], expected: list[float]) -> None:
-    from polaris_rxrx.maps.clean import _clean_columns
+    from polaris_rxrx.wells.clean import _clean_columns
 
     control = np.arange(9) < 5
     out, varies, *_ = _clean_columns(np.where(np.isfinite(values), values, np.nan)[:, None], control)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from polaris_rxrx.dataset.wells import Perturbations
 from polaris_rxrx.maps.build import Map
 from polaris_rxrx.maps.pairs import pair_tables
 from polaris_rxrx.maps.similarity import Similarity
+from polaris_rxrx.wells.metadata import Perturbations
 
 ROWS = [
     ("CRISPR", "B", np.nan),

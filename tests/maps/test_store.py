@@ -11,10 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from polaris_rxrx.dataset.wells import Perturbations, read_wells
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.maps.build import Map, build_map
 from polaris_rxrx.maps.store import load_map, save_map
+from polaris_rxrx.wells.memory import read_wells
+from polaris_rxrx.wells.metadata import Perturbations
 from tests.wells_factory import small
 
 # Said at its first import, beside the zarr 2 that polaris-lib wants.

@@ -11,14 +11,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from polaris_rxrx.baselines import Card, map_of, predict, read_model
-from polaris_rxrx.dataset.wells import CONTROL, read_wells
+from polaris_rxrx.baselines import map_of, predict, read_model
+from polaris_rxrx.cards import Card
+from polaris_rxrx.dataset.rxrx3 import CONTROL
 from polaris_rxrx.errors import DataError
 from polaris_rxrx.maps import align
 from polaris_rxrx.maps.align import Aligner
 from polaris_rxrx.maps.build import build_map
 from polaris_rxrx.maps.similarity import cosine
 from polaris_rxrx.task import MetricSpec, Task
+from polaris_rxrx.wells.memory import read_wells
 from tests.wells_factory import Group, make_embeddings, make_metadata, small, write
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]

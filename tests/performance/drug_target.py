@@ -114,9 +114,9 @@ def make_affinities(path: Path, map_: Any, seed: int = 0) -> None:
 
 def make_files(data: str, map_path: str, affinities: str) -> Side:
     """The map of the wells and, where the published table is not at hand, one of its shape; says which."""
-    from polaris_rxrx.dataset.wells import read_wells
     from polaris_rxrx.maps.build import build_map
     from polaris_rxrx.maps.store import save_map
+    from polaris_rxrx.wells.memory import read_wells
 
     map_ = build_map(read_wells(f"{data}/{METADATA}", f"{data}/{EMBEDDINGS}"), "pca-cs")
     save_map(map_, map_path)

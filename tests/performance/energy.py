@@ -63,9 +63,9 @@ def ours(groups: int) -> Side:
 
 def whole(folder: str) -> Side:
     """Signal by gene, with its nulls and random embeddings, and replicate consistency; reading not timed."""
-    from polaris_rxrx.dataset.wells import read_wells
     from polaris_rxrx.suites.replicates import replicate_consistency
     from polaris_rxrx.suites.signal import evaluate
+    from polaris_rxrx.wells.memory import read_wells
 
     wells = read_wells(f"{folder}/{METADATA}", f"{folder}/{EMBEDDINGS}")
     return best(lambda: [evaluate(wells).summary["mean"], replicate_consistency(wells).summary["mean"]], 1)

@@ -88,9 +88,9 @@ def make_map(path: Path, folder: Path) -> None:
     """A random map of RxRx3-core's genes; of as many from the files where their names are not at hand."""
     import pandas as pd
 
-    from polaris_rxrx.dataset.wells import Perturbations
     from polaris_rxrx.maps.build import Map
     from polaris_rxrx.maps.store import save_map
+    from polaris_rxrx.wells.metadata import Perturbations
 
     if WELLS.is_file():
         genes = sorted(set(pd.read_parquet(WELLS, columns=["gene"]).gene.dropna()) - {"EMPTY_control"})

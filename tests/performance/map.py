@@ -52,8 +52,8 @@ def ours(data: str, out: str) -> Side:
     """`read_wells` and `build_map`."""
     import pandas  # noqa: F401  # pyarrow imports it at its first array; the other side's is not timed either
 
-    from polaris_rxrx.dataset.wells import read_wells
     from polaris_rxrx.maps.build import build_map
+    from polaris_rxrx.wells.memory import read_wells
 
     side = best(lambda: build_map(read_wells(f"{data}/{METADATA}", f"{data}/{EMBEDDINGS}"), "pca-cs"), 1)
     p = side.value.perturbations

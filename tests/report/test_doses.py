@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from polaris_rxrx.baselines import Recipe
-from polaris_rxrx.dataset.wells import Perturbations
+from polaris_rxrx.cards import Recipe
 from polaris_rxrx.maps.build import Map
 from polaris_rxrx.report.doses import dose_curves
 from polaris_rxrx.task import Task
+from polaris_rxrx.wells.metadata import Perturbations
 from tests.conftest import MakeTask
 
 GENES = [f"G{i}" for i in range(12)]

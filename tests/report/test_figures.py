@@ -11,15 +11,15 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from polaris_rxrx.baselines import Recipe
+from polaris_rxrx.cards import Recipe
 from polaris_rxrx.dataset.affinities import Affinities
-from polaris_rxrx.dataset.wells import Perturbations
 from polaris_rxrx.maps.build import Map
 from polaris_rxrx.predictions import Predictions
+from polaris_rxrx.present.style import COLOURS, PALETTE, drawing, literal, look
 from polaris_rxrx.report.figures import draw, inline_svg, write
 from polaris_rxrx.report.material import Material, gather
-from polaris_rxrx.report.style import COLOURS, PALETTE, drawing, literal, look
 from polaris_rxrx.scoring import score
+from polaris_rxrx.wells.metadata import Perturbations
 from tests.conftest import _make_task
 
 EVERY = ["scale", "treatments", "precision-recall", "roc", "comparison", "classes", "potency", "doses"]

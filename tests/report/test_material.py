@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from polaris_rxrx.dataset.affinities import draw, read_affinities
-from polaris_rxrx.dataset.wells import Perturbations
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.maps.build import Map
 from polaris_rxrx.predictions import Predictions, read_predictions, write_predictions
 from polaris_rxrx.report.material import Material, extremes, gather, references
 from polaris_rxrx.scoring import Score, score
+from polaris_rxrx.stats.uncertainty import chance_of, normalise
 from polaris_rxrx.task import Task, load_task
-from polaris_rxrx.uncertainty import chance_of, normalise
+from polaris_rxrx.wells.metadata import Perturbations
 from tests.conftest import MakeTask
 
 GENES = [f"G{i}" for i in range(10)]

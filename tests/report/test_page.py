@@ -21,10 +21,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from polaris_rxrx import html
 from polaris_rxrx.comparison import compare
 from polaris_rxrx.predictions import Predictions
-from polaris_rxrx.report import words
+from polaris_rxrx.present import html
+from polaris_rxrx.report import findings
 from polaris_rxrx.report.figures import draw
 from polaris_rxrx.report.material import Material, gather
 from polaris_rxrx.report.page import made_up, render, write_page
@@ -280,14 +280,14 @@ def test_numbers(value: float | None, text: str, difference: str) -> None:
 def test_small_words() -> None:
     assert html.span(Interval(0.25, 0.3)) == "0.250 to 0.300"
     assert html.span(Interval(math.nan, math.nan)) == "–"
-    assert words.p_text(1 / 10_001, 10_000) == "p ≤ 0.0001"
-    assert words.p_text(0.0321, 10_000) == "p = 0.032"
-    assert words.p_text(0.5, 100) == "p = 0.50"
-    assert words.p_text(math.nan, 100) == "p –"
-    assert words.count(1, "pair") == "1 pair" and words.count(1200, "pair") == "1,200 pairs"
-    assert words.sentence("no map") == "No map." and words.sentence("Done?") == "Done?"
-    assert words.sentence("pr_auc is 1") == "pr_auc is 1." and words.sentence("") == "."
-    assert words.flat({"a": {"b": [1, 2.5], "c": {}}, "d": [{"e": True}, None]}) == [
+    assert findings.p_text(1 / 10_001, 10_000) == "p ≤ 0.0001"
+    assert findings.p_text(0.0321, 10_000) == "p = 0.032"
+    assert findings.p_text(0.5, 100) == "p = 0.50"
+    assert findings.p_text(math.nan, 100) == "p –"
+    assert findings.count(1, "pair") == "1 pair" and findings.count(1200, "pair") == "1,200 pairs"
+    assert findings.sentence("no map") == "No map." and findings.sentence("Done?") == "Done?"
+    assert findings.sentence("pr_auc is 1") == "pr_auc is 1." and findings.sentence("") == "."
+    assert findings.flat({"a": {"b": [1, 2.5], "c": {}}, "d": [{"e": True}, None]}) == [
         ("a › b", "1, 2.5"),
         ("a › c", "–"),
         ("d 1 › e", "yes"),
@@ -295,8 +295,8 @@ def test_small_words() -> None:
     ]
 
 
-def answers_of(material: Material) -> dict[str, words.Answer]:
-    return {answer.question: answer for answer in words.answers(material)}
+def answers_of(material: Material) -> dict[str, findings.Answer]:
+    return {answer.question: answer for answer in findings.answers(material)}
 
 
 def perfect(make_task: MakeTask, noise: float) -> tuple[Task, np.ndarray[Any, Any]]:
@@ -327,6 +327,6 @@ def test_a_tie_is_not_called_equality(make_task: MakeTask) -> None:
     other = good + 1e-3 * np.random.default_rng(5).random(len(good))
     scores = [score(task, Predictions(v, n)) for v, n in ((good, "a"), (other, "b"))]
     comparison = compare(*scores, names=["a", "b"], resamples=200)
-    answer = words.difference_answer(comparison.differences[0], comparison.names, comparison.level)
+    answer = findings.difference_answer(comparison.differences[0], comparison.names, comparison.level)
     assert answer.short == "Not shown" and "not the same as none" in answer.text
     assert html.fixed(comparison.differences[0].detectable) in answer.text

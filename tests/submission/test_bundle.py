@@ -16,14 +16,14 @@ from typing import Any
 
 import pytest
 
-from polaris_rxrx import __version__
+from polaris_rxrx._version import __version__
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.hub import upstream
+from polaris_rxrx.hub.card import SUMS
 from polaris_rxrx.predictions import read_predictions
 from polaris_rxrx.scoring import score
 from polaris_rxrx.submission import unpack
 from polaris_rxrx.submission.bundle import archive, environment, write_bundle
-from polaris_rxrx.submission.card import SUMS
 from polaris_rxrx.submission.receipt import finish, hash_values, start
 from polaris_rxrx.submission.unpack import unpacked
 from polaris_rxrx.submission.verify import verify

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pydantic import HttpUrl, TypeAdapter, ValidationError
 
 from polaris_rxrx.errors import DataError, UsageError
-from polaris_rxrx.submission.card import (
+from polaris_rxrx.hub.card import (
     RESERVED,
     Model,
     SubmissionCard,

@@ -18,13 +18,13 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from polaris_rxrx.dataset.affinities import Affinities, candidates, draw, draw_negatives, read_affinities
-from polaris_rxrx.dataset.wells import Perturbations
 from polaris_rxrx.errors import DataError, PolarisRxrxError, UsageError
 from polaris_rxrx.maps.build import Map
 from polaris_rxrx.maps.store import save_map
 from polaris_rxrx.suites import drug_target
 from polaris_rxrx.suites.drug_target import NOMINAL, QUANTILES, Protocol, evaluate
 from polaris_rxrx.suites.result import Result
+from polaris_rxrx.wells.metadata import Perturbations
 
 DOSES = (0.1, 1.0, 10.0)
 SMALL = Protocol(seeds=3, concentrations=DOSES, min_negatives=6)

@@ -19,11 +19,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polaris_rxrx.dataset.wells import Perturbations
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.maps.build import Map
 from polaris_rxrx.suites.gene_gene import KNOWN_SOURCES, Relations, evaluate, read_relations
 from polaris_rxrx.suites.layout import Layout
+from polaris_rxrx.wells.metadata import Perturbations
 from tests.conftest import ROOT
 
 

@@ -9,10 +9,10 @@ from typing import Any, get_args
 import pytest
 
 import polaris_rxrx.suites.published as published
-from polaris_rxrx.baselines import card_names, load_card
 from polaris_rxrx.bounded import read_toml
+from polaris_rxrx.cards import card_names, load_card
 from polaris_rxrx.errors import DataError, UsageError
-from polaris_rxrx.submission import card
+from polaris_rxrx.hub import card
 from polaris_rxrx.suites.published import ALL, FOLDER, NAMES, Figure, Published, load, read
 from polaris_rxrx.suites.reproduce import compare, run, to_dict
 from polaris_rxrx.suites.result import Result

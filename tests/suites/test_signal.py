@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from polaris_rxrx.dataset.wells import CONTROL, Perturbations, Wells, read_wells
+from polaris_rxrx.dataset.rxrx3 import CONTROL
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.maps import align
 from polaris_rxrx.maps.align import ALIGNERS, Aligner
@@ -31,6 +31,8 @@ from polaris_rxrx.suites.groups import gene_of
 from polaris_rxrx.suites.replicates import mean_pair_cosines, replicate_consistency
 from polaris_rxrx.suites.result import Result
 from polaris_rxrx.suites.signal import evaluate
+from polaris_rxrx.wells.memory import Wells, read_wells
+from polaris_rxrx.wells.metadata import Perturbations
 from tests.conftest import ROOT
 from tests.wells_factory import Group, make_embeddings, make_metadata, small, write
 

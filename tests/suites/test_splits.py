@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from polaris_rxrx.dataset.wells import Wells
 from polaris_rxrx.maps import align
 from polaris_rxrx.suites import splits
 from polaris_rxrx.suites.groups import SPLIT, group_wells
 from polaris_rxrx.suites.splits import combined, exchanges, held_out
+from polaris_rxrx.wells.memory import Wells
 from tests.calibration.wells import World, draw
 
 Floats = NDArray[np.float64]

@@ -19,12 +19,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from polaris_rxrx.dataset.wells import Wells, read_wells
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.suites import signal
 from polaris_rxrx.suites.replicates import replicate_consistency
 from polaris_rxrx.suites.result import Result
 from polaris_rxrx.suites.unexpressed import p_values
+from polaris_rxrx.wells.memory import Wells, read_wells
 from tests.suites.test_signal import GENES, PLAN, null_wells, rows_of
 from tests.wells_factory import Group, small
 

@@ -69,7 +69,7 @@ def read_smiles(path: Path, compounds: Collection[str]) -> dict[str, str]:
     Raises:
         DataError: The metadata has no SMILES column.
     """
-    from polaris_rxrx.dataset.opening import open_table
+    from polaris_rxrx.wells.table import open_table
 
     table = open_table(path, text=True, only=("treatment", "SMILES"))
     if {"treatment", "SMILES"} - set(table.names):

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from polaris_rxrx.comparison import POWER, Difference, p_value_method
-from polaris_rxrx.html import DASH, fixed, signed, span
+from polaris_rxrx.present.html import DASH, fixed, signed, span
 from polaris_rxrx.stats.intervals import Interval
-from polaris_rxrx.uncertainty import Uncertainty, interval_method
+from polaris_rxrx.stats.uncertainty import Uncertainty, interval_method
 
 if TYPE_CHECKING:
     from polaris_rxrx.report.material import Material, Reference

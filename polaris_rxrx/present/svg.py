@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from polaris_rxrx.files import new_file
-from polaris_rxrx.report.style import PALETTE, drawing
+from polaris_rxrx.present.style import PALETTE, drawing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

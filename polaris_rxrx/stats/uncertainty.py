@@ -22,15 +22,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from polaris_rxrx.errors import UsageError
 from polaris_rxrx.metrics import GroupScores
 from polaris_rxrx.stats.chance import expected_average_precision, p_value, random_means
 from polaris_rxrx.stats.intervals import METHOD, Interval, bca_each
 from polaris_rxrx.stats.two_way import CLUSTERS, Clusters, Deleted, Variance, share
-
-Floats = NDArray[np.float64]
+from polaris_rxrx.types import Floats, Ints
 
 METRICS = ("pr_auc", "roc_auc")
 RESAMPLES = 10_000
@@ -114,7 +112,7 @@ def uncertainty(
     groups: GroupScores,
     active: Floats,
     scores: Floats,
-    codes: NDArray[np.int64],
+    codes: Ints,
     *,
     deleted: Deleted,
     resamples: int = RESAMPLES,

@@ -17,21 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from polaris_rxrx.audit.shortcuts import Pairs
-from polaris_rxrx.dataset.features import NOT_FEATURES
-from polaris_rxrx.dataset.ids import as_ids
-from polaris_rxrx.dataset.opening import OpenTable, open_table
-from polaris_rxrx.dataset.wells import (
-    Metadata,
-    read_metadata,
-    rows_in_metadata,
-)
 from polaris_rxrx.errors import DataError, some
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from polaris_rxrx.types import Bools, Floats, Ints
+from polaris_rxrx.wells.features import NOT_FEATURES
+from polaris_rxrx.wells.ids import as_ids
+from polaris_rxrx.wells.metadata import Metadata, read_metadata, rows_in_metadata
+from polaris_rxrx.wells.table import OpenTable, open_table
 
 COUNT_NAMES = (
     "nuclei_count",
@@ -241,7 +234,7 @@ def _numbers(table: OpenTable, column: str, ids: Any, *, empty: bool) -> Floats:
     return values
 
 
-def standardise(values: Floats, experiment: Ints, control: NDArray[np.bool_], n: int) -> Floats:
+def standardise(values: Floats, experiment: Ints, control: Bools, n: int) -> Floats:
     """(value - mean) / sd of the experiment's control wells; NaN where fewer than two, or without spread."""
     use = control & ~np.isnan(values)
     e, v = experiment[use], values[use]

@@ -15,12 +15,10 @@ from typing import Any
 import numpy as np
 
 from polaris_rxrx import bounded, damage
-from polaris_rxrx.dataset.ids import is_text
+from polaris_rxrx.dataset.rxrx3 import NEEDED
 from polaris_rxrx.errors import DataError, some
 from polaris_rxrx.files import open_binary
-
-NEEDED = ("well_id", "experiment_name", "gene", "treatment", "concentration", "perturbation_type")
-"""What well metadata has."""
+from polaris_rxrx.wells.ids import is_text
 
 
 class OpenTable:

@@ -25,18 +25,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from polaris_rxrx.errors import DataError, some
+from polaris_rxrx.types import Floats, Ints, Matrix
 
 SAMPLE = 1024
 FAR, WIDE = 100.0, 1e6
 LARGEST, SMALLEST = 1e140, 1e-140
 _KEYS = 8  # columns that tell nearly all rows apart
 _NAMED = 3
-
-Floats = NDArray[np.float64]
-Matrix = NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +126,7 @@ def look(
         DataError: A value swamps all others.
     """
     zero, groups = _repeated(x)
-    outliers: tuple[int, NDArray[np.int64]] = (0, np.zeros(0, dtype=np.int64))
+    outliers: tuple[int, Ints] = (0, np.zeros(0, dtype=np.int64))
     wide: list[str] = []
     if extremes is not None:
         # Halved, as the difference of two finite numbers need not be finite.
@@ -178,7 +175,7 @@ def _repeated(x: Matrix) -> tuple[list[int], list[list[int]]]:
     return zero, [group for group in found.values() if len(group) > 1]
 
 
-def _outliers(x: Matrix, extremes: Extremes, middle: Floats, spread: Floats) -> tuple[int, NDArray[np.int64]]:
+def _outliers(x: Matrix, extremes: Extremes, middle: Floats, spread: Floats) -> tuple[int, Ints]:
     """How many values are far off, and the rows they stand in."""
     low, high = middle - FAR * spread, middle + FAR * spread
     n, rows = 0, np.zeros(len(x), dtype=bool)

@@ -21,10 +21,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from polaris_rxrx.dataset.wells import Wells
 from polaris_rxrx.errors import DataError, some
+from polaris_rxrx.types import Bools, Floats
+from polaris_rxrx.wells.memory import Wells
 
 MAX_ABSENT = 0.05
 MAX_ABSENT_IN_WELL = 0.5
@@ -129,9 +129,7 @@ def clean(wells: Wells) -> tuple[Wells, Cleaning]:
     return cleaned, report
 
 
-def _clean_columns(
-    x: NDArray[np.float64], control: NDArray[np.bool_]
-) -> tuple[NDArray[np.float64], NDArray[np.bool_], int, int]:
+def _clean_columns(x: Floats, control: Bools) -> tuple[Floats, Bools, int, int]:
     """Steps 3 to 6 on some columns: values, which of them vary, how many imputed and clipped."""
     c = x[control]
     seen = ~np.isnan(c).all(axis=0)
@@ -159,5 +157,5 @@ def _clean_columns(
     return out, varies, int(holes[:, varies].sum()), clipped
 
 
-def _names(wells: Wells, which: NDArray[np.bool_]) -> tuple[str, ...]:
+def _names(wells: Wells, which: Bools) -> tuple[str, ...]:
     return tuple(wells.features[i] for i in np.flatnonzero(which))

@@ -1,0 +1,118 @@
+"""Cards of baselines: a TOML file says where a model's embeddings are and how they become predictions.
+
+The package's own cards stand in `baselines/`, one file a model; a path to another card works the same. See
+`Card` for the fields.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+
+from polaris_rxrx import bounded
+from polaris_rxrx.dataset.rxrx3 import NOMINAL
+from polaris_rxrx.errors import DataError, UsageError
+from polaris_rxrx.maps.align import Aligner
+from polaris_rxrx.maps.similarity import Similarity
+
+Concentration = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
+Dose = Literal["max", "mean"] | Concentration
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Source(_Strict):
+    """Where the embeddings come from: a file in the data folder, and the repository it is fetched from."""
+
+    file: str | None = None
+    repository: str | None = None
+    width: PositiveInt | None = None
+
+
+class Recipe(_Strict):
+    """From wells to scores."""
+
+    align: Aligner = "pca-cs"
+    aggregate: Literal["mean"] = "mean"
+    similarity: Similarity = "abs-cosine"
+    dose: Dose = "max"
+    concentrations: tuple[Concentration, ...] = Field(NOMINAL, min_length=1)
+
+
+class Published(_Strict):
+    """A published score, for reading beside ours; never ranked across protocols."""
+
+    protocol: str
+    metric: str
+    value: float
+    sd: float | None = None
+    source: str
+    grade: Literal["reproduced", "author-reported", "transcribed"] = "author-reported"
+
+
+class Card(_Strict):
+    """A baseline card.
+
+    `kind` is `embedding` (finite numbers of like size, as they are), `profile` (features with units, cleaned
+    and standardised first, see `polaris_rxrx.wells.clean`) or `random` (uniform scores; no data).
+    """
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    title: str
+    kind: Literal["embedding", "profile", "random"] = "embedding"
+    source: Source = Source()
+    recipe: Recipe = Recipe()
+    citation: str = ""
+    licence: str = ""
+    published: tuple[Published, ...] = ()
+
+
+def cards_folder() -> Path:
+    """Where the package's own cards are: in the wheel, or in the checkout it is run from."""
+    packaged = Path(__file__).parent / "_baselines"
+    return packaged if packaged.is_dir() else Path(__file__).parent.parent / "baselines"
+
+
+def card_names() -> list[str]:
+    return sorted(path.stem for path in cards_folder().glob("*.toml"))
+
+
+def load_card(name: str | Path) -> Card:
+    """Read a card by its name, or by the path of a TOML file.
+
+    Raises:
+        UsageError: No such card.
+        DataError: The file is not a card; the field, its value and what was expected are named.
+    """
+    if isinstance(name, str) and name in card_names():
+        path = cards_folder() / f"{name}.toml"
+    else:
+        path = Path(name)
+        if path.suffix != ".toml":
+            raise UsageError(
+                f"no baseline {str(name)!r}; there are {', '.join(card_names())}, "
+                "or give the path of a .toml card"
+            )
+    if not path.is_file():
+        raise UsageError(f"{path}: no such card")
+    try:
+        return Card.model_validate(bounded.read_toml(path))
+    except ValidationError as error:
+        raise DataError(f"{path}: {_told(error)}") from None
+
+
+def _told(error: ValidationError) -> str:
+    """The first thing wrong with a card: the field, its value, what was expected."""
+    first = error.errors()[0]
+    field = ".".join(str(p) for p in first["loc"])
+    if first["type"] == "missing":
+        return f"{field} is missing"
+    if first["type"] == "extra_forbidden":
+        return f"{field} is not a field of a card"
+    if field.startswith("recipe.dose"):  # pydantic tells only why it is not one of the words
+        return f"recipe.dose is {first['input']!r}: expected 'max', 'mean' or a concentration in uM"
+    return f"{field} is {first['input']!r}: {first['msg']}"

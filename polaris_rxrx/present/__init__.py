@@ -1,0 +1,1 @@
+"""How anything is shown: numbers and names as text, tables, HTML, figures."""
