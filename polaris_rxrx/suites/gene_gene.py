@@ -155,7 +155,7 @@ def evaluate(
         DataError: The map has fewer than two genes, one of them twice, or NaN; no relation is of its genes.
     """
     _check_arguments(relations, low, high, seed, n_bootstrap)
-    genes, x, notes = _genes(map_)
+    genes, x, notes = genes_of(map_)
     cosines = gene_cosines(x)
     upper = ~np.tri(len(genes), dtype=bool)
     null = np.sort(cosines[upper])
@@ -222,7 +222,7 @@ class _Other:
 
     @classmethod
     def of(cls, map_: Map, genes: list[str]) -> _Other:
-        theirs, x, _ = _genes(map_)
+        theirs, x, _ = genes_of(map_)
         cosines = gene_cosines(x)
         at = {gene: i for i, gene in enumerate(theirs)}
         return cls(
@@ -301,7 +301,7 @@ def _check_arguments(
         raise UsageError(f"n_bootstrap is {n_bootstrap}; 0 or more was expected")
 
 
-def _genes(map_: Map) -> tuple[list[str], Floats, list[str]]:
+def genes_of(map_: Map) -> tuple[list[str], Floats, list[str]]:
     """Genes sorted by name, their vectors, and what was left out."""
     p = map_.perturbations
     rows = [int(i) for i in map_.rows("CRISPR")]
