@@ -17,8 +17,7 @@ Source
 Deviations from copairs
     1. Ties: copairs puts positives first among equal similarities. `positives_first=True` does so, too.
     2. Similarities are float64; copairs has float32, which makes ties of what is nearly equal.
-    3. A random mean that equals the group's up to rounding is not higher; there rounding decides.
-    4. No file keeps random orders from one run to the next: copairs' cache is named by the counts alone, so
+    3. No file keeps random orders from one run to the next: copairs' cache is named by the counts alone, so
        that a second table can get the random orders of the first.
 """
 
@@ -35,7 +34,6 @@ from polaris_rxrx.types import Floats, Ints
 NULL_SIZE = 10_000
 _SEEDS = 8096  # as many as copairs has
 _CELLS = 20_000_000  # ranks shuffled at once: bounds the memory
-_ROUNDING = 1e-6  # of means of float32
 _FEW = 24  # positives: below, counting negatives is faster than sorting them
 
 
@@ -136,7 +134,7 @@ def by_group(
         kind, start = kind.reshape(-1)[order], np.cumsum(n) - n
         for k in np.flatnonzero(n).tolist():
             drawn = null[kind[start[k] : start[k] + n[k]]].mean(axis=0)
-            p[k] = (1 + int((drawn > mean[k] + _ROUNDING).sum())) / (1 + null_size)
+            p[k] = (1 + int((drawn > np.float32(mean[k])).sum())) / (1 + null_size)
     return GroupPrecision(mean, normalized, p, n)
 
 
