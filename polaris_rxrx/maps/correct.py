@@ -3,8 +3,8 @@
 Chromosome arms
     A cut by Cas9 can cost a cell the rest of the chromosome's arm, so knock-outs of neighbors look alike
     whatever they do. From each gene's vector the mean of the unexpressed genes on its arm is subtracted,
-    whose own knock-out should do nothing; where an arm has fewer than `LEAST` of them, the mean of all genes on
-    it, if these are as many; else nothing. Genes without an arm, compounds and all else stay as they are.
+    whose own knock-out should do nothing; where an arm has fewer than `LEAST` of them, the mean of all genes
+    on it, if these are as many; else nothing. Genes without an arm, compounds and all else stay as they are.
 
 Conventions
     Tables of arms have the columns `gene` and `arm` (such as 3p). To make one, join gene symbols with the
