@@ -77,7 +77,7 @@ class Reading:
 
 
 def as_core_ids(path: Path, ids: Any) -> tuple[Any, Reading]:
-    """Ids as RxRx3-core writes them, experiment_plate_address (`compound-004_1_AA04`), of other ways of writing.
+    """Ids as RxRx3-core writes them, experiment_plate_address: `compound-004_1_AA04`.
 
     Understood are parts of a path (`compound-004/Plate1/AA04_s1_3`), `Plate1` for `1`, a site and a channel
     behind the address, padded numbers of plates, lower case, and `A1` for `A01`. What is none of these
