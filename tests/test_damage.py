@@ -18,7 +18,7 @@ from polaris_rxrx.dataset.affinities import read_affinities
 from polaris_rxrx.errors import DataError
 from polaris_rxrx.predictions import read_predictions
 from polaris_rxrx.report.breakdown import read_classes
-from polaris_rxrx.suites.gene_gene import read_relations
+from polaris_rxrx.suites.relations import read_relations
 from polaris_rxrx.task import Task
 from polaris_rxrx.wells.memory import read_wells
 from polaris_rxrx.wells.metadata import read_metadata

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from polaris_rxrx.errors import DataError
+from polaris_rxrx.errors import DataError, some
 
 
 @dataclass(frozen=True)
@@ -20,6 +20,12 @@ class Structures:
     smiles: dict[str, str]
     absent: list[str]
     unparsable: list[str]
+
+    @property
+    def notes(self) -> list[str]:
+        """What was left blank, and why."""
+        said = ((self.absent, "compounds have no SMILES"), (self.unparsable, "SMILES cannot be parsed"))
+        return [f"{len(names):,} {what}; left blank: {some(names)}" for names, what in said if names]
 
 
 def strip_extension(smiles: str) -> str:

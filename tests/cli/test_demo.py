@@ -131,4 +131,4 @@ def test_a_map_of_it_says_so_too(demo: tuple[Path, str], capsys: pytest.CaptureF
     assert run(["baseline", "openphenom", *places, "--save-map", map_]) == 0
     capsys.readouterr()
     assert run(["evaluate", "drug-target", "--map", map_, "--annotations", table, "--seeds", "2"]) == 0
-    assert "The embeddings are made up" in capsys.readouterr().out
+    assert "The embeddings are synthetic" in capsys.readouterr().out

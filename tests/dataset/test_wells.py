@@ -515,8 +515,10 @@ def test_blanks_at_the_ends_of_ids_are_taken_off_and_said(
     ]
     assert list(after.notes[1:]) == said
     # The protocol says the same of the files, and not where they are.
-    assert [str(tmp_path) in n for n in after.reading["ids"]] == [False] * 3
-    assert [n.split(": ", 1)[1] for n in after.reading["ids"]] == [n.split(": ", 1)[1] for n in said]
+    assert [str(tmp_path) in n for n in after.provenance["reading"]["ids"]] == [False] * 3
+    assert [n.split(": ", 1)[1] for n in after.provenance["reading"]["ids"]] == [
+        n.split(": ", 1)[1] for n in said
+    ]
 
 
 def test_blanks_within_ids_stay(tmp_path: Path) -> None:
