@@ -59,7 +59,7 @@ class Card(_Strict):
     """A baseline card.
 
     `kind` is `embedding` (finite numbers of like size, as they are), `profile` (features with units, cleaned
-    and standardised first, see `polaris_rxrx.wells.clean`) or `random` (uniform scores; no data).
+    and standardized first, see `polaris_rxrx.wells.clean`) or `random` (uniform scores; no data).
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")

@@ -140,7 +140,7 @@ def test_dates_of_parquet_and_lists(tmp_path: Path, task: Task) -> None:
     for text, told in (
         ("TP53\n1-Mar\n", ", line 2: a gene is '1-Mar'; it looks like a gene name (MARCH1"),
         ("TP53\n\nKRAS\n44806\n", ", line 4: a gene is '44806'"),
-        ("TP53,KRAS\n", ", line 1: 'TP53,KRAS'; one gene a line was expected, and nothing else"),
+        ("TP53,KRAS\n", ", line 1: 'TP53,KRAS'; one gene on each line was expected, and nothing else"),
     ):
         (tmp_path / "g.txt").write_text(text)
         said = refused(_genes, tmp_path / "g.txt", task)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from polaris_rxrx.suites.relations import Relations
     from polaris_rxrx.suites.result import Result
     from polaris_rxrx.task import Task
-    from polaris_rxrx.wells.memory import Wells
+    from polaris_rxrx.wells.source import WellSource
 
 F = TypeVar("F", bound=Callable[..., Any])
 MARKER = "polaris-rxrx-results.txt"
@@ -53,7 +53,7 @@ class ModelInput:
 
     title: str
     inputs: dict[str, Any]
-    wells: Wells | None = None
+    wells: WellSource | None = None
     recipe: Recipe | None = None
     map_: Map | None = None
 

@@ -34,24 +34,12 @@ import numpy as np
 import numpy.typing as npt
 
 from polaris_rxrx.dataset.registry import KNOWN, MADE_UP_README
-from polaris_rxrx.dataset.rxrx3 import NOMINAL
+from polaris_rxrx.dataset.rxrx3 import COLUMNS, NOMINAL
 from polaris_rxrx.dataset.sandbox_names import COMPOUNDS, FAMILIES, UNEXPRESSED
 from polaris_rxrx.errors import UsageError
 from polaris_rxrx.types import Floats
 
 MADE_UP = "made up: the names are real, every number is drawn at random and means nothing"
-METADATA_COLUMNS = (
-    "well_id",
-    "experiment_name",
-    "plate",
-    "address",
-    "gene",
-    "treatment",
-    "SMILES",
-    "concentration",
-    "perturbation_type",
-    "cell_type",
-)
 INTERACTION_COLUMNS = ("gene_symbol", "nM_value", "measurement_type", "database", "treatment")
 RELATION_COLUMNS = ("entity1", "entity2", "database")
 
@@ -107,7 +95,7 @@ class Sandbox:
 
 
 class _Well(NamedTuple):
-    """One metadata row, in `METADATA_COLUMNS`' order, as text."""
+    """One metadata row, in `COLUMNS`' order, as text."""
 
     well_id: str
     experiment_name: str
@@ -170,7 +158,7 @@ def write_sandbox(folder: Path, *, seed: int = 0) -> Sandbox:
         actives=sum(len(c.targets) for c in COMPOUNDS),
         related=sum(map(len, relations.values())),
     )
-    _write_csv(sandbox.metadata, METADATA_COLUMNS, wells)
+    _write_csv(sandbox.metadata, COLUMNS, wells)
     _write_csv(sandbox.interactions, INTERACTION_COLUMNS, affinities)
     sandbox.relations.mkdir(exist_ok=True)
     for source, pairs in relations.items():

@@ -7,7 +7,7 @@ that experiments may be streamed from disk or spread over machines:
 
 Conventions
     A map has one row a perturbation (type, name, concentration), a gene over all its guides. Controls
-    (`*_control`) have no row: where experiments are centred, EMPTY_control is zero up to rounding and its
+    (`*_control`) have no row: where experiments are centered, EMPTY_control is zero up to rounding and its
     cosines are noise.
 """
 

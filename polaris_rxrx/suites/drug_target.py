@@ -66,7 +66,7 @@ from polaris_rxrx.dataset.affinities import (
 from polaris_rxrx.dataset.rxrx3 import NOMINAL
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.maps.build import Map
-from polaris_rxrx.maps.pairs import pair_tables
+from polaris_rxrx.maps.pairs import PairTables, pair_tables
 from polaris_rxrx.maps.similarity import SIMILARITIES, Similarity
 from polaris_rxrx.suites.deviations import listed
 from polaris_rxrx.suites.random_embedding import pairs_by_compound, random_cosines
@@ -108,7 +108,7 @@ class Protocol:
             raise UsageError(f"seeds is {self.seeds}; 1 or more was expected")
         if not self.concentrations:
             raise UsageError("at least one concentration was expected")
-        labels = [f"{c:g}" for c in self.concentrations]
+        labels = self.rules[:-1]
         if not all(0 < c < np.inf for c in self.concentrations) or len(set(labels)) < len(labels):
             said = ", ".join(labels)
             raise UsageError(f"concentrations are {said}; different numbers above 0 were expected")
@@ -118,6 +118,11 @@ class Protocol:
         ):
             if value not in known:
                 raise UsageError(f"{name} is {value!r}; {' or '.join(known)} was expected")
+
+    @property
+    def rules(self) -> list[str]:
+        """The dose rules, by name."""
+        return [f"{c:g}" for c in self.concentrations] + ["max"]
 
 
 def evaluate_drug_target(
@@ -132,7 +137,7 @@ def evaluate_drug_target(
     p = protocol or Protocol()
     _check(map_)
     map_ = _annotated(map_, affinities)
-    tables, names = _tables(map_, p.concentrations, p.similarity)
+    tables, names = _tables(map_, p)
     can = _candidates(affinities, names, p)
     negatives = np.stack([_draw(can, seed, legacy=p.legacy) for seed in range(p.seeds)])
     tables = _arrange(tables, names, can, p.by)
@@ -149,32 +154,22 @@ def evaluate_drug_target(
     best = scores.average_precision[-1], scores.auroc[-1]
     of_max = spreads(tables[-1], can.active, negatives, can.n_negatives, best)
     notes = _notes(affinities, can, tables, scores, p, names)
-    return _result(map_, affinities, can, scores, chance, pooled, of_max, p, names.rules, notes)
+    return _result(map_, affinities, can, scores, chance, pooled, of_max, p, notes)
 
 
-@dataclass(frozen=True)
-class Names:
-    """The rows and columns of the similarity tables, sorted."""
-
-    compounds: list[str]
-    genes: list[str]
-    rules: list[str]
-
-
-def _tables(map_: Map, concentrations: Sequence[float], kind: Similarity) -> tuple[Floats, Names]:
+def _tables(map_: Map, p: Protocol) -> tuple[Floats, PairTables]:
     """Similarity of every compound with every gene by dose rule, shape (n_rules, n_compounds, n_genes).
 
     The rules are the concentrations, then `max`. NaN where a compound was not tested at a concentration, or a
-    row of the map is zero.
+    row of the map is zero. The names of the last two axes are those of the pair tables.
     """
-    found = pair_tables(map_, concentrations, kind)
+    found = pair_tables(map_, p.concentrations, p.similarity)
     if not found.genes or not found.compounds:
         raise DataError(
             f"the map has {len(found.genes)} genes and {len(found.compounds)} of the compounds at the "
             "concentrations"
         )
-    tables = np.concatenate([found.values, found.largest()[None]])
-    return tables, Names(found.compounds, found.genes, [f"{c:g}" for c in concentrations] + ["max"])
+    return np.concatenate([found.values, found.largest()[None]]), found
 
 
 def _check(map_: Map) -> None:
@@ -204,7 +199,7 @@ def _annotated(map_: Map, affinities: Affinities) -> Map:
     return Map(kept, map_.x[rows], map_.n_wells[rows], map_.protocol)
 
 
-def _candidates(affinities: Affinities, names: Names, p: Protocol) -> Candidates:
+def _candidates(affinities: Affinities, names: PairTables, p: Protocol) -> Candidates:
     """Who may be drawn: what the map has; with legacy, all annotated columns."""
     return candidates(
         affinities,
@@ -228,7 +223,7 @@ def _draw(can: Candidates, seed: int, *, legacy: bool) -> Ints:
     return out
 
 
-def _arrange(tables: Floats, names: Names, can: Candidates, by: By) -> Floats:
+def _arrange(tables: Floats, names: PairTables, can: Candidates, by: By) -> Floats:
     """The tables with the rows and columns of the candidates: (n_rules, n_rows, n_columns)."""
     compounds, genes = (can.rows, can.columns) if by == "compound" else (can.columns, can.rows)
     cut = _taken(_taken(tables, names.compounds, compounds, 1), names.genes, genes, 2)
@@ -287,11 +282,10 @@ def _result(
     pooled: Floats,
     of_max: tuple[Spread, Spread],
     p: Protocol,
-    rules: list[str],
     notes: tuple[str, ...],
 ) -> Result:
     ddof = 1 if p.legacy else 0
-    by_rule = {name: _summary(scores, chance, pooled[i], i, ddof) for i, name in enumerate(rules)}
+    by_rule = {name: _summary(scores, chance, pooled[i], i, ddof) for i, name in enumerate(p.rules)}
     best = [
         [_mean_sd(v[~np.isnan(v)], ddof) for v in of[-1]] for of in (scores.average_precision, scores.auroc)
     ]
@@ -398,7 +392,7 @@ def _z(m: float | None, s: float | None, b: float | None, s_b: float | None) -> 
 
 
 def _notes(
-    affinities: Affinities, can: Candidates, tables: Floats, scores: Scores, p: Protocol, names: Names
+    affinities: Affinities, can: Candidates, tables: Floats, scores: Scores, p: Protocol, names: PairTables
 ) -> tuple[str, ...]:
     notes = []
     other = "genes" if p.by == "compound" else "compounds"
@@ -414,7 +408,7 @@ def _notes(
         notes.append(
             f"{len(can.short):,} {p.by}s have fewer eligible negatives than wanted and got all: {few}"
         )
-    for rule, name in enumerate(names.rules):
+    for rule, name in enumerate(p.rules):
         none = np.flatnonzero(np.isnan(scores.average_precision[rule]).all(axis=1))
         if none.size:
             listed = ", ".join(can.rows[i] for i in none)

@@ -33,7 +33,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -97,7 +97,7 @@ def evaluate_gene_gene(
         UsageError: Thresholds, seed or number of draws cannot be, or there is no source.
         DataError: The map has fewer than two genes, one of them twice, or NaN; no relation is of its genes.
     """
-    asked = _Asked(low, high, seed, n_bootstrap)
+    asked = _Asked(float(low), float(high), int(seed), int(n_bootstrap))
     if not relations:
         raise UsageError("no source of relations is given; at least one was expected")
     ours = _Genes.of(map_)
@@ -119,25 +119,11 @@ def evaluate_gene_gene(
         _add_rows(table, name, ours.names, pairs, ranked)
         notes += _absences(name, known, place, len(pairs))
     if not table["source"]:
+        files = ", ".join(str(known.path) for known in relations.values())
         raise DataError(
-            f"none of the relations in {', '.join(str(r.path) for r in relations.values())} is between two "
-            f"of the map's {len(ours.names):,} genes ({some(ours.names, 3)}); are both gene symbols?"
+            f"none of the relations in {files} is between two of the map's {len(ours.names):,} genes "
+            f"({some(ours.names, 3)}); are both gene symbols?"
         )
-    protocol = {
-        "low": float(low),
-        "high": float(high),
-        "seed": int(seed),
-        "n_bootstrap": int(n_bootstrap),
-        "interval": INTERVAL,
-        "interval_of": "recall over relations, stretched to the variance over genes",
-        "null": "all pairs of genes",
-        "layout": None if layout is None else layout.sha256,
-        "against": None if other is None else other.protocol,
-        **ours.protocol,
-        "relations_sha256": {name: known.sha256 for name, known in relations.items()},
-        "deviations": listed("gene-gene"),
-        "versions": versions(),
-    }
     summary = {
         "n_genes": len(ours.names),
         "n_pairs": len(ours.null),
@@ -147,6 +133,18 @@ def evaluate_gene_gene(
     }
     per_source = {"source": list(sources)} | {
         key: [values[key] for values in sources.values()] for key in next(iter(sources.values()))
+    }
+    protocol = {
+        **asdict(asked),
+        "interval": INTERVAL,
+        "interval_of": "recall over relations, stretched to the variance over genes",
+        "null": "all pairs of genes",
+        "layout": None if layout is None else layout.sha256,
+        "against": None if other is None else other.protocol,
+        **ours.protocol,
+        "relations_sha256": {name: known.sha256 for name, known in relations.items()},
+        "deviations": listed("gene-gene"),
+        "versions": versions(),
     }
     return Result("gene-gene", protocol, summary, {"sources": per_source, "relations": table}, tuple(notes))
 
@@ -296,7 +294,7 @@ def _genes(map_: Map) -> tuple[list[str], Floats, list[str]]:
     names = [p.name[i] for i in rows]
     if twice := sorted({a for a, b in pairwise(names) if a == b}):
         raise DataError(
-            f"{len(twice):,} genes stand in the map more than once: {some(twice)}; one row a gene is expected"
+            f"{len(twice):,} genes stand in the map more than once: {some(twice)}; expected one row per gene"
         )
     x = np.asarray(map_.x[rows], dtype=np.float64)
     _refuse_nan(names, x)

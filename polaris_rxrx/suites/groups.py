@@ -56,6 +56,13 @@ class WellGroups:
     def start(self) -> Ints:
         return np.cumsum(self.sizes) - self.sizes
 
+    def places(self, group: Ints, free: Ints) -> Ints:
+        """Where wells (k,) of these groups, in ascending order, go; `free`, where each has room, moves on."""
+        codes, first, n = np.unique(group, return_index=True, return_counts=True)
+        places: Ints = np.arange(len(group)) + np.repeat(free[codes] - first, n)
+        free[codes] += n
+        return places
+
     @property
     def genes(self) -> list[str]:
         """The gene of each group of a CRISPR side."""
@@ -178,9 +185,5 @@ def aligned_wells(
         if (to >= 0).any():
             picked[to[to >= 0]] = affine.rows(block.x[control[to >= 0]])
         rows = rows[np.argsort(group[rows], kind="stable")]
-        aligned = affine.rows(block.x[rows])
-        codes, first, n = np.unique(group[rows], return_index=True, return_counts=True)
-        for k, a, m in zip(codes.tolist(), first.tolist(), n.tolist(), strict=True):
-            x[free[k] : free[k] + m] = aligned[a : a + m]
-            free[k] += m
+        x[groups.places(group[rows], free)] = affine.rows(block.x[rows])
     return x, picked

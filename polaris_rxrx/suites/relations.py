@@ -69,7 +69,7 @@ def read_relations(path: Path | str) -> Relations:
     refuse_other_kind(path, raw[:START])
     header, names, first, second = _quick_columns(raw) or _careful_columns(path)
     if not len(first):  # a header alone
-        raise DataError(f"{path} holds no relations; two names a line were expected below the header")
+        raise DataError(f"{path} holds no relations; two names on each line were expected below the header")
     refuse_dates(names, "a partner", lambda i: f"{path}, row {1 + _first_row(i, first, second)}")
     made_up = b"".join(raw.split(b"\n", 2)[1:2]).rstrip().endswith(b",made up")
     return Relations(path, hashlib.sha256(raw).hexdigest(), header, names, first, second, made_up)

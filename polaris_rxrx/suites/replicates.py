@@ -70,7 +70,7 @@ def evaluate_replicates(
         DataError: No perturbation with enough wells, a value that is not finite, a gene of the null that is
             not there or whose wells have no cosine, nothing but genes of the null.
     """
-    study = Study.of(wells, by, align_by, min_wells=min_wells, seed=seed, null=null, n_random=n_random)
+    study = Study(wells, by, align_by, min_wells, seed, null, n_random)
     groups, reported = study.groups, study.reported
     cosine, width, n_without = _cosines(study)
     columns = {**groups.table(), "mean_cosine": cosine.tolist()}

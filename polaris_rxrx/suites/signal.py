@@ -98,7 +98,7 @@ def evaluate_signal(
     """
     if max_controls < 2:
         raise UsageError(f"max_controls is {max_controls}; 2 or more was expected")
-    study = Study.of(wells, by, align_by, min_wells=min_wells, seed=seed, null=null, n_random=n_random)
+    study = Study(wells, by, align_by, min_wells, seed, null, n_random)
     groups, reported = study.groups, study.reported
     if groups.n_side_controls < align.MIN_CONTROLS:
         raise DataError(

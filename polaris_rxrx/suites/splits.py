@@ -27,7 +27,7 @@ Conventions
     gives with half of the controls; with all of them, as the reported values have, about half as much.
 
 Source
-    Exchange within strata: Fisher's randomisation. Combination: Liu and Xie, J. Am. Stat. Assoc. 115 (2020)
+    Exchange within strata: Fisher's randomization. Combination: Liu and Xie, J. Am. Stat. Assoc. 115 (2020)
     393-402; Meinshausen, Meier and Buhlmann, J. Am. Stat. Assoc. 104 (2009) 1671-1681 on splits.
 """
 
@@ -190,13 +190,8 @@ class _Half:
             plates &= block.plate is not None
             plate = block.plate if block.plate is not None else np.zeros(len(block.x), dtype=np.int64)
             rows = rows[np.argsort(of[rows], kind="stable")]
-            aligned = affine.rows(block.x[rows])
-            codes, first, n = np.unique(of[rows], return_index=True, return_counts=True)
-            for k, a, m in zip(codes.tolist(), first.tolist(), n.tolist(), strict=True):
-                to = slice(free[k], free[k] + m)
-                x[to] = aligned[a : a + m]
-                where[to, 0], where[to, 1] = b, plate[rows[a : a + m]]
-                free[k] += m
+            to = groups.places(of[rows], free)
+            x[to], where[to, 0], where[to, 1] = affine.rows(block.x[rows]), b, plate[rows]
             out, fit = out[side[out]], fit[side[fit]]
             held.append(affine.rows(block.x[out]))
             held_where.append(np.stack([np.full(len(out), b), plate[out]], axis=1))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -29,42 +30,35 @@ Null = Literal["controls"] | Sequence[str]
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """Checked choices, groups of wells, and which of these are the null's (None: held-out controls are)."""
+    """The choices of a suite on wells, checked, and the groups of wells, looked through once.
+
+    Raises:
+        UsageError: A number or word that cannot be.
+        DataError: No perturbation with enough wells, a value that is not finite, a gene of the null that is
+            not there, nothing but genes of the null.
+    """
 
     wells: WellSource
-    groups: WellGroups
+    by: By
     align_by: Aligner
     min_wells: int
     seed: int
-    n_random: int
     null: Null
-    in_null: Bools | None
+    n_random: int
 
-    @classmethod
-    def of(
-        cls,
-        wells: WellSource,
-        by: By,
-        align_by: Aligner,
-        *,
-        min_wells: int,
-        seed: int,
-        null: Null,
-        n_random: int,
-    ) -> Study:
-        """Look through the wells once.
+    def __post_init__(self) -> None:
+        check_choices(self.by, min_wells=self.min_wells, seed=self.seed, n_random=self.n_random)
+        if isinstance(self.null, str) and self.null != "controls":
+            raise UsageError(f"null is {self.null!r}; 'controls' or a list of genes was expected")
 
-        Raises:
-            UsageError: A number or word that cannot be.
-            DataError: No perturbation with enough wells, a value that is not finite, a gene of the null that
-                is not there, nothing but genes of the null.
-        """
-        check_choices(by, min_wells=min_wells, seed=seed, n_random=n_random)
-        if isinstance(null, str) and null != "controls":
-            raise UsageError(f"null is {null!r}; 'controls' or a list of genes was expected")
-        groups = group_wells(wells, by, min_wells)
-        in_null = None if isinstance(null, str) else null_groups(groups, null)
-        return cls(wells, groups, align_by, min_wells, seed, n_random, null, in_null)
+    @cached_property
+    def groups(self) -> WellGroups:
+        return group_wells(self.wells, self.by, self.min_wells)
+
+    @cached_property
+    def in_null(self) -> Bools | None:
+        """Which groups are the null's, (n_groups,); None where held-out controls are."""
+        return None if isinstance(self.null, str) else null_groups(self.groups, self.null)
 
     @property
     def reported(self) -> Bools:
@@ -81,7 +75,7 @@ class Study:
         """What settles a result, whatever the suite: aligned wells have `width` columns, p is from `side`."""
         held_out = self.in_null is None
         return {
-            "by": self.groups.by,
+            "by": self.by,
             "align": self.align_by,
             "n_directions_dropped": len(self.wells.features) - width,
             "min_wells": int(self.min_wells),

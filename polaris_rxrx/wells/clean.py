@@ -8,7 +8,7 @@ finite, or beyond `LARGEST`):
     4. what is still absent becomes the feature's median over the control wells;
     5. values beyond `TAIL` robust standard deviations (1.4826 MAD; where that is 0, the standard deviation)
        from that median are set to the bound: heavy tails would own the principal components;
-    6. every feature is centred and scaled on all control wells (population standard deviation): areas stand
+    6. every feature is centered and scaled on all control wells (population standard deviation): areas stand
        beside correlations, and principal components, whose order is that of size, would see the areas alone.
 
 What comes out has no unit: change a feature's, and nothing changes but the last bits. It is float64 for that
@@ -65,7 +65,7 @@ class Cleaning:
             f"{self.n_wells_absent:,} wells not in the table",
             f"{self.n_imputed:,} values imputed",
             f"{self.n_clipped:,} values clipped",
-            "every feature centred and scaled on all control wells",
+            "every feature centered and scaled on all control wells",
         ]
         return "; ".join(parts)
 

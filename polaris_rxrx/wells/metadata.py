@@ -271,5 +271,5 @@ def refuse_duplicates(path: Path, ids: Any) -> None:
     if pc.count_distinct(ids).as_py() < len(ids):
         twice = [c["values"] for c in pc.value_counts(ids).to_pylist() if c["counts"] > 1]
         raise DataError(
-            f"{path}: {len(twice):,} wells stand more than once: {some(twice, 3)}; one row a well is expected"
+            f"{path}: {len(twice):,} wells stand more than once: {some(twice, 3)}; expected one row per well"
         )

@@ -1,4 +1,4 @@
-"""Compounds' structures from the metadata, standardised.
+"""Compounds' structures from the metadata, standardized.
 
 Conventions
     A CXSMILES suffix (` |c:1,13|`) is cut off before parsing. What datamol cannot parse stays blank.
@@ -15,7 +15,7 @@ from polaris_rxrx.errors import DataError, some
 
 @dataclass(frozen=True)
 class Structures:
-    """Standardised SMILES of each compound; which had none, and which could not be parsed."""
+    """Standardized SMILES of each compound; which had none, and which could not be parsed."""
 
     smiles: dict[str, str]
     absent: list[str]
@@ -34,7 +34,7 @@ def strip_extension(smiles: str) -> str:
 
 
 def read_structures(metadata: Path, compounds: Iterable[str]) -> Structures:
-    """Standardise the SMILES of these compounds with datamol, each once.
+    """Standardize the SMILES of these compounds with datamol, each once.
 
     Raises:
         DataError: The metadata has no SMILES column.

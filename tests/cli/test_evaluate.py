@@ -337,7 +337,7 @@ MINE = ["--model", "mine.toml"]
         (
             ["signal", *MINE, "--by", "compound", "--unexpressed", "empty.txt"],
             1,
-            "empty.txt names no gene; one a line was expected",
+            "empty.txt names no gene; one on each line was expected",
         ),
         (
             ["signal", "--map", "map.parquet"],

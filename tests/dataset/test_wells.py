@@ -262,7 +262,10 @@ def _all_null(frame: Frame) -> Frame:
 
 
 BAD_EMBEDDINGS: dict[str, tuple[Change, list[str]]] = {
-    "duplicate wells": (_twice, ["2 wells stand more than once", repr(FIRST), "one row a well is expected"]),
+    "duplicate wells": (
+        _twice,
+        ["2 wells stand more than once", repr(FIRST), "expected one row per well"],
+    ),
     "unknown wells": (
         _unknown,
         ["2 of ", "not in", "metadata.csv", "'gene-999_1_A01', 'x'", "belong together?"],
