@@ -1,4 +1,4 @@
-"""A small, made-up RxRx3-core: real names, published columns and file names, drawn numbers.
+"""A small, synthetic RxRx3-core: real names, published columns and file names, drawn numbers.
 
 For `polaris-rxrx demo` and for tests: everything that reads the real files reads these. Nothing in them is a
 measurement, and every file says so.
@@ -123,7 +123,7 @@ class _Content(NamedTuple):
 
 
 def write_sandbox(folder: Path, *, seed: int = 0) -> Sandbox:
-    """Write the made-up data set into `folder`, which must exist; files already there are overwritten.
+    """Write the synthetic data set into `folder`, which must exist; files already there are overwritten.
 
     Args:
         folder: Where the files go.
@@ -409,11 +409,11 @@ table is no statement about that compound.
 {sandbox.openphenom.name}
 {sandbox.phenom1.name}
 {sandbox.cellprofiler.name}
-    made-up embeddings keyed by well_id; CellProfiler's table has gaps, constants and missing wells on purpose
+    synthetic embeddings keyed by well_id; CellProfiler's table has gaps, constants and missing wells on purpose
 {sandbox.interactions.name}
-    {sandbox.affinities} made-up affinities, {sandbox.actives} of them active (at most 1,000 nM)
+    {sandbox.affinities} synthetic affinities, {sandbox.actives} of them active (at most 1,000 nM)
 {sandbox.relations.name}/
-    {sandbox.related} made-up relations in {", ".join(f"{source}.txt" for source in RELATIONS)}:
+    {sandbox.related} synthetic relations in {", ".join(f"{source}.txt" for source in RELATIONS)}:
     genes drawn to look alike, nothing from the sources of those names; no statement about any gene
 {sandbox.unexpressed.name}
     {len(UNEXPRESSED)} genes, for `evaluate signal --unexpressed`; no statement about any cell
