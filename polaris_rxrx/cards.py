@@ -22,11 +22,11 @@ Concentration = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 Dose = Literal["max", "mean"] | Concentration
 
 
-class _Strict(BaseModel):
+class _CardPart(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class EmbeddingSource(_Strict):
+class EmbeddingSource(_CardPart):
     """Where the embeddings come from: a file in the data folder, and the repository it is fetched from."""
 
     file: str | None = None
@@ -34,7 +34,7 @@ class EmbeddingSource(_Strict):
     width: PositiveInt | None = None
 
 
-class Recipe(_Strict):
+class Recipe(_CardPart):
     """From wells to scores."""
 
     align: Aligner = "pca-cs"
@@ -44,7 +44,7 @@ class Recipe(_Strict):
     concentrations: tuple[Concentration, ...] = Field(NOMINAL, min_length=1)
 
 
-class PublishedScore(_Strict):
+class PublishedScore(_CardPart):
     """A published score, for reading beside ours; never ranked across protocols."""
 
     protocol: str
@@ -55,7 +55,7 @@ class PublishedScore(_Strict):
     grade: Literal["reproduced", "author-reported", "transcribed"] = "author-reported"
 
 
-class Card(_Strict):
+class Card(_CardPart):
     """A baseline card.
 
     `kind` is `embedding` (finite numbers of like size, as they are), `profile` (features with units, cleaned

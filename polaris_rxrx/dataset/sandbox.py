@@ -409,7 +409,7 @@ table is no statement about that compound.
 {sandbox.openphenom.name}
 {sandbox.phenom1.name}
 {sandbox.cellprofiler.name}
-    synthetic embeddings keyed by well_id; CellProfiler's table has gaps, constants and missing wells on purpose
+    synthetic embeddings keyed by well_id; CellProfiler's has gaps, constants and missing wells on purpose
 {sandbox.interactions.name}
     {sandbox.affinities} synthetic affinities, {sandbox.actives} of them active (at most 1,000 nM)
 {sandbox.relations.name}/

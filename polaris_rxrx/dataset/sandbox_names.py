@@ -1,4 +1,4 @@
-"""The names in the synthetic sandbox: genes, compounds, structures, and which compound is known for which gene.
+"""The names in the synthetic sandbox: genes, compounds, structures, and the genes a compound is known for.
 
 Names and targets are textbook pharmacology, spelled as RxRx3-core spells them (`Dactolisib (BEZ235` and
 `Lorlatinib?(PF-6463922)` are sic). They carry no measurement: every number in the sandbox is drawn.
