@@ -18,6 +18,7 @@ from polaris_rxrx.dataset.registry import KNOWN
 from polaris_rxrx.maps.build import build_map
 from polaris_rxrx.suites import drug_target, gene_gene, signal
 from polaris_rxrx.suites.deviations import DEVIATIONS
+from polaris_rxrx.suites.relations import read_relations
 from polaris_rxrx.suites.reproduce import random_map
 from polaris_rxrx.wells.memory import read_wells
 from tests.cli.test_evaluate import AFFINITIES, GUIDES, RELATIONS, strict
@@ -102,7 +103,7 @@ def test_every_computed_cell_is_the_library_s(run: Run, folder: Path, tmp_path: 
     assert {c["verdict"] for c in table4.values() if c["model"] == "phenom-2"} == {"not here"}
 
     names = ("CORUM", "HuMAP", "Reactome", "StringDB")
-    relations = {n: gene_gene.read_relations(folder / "relations" / f"{n}.txt") for n in names}
+    relations = {n: read_relations(folder / "relations" / f"{n}.txt") for n in names}
     for model, x in (("openphenom", map_), ("random", random_map(map_))):
         recall = gene_gene.evaluate_gene_gene(x, relations).summary["sources"]
         for name in names:
