@@ -7,7 +7,7 @@ The package's own cards stand in `baselines/`, one file a model; a path to anoth
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 
@@ -15,17 +15,18 @@ from polaris_rxrx import bounded
 from polaris_rxrx.dataset.rxrx3 import NOMINAL
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.maps.align import Aligner
+from polaris_rxrx.maps.build import Aggregate
 from polaris_rxrx.maps.similarity import Similarity
 
 Concentration = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 Dose = Literal["max", "mean"] | Concentration
 
 
-class _Strict(BaseModel):
+class _CardPart(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Source(_Strict):
+class EmbeddingSource(_CardPart):
     """Where the embeddings come from: a file in the data folder, and the repository it is fetched from."""
 
     file: str | None = None
@@ -33,17 +34,17 @@ class Source(_Strict):
     width: PositiveInt | None = None
 
 
-class Recipe(_Strict):
+class Recipe(_CardPart):
     """From wells to scores."""
 
     align: Aligner = "pca-cs"
-    aggregate: Literal["mean"] = "mean"
+    aggregate: Aggregate = "mean"
     similarity: Similarity = "abs-cosine"
     dose: Dose = "max"
     concentrations: tuple[Concentration, ...] = Field(NOMINAL, min_length=1)
 
 
-class Published(_Strict):
+class PublishedScore(_CardPart):
     """A published score, for reading beside ours; never ranked across protocols."""
 
     protocol: str
@@ -54,21 +55,26 @@ class Published(_Strict):
     grade: Literal["reproduced", "author-reported", "transcribed"] = "author-reported"
 
 
-class Card(_Strict):
+class Card(_CardPart):
     """A baseline card.
 
     `kind` is `embedding` (finite numbers of like size, as they are), `profile` (features with units, cleaned
-    and standardised first, see `polaris_rxrx.wells.clean`) or `random` (uniform scores; no data).
+    and standardized first, see `polaris_rxrx.wells.clean`) or `random` (uniform scores; no data).
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
     title: str
     kind: Literal["embedding", "profile", "random"] = "embedding"
-    source: Source = Source()
+    source: EmbeddingSource = EmbeddingSource()
     recipe: Recipe = Recipe()
     citation: str = ""
     licence: str = ""
-    published: tuple[Published, ...] = ()
+    published: tuple[PublishedScore, ...] = ()
+
+    def with_recipe(self, **changes: Any) -> Card:
+        """The card with another recipe, or itself; what is None stays."""
+        changes = {name: value for name, value in changes.items() if value is not None}
+        return self.model_copy(update={"recipe": self.recipe.model_copy(update=changes)}) if changes else self
 
 
 def cards_folder() -> Path:

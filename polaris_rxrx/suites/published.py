@@ -40,17 +40,17 @@ Grade = Literal["reproduced", "author-reported", "transcribed"]
 Supervision = Literal["zero-shot", "perturbation-labels", "targets", "unknown"]
 
 
-class _Strict(BaseModel):
+class _TablePart(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-class _Figure(_Strict):
+class _Figure(_TablePart):
     model: str
     value: float
     spread: float | None = Field(None, gt=0)
 
 
-class _Group(_Strict):
+class _Group(_TablePart):
     suite: Suite
     quantity: str
     at: str | None = None
@@ -58,7 +58,7 @@ class _Group(_Strict):
     figures: list[_Figure]
 
 
-class Published(_Strict):
+class Published(_TablePart):
     """A published table."""
 
     name: str

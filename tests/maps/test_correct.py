@@ -10,7 +10,8 @@ import pytest
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.maps.build import Map
 from polaris_rxrx.maps.correct import by_arm, read_arms
-from polaris_rxrx.suites.gene_gene import Relations, evaluate
+from polaris_rxrx.suites.gene_gene import evaluate_gene_gene
+from polaris_rxrx.suites.relations import Relations
 from polaris_rxrx.wells.metadata import Perturbations
 
 
@@ -56,7 +57,7 @@ def test_what_was_planted_is_gone() -> None:
     )
     known = Relations(Path("r"), "", ("a", "b"), map_.perturbations.name, first, second)
     before, after = (
-        evaluate(m, {"r": known}).summary["sources"]["r"]["recall"] for m in (map_, by_arm(map_, arms))
+        evaluate_gene_gene(m, {"r": known}).summary["sources"]["r"]["recall"] for m in (map_, by_arm(map_, arms))
     )
     assert before < 0.5 < 0.8 < after
 
