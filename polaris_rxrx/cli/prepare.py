@@ -14,7 +14,7 @@ from polaris_rxrx.cli.outputs import Command, NewFolder
 from polaris_rxrx.errors import some
 
 if TYPE_CHECKING:
-    from polaris_rxrx.hub.benchmarks import Artifact
+    from polaris_rxrx.hub.artifact import Artifact
     from polaris_rxrx.task import Manifest, Task
 
 

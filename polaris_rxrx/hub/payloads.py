@@ -21,10 +21,10 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from polaris_rxrx.errors import DataError
-from polaris_rxrx.hub import files, upstream
-from polaris_rxrx.hub.benchmarks import Artifact
-from polaris_rxrx.hub.card import Kind, SubmissionCard, attributes, check_for
+from polaris_rxrx.errors import DataError, one_line
+from polaris_rxrx.hub import upstream
+from polaris_rxrx.hub.artifact import Artifact, Kind
+from polaris_rxrx.hub.card import SubmissionCard, attributes, check_for
 from polaris_rxrx.types import Floats
 
 
@@ -61,17 +61,6 @@ class Upload:
     @property
     def what(self) -> str:
         return f"the {'predictions' if self.kind == 'competition' else 'result'} {self.name!r}"
-
-
-def check_card(artifact: Artifact, card: SubmissionCard) -> None:
-    """Raise `DataError` if this benchmark or competition needs what the card lacks."""
-    check_for(card, kind=artifact.kind)
-
-
-def evaluate(artifact: Artifact, values: Floats) -> dict[str, float | None]:
-    """What the client's own `evaluate` says."""
-    with upstream.session():
-        return upstream.evaluate(artifact.specification, values)
 
 
 def official_scores(
@@ -129,7 +118,7 @@ def build(
         DataError: The card lacks what this kind needs, or polaris-lib does not take something.
         UsageError: POLARIS_HUB_URL cannot be sent to.
     """
-    check_card(artifact, card)
+    check_for(card, kind=artifact.kind)
     with upstream.session() as polaris:
         settings, _ = upstream.hub_settings(env_file)
         hub = upstream.origin(settings.hub_url)
@@ -141,9 +130,7 @@ def build(
                 model, result_model = _models(card)
                 subject = _results(artifact, card, scores, result_model)
         except ValueError as error:  # pydantic's and polaris's
-            raise DataError(
-                f"{card.name}: polaris-lib does not take this card ({files.one_line(error)})"
-            ) from None
+            raise DataError(f"{card.name}: polaris-lib does not take this card ({one_line(error)})") from None
         competition = artifact.specification if artifact.kind == "competition" else None
         payloads = _rehearse(settings, model, subject, competition)
     return Upload(artifact.kind, card.name, hub, subject, competition, model, payloads, polaris.__version__)
@@ -233,7 +220,7 @@ def _rehearse(settings: Any, model: Any, subject: Any, competition: Any) -> tupl
             for call in calls(client, model, subject, competition):
                 call()
         except ValueError as error:  # NaN and infinity are no JSON
-            raise DataError(f"this cannot be sent as JSON ({files.one_line(error)})") from None
+            raise DataError(f"this cannot be sent as JSON ({one_line(error)})") from None
     return tuple(seen)
 
 

@@ -32,7 +32,7 @@ _MOST_BYTES = 1 << 20  # a copy has some kilobytes
 
 
 @dataclass(frozen=True)
-class Entry:
+class Copy:
     """A copy in the index: where it lies, the path of the receipt it is of, and the receipt's fields."""
 
     path: Path
@@ -82,7 +82,7 @@ def keep(original: Path, receipt: Mapping[str, Any], say: Say, *, again: bool = 
         )
 
 
-def find(values_sha256: str, say: Say) -> list[Entry]:
+def find(values_sha256: str, say: Say) -> list[Copy]:
     """The copies of receipts of these scores; one that cannot be read is said and left aside."""
     folder, start = place(), _start(values_sha256)
     try:
@@ -113,13 +113,13 @@ def damaged(path: Path, error: BaseException) -> str:
     )
 
 
-def _read(path: Path) -> Entry:
+def _read(path: Path) -> Copy:
     data = bounded.json_loads(bounded.read_file(path, _MOST_BYTES).decode("utf-8"))
     if not isinstance(data, dict) or data.get("schema_version") != VERSION:
         raise ValueError("not written by this version of polaris-rxrx")
     if not (isinstance(data.get("original"), str) and isinstance(data.get("receipt"), dict)):
         raise ValueError("the path of a receipt and the receipt were expected")
-    return Entry(path, Path(data["original"]), data["receipt"])
+    return Copy(path, Path(data["original"]), data["receipt"])
 
 
 def _start(values_sha256: str) -> str:
