@@ -76,7 +76,7 @@ def fetch(
     """
     wanted = [_known(what) for what in dict.fromkeys(whats)]
     if is_made_up(data):
-        raise UsageError(f"{data} holds the made-up data of a demo; the real data goes into another folder")
+        raise UsageError(f"{data} holds the synthetic data of a demo; the real data goes into another folder")
     with _one_at_a_time(data, say), new_client() as client:
         hub = HuggingFace(client)
         absent = [(k, f) for k in wanted for f in _absent(k, data, force, hub, say)]

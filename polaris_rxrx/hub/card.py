@@ -268,7 +268,9 @@ def read_card(path: Path) -> SubmissionCard:
     Raises:
         DataError: Naming the file and, for everything that is wrong, field, value and rule.
     """
-    return parse_card(path, _read(path))
+    if not path.exists():
+        raise DataError(f"{path}: no such file; polaris-rxrx submit --init NAME writes a card to fill in")
+    return parse_card(path, bounded.read_file(path, bounded.CARD))
 
 
 def parse_card(path: Path, raw: bytes) -> SubmissionCard:
@@ -289,12 +291,6 @@ def parse_card(path: Path, raw: bytes) -> SubmissionCard:
             raise DataError(f"{path}: {lines[0]}")
         raise DataError("\n  ".join([f"{path}: {len(lines)} fields are not right", *lines]))
     return card
-
-
-def _read(path: Path) -> bytes:
-    if not path.exists():
-        raise DataError(f"{path}: no such file; polaris-rxrx submit --init NAME writes a card to fill in")
-    return bounded.read_file(path, bounded.CARD)
 
 
 def _toml(path: Path, raw: bytes) -> dict[str, Any]:

@@ -77,17 +77,15 @@ def official_scores(
         if theirs is None or not np.isfinite(theirs) or value is None or not np.isfinite(value):
             raise DataError(
                 f"{task}: {name} is {_number(ours.get(name))} here and {_number(theirs)} by the client's "
-                "`evaluate`; "
-                "the Hub takes finite numbers only, so nothing can be sent. Where a treatment's pairs are "
-                "of one "
-                "class, the client gives nan with scikit-learn 1.6 or later and a number with 1.5"
+                "`evaluate`; the Hub takes finite numbers only, so nothing can be sent. Where a treatment's "
+                "pairs are of one class, the client gives nan with scikit-learn 1.6 or later and a number "
+                "with 1.5"
             )
         if abs(value - theirs) > most:
             raise DataError(
                 f"{task}: {name} is {value!r} here and {theirs!r} by the client's `evaluate`; they must "
-                "agree to "
-                f"{most:g}, so nothing is sent. Prepare the task again with --force; should it last, report "
-                "it"
+                f"agree to {most:g}, so nothing is sent. Prepare the task again with --force; should it last, "
+                "report it"
             )
         scores[name] = float(value)
     return scores

@@ -78,7 +78,7 @@ def keep(original: Path, receipt: Mapping[str, Any], say: Say, *, again: bool = 
         reason = error.strerror if isinstance(error, OSError) else str(error)
         say(
             f"Warning: {path} could not be written ({reason}): sent from another folder, these predictions "
-            "will not be recognised"
+            "will not be recognized"
         )
 
 
