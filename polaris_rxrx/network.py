@@ -8,6 +8,8 @@ Conventions
     way, so its own reading of the environment is switched off.
     A variable that is of no use ends in a `NetworkError` of one line that names it. A proxy's address appears
     in no message: it may hold a password.
+    Why a request got no answer is told in one way, `no_answer`; what that means, and what helps, its caller
+    knows.
     Deviations from httpx: [1] `socks://`, which desktops set, is taken for `socks5://`. [2] `[::1]` and
     `*.example.org` are understood in `NO_PROXY`, as curl does; httpx raises on the one and never matches the
     other. [3] A variable that no request would use, such as `NO_PROXY` without a proxy, is not looked at.

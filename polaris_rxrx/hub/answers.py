@@ -136,11 +136,9 @@ def document(response: Any) -> dict[str, Any] | None:
 def is_page(response: Any) -> bool:
     """Whether a web page came."""
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    return kind in ("text/html", "application/xhtml+xml") or starts_page(response.content[:200])
-
-
-def starts_page(raw: bytes) -> bool:
-    return re.match(rb"\s*(<!doctype\s+html|<html)\b", raw.removeprefix(b"\xef\xbb\xbf"), re.I) is not None
+    start = response.content[:200].removeprefix(b"\xef\xbb\xbf")
+    page = re.match(rb"\s*(<!doctype\s+html|<html)\b", start, re.I)
+    return kind in ("text/html", "application/xhtml+xml") or page is not None
 
 
 def status(response: Any) -> str:

@@ -95,8 +95,7 @@ class Watch:
         if request.read() != self._body:
             raise UploadError(
                 "what polaris-lib was about to send is not what was shown, so it was stopped; nothing was "
-                "stored. "
-                "Please report it",
+                "stored. Please report it",
                 "refused",
             )
         self.out = True

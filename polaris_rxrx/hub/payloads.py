@@ -84,8 +84,8 @@ def official_scores(
         if abs(value - theirs) > most:
             raise DataError(
                 f"{task}: {name} is {value!r} here and {theirs!r} by the client's `evaluate`; they must "
-                f"agree to {most:g}, so nothing is sent. Prepare the task again with --force; should it last, "
-                "report it"
+                f"agree to {most:g}, so nothing is sent. Prepare the task again with --force; should it "
+                "last, report it"
             )
         scores[name] = float(value)
     return scores

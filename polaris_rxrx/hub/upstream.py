@@ -373,15 +373,8 @@ def plain_table(table: Any, target: str, labels: Floats) -> Any:
 
 def dataset_fields(data: Mapping[str, Any], columns: Collection[str]) -> dict[str, Any]:
     """What a dataset's JSON says, for these columns, less where its data lie and the noted dtypes [7]."""
-    gone = {
-        "root",
-        "extension",
-        "table",
-        "zarrRootPath",
-        "zarr_root_path",
-        "defaultAdapters",
-        "default_adapters",
-    }
+    places = ("root", "extension", "table", "zarrRootPath", "zarr_root_path")
+    gone = (*places, "defaultAdapters", "default_adapters")
     fields = {k: v for k, v in data.items() if k not in gone}
     adapters = data.get("default_adapters") or data.get("defaultAdapters") or {}
     fields["default_adapters"] = {c: a for c, a in adapters.items() if c in columns}

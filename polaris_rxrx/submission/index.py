@@ -23,7 +23,7 @@ from typing import Any
 
 from polaris_rxrx import bounded
 from polaris_rxrx.errors import PolarisRxrxError
-from polaris_rxrx.files import new_file
+from polaris_rxrx.files import write_text
 
 Say = Callable[[str], None]
 
@@ -67,11 +67,8 @@ def keep(original: Path, receipt: Mapping[str, Any], say: Say, *, again: bool = 
     entry = {"schema_version": VERSION, "original": str(original), "receipt": dict(receipt)}
     try:
         make()
-        with new_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as handle:
-            # A path with bytes that are no UTF-8 is escaped.
-            handle.write(json.dumps(entry, indent=2, allow_nan=False) + "\n")
-            handle.flush()
-            os.fsync(handle.fileno())
+        # A path with bytes that are no UTF-8 is escaped.
+        write_text(path, json.dumps(entry, indent=2, allow_nan=False) + "\n", sync=True)
     except (OSError, PolarisRxrxError) as error:
         if again and not path.exists():
             return

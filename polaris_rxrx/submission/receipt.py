@@ -36,7 +36,7 @@ import numpy as np
 from pydantic import AfterValidator, Field, ValidationError
 
 from polaris_rxrx.errors import DataError, PolarisRxrxError, UsageError, without_secrets
-from polaris_rxrx.files import new_file
+from polaris_rxrx.files import write_text
 from polaris_rxrx.hub.artifact import Kind
 from polaris_rxrx.hub.card import slug
 from polaris_rxrx.submission import index
@@ -386,10 +386,8 @@ def _for_name(now: str) -> str:
 
 def _write(path: Path, receipt: Receipt) -> None:
     """Whole and on the disk, or not at all."""
-    with new_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as handle:
-        handle.write(json.dumps(receipt.model_dump(), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-        handle.flush()
-        os.fsync(handle.fileno())
+    text = json.dumps(receipt.model_dump(), indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(path, f"{text}\n", sync=True)
     _sync(path.parent)
 
 

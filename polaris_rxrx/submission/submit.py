@@ -131,8 +131,8 @@ def _refuse_local(task: Task) -> None:
     if task.artifact_id is None or task.artifact_id.startswith("local/"):
         raise UsageError(
             f"{task.name} was made here and the Hub does not have it (its owner is `local`), so there is "
-            "nothing to "
-            "submit to. Prepare the Hub's benchmark: polaris-rxrx prepare --out ANOTHER, then --task ANOTHER"
+            "nothing to submit to. Prepare the Hub's benchmark: polaris-rxrx prepare --out ANOTHER, then "
+            "--task ANOTHER"
         )
 
 

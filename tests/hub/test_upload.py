@@ -17,10 +17,10 @@ import pandas as pd
 import pytest
 
 from polaris_rxrx.errors import DataError
-from polaris_rxrx.hub import account, payloads, upstream
+from polaris_rxrx.hub import account, answers, payloads, upstream
 from polaris_rxrx.hub import benchmarks as hub
 from polaris_rxrx.hub.card import SubmissionCard
-from polaris_rxrx.hub.failures import UploadError, Watch, _clean, classify
+from polaris_rxrx.hub.failures import UploadError, Watch, classify
 from polaris_rxrx.hub.upload import Sender
 from polaris_rxrx.task import ARTIFACT, load_task
 from tests.servers.hub import HubServer, v1
@@ -282,4 +282,4 @@ def test_answers(status: int, outcome: str) -> None:
 
 
 def test_long_texts_are_cut() -> None:
-    assert len(_clean("x" * 5000, CLIENT)) < 450
+    assert len(answers.clean("x" * 5000)) < 450
