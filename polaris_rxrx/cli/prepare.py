@@ -13,7 +13,7 @@ from polaris_rxrx.cli.options import FILE, MaybeFile, data_option, default_task,
 from polaris_rxrx.cli.outputs import Command, NewFolder
 
 if TYPE_CHECKING:
-    from polaris_rxrx.hub.benchmarks import Artifact
+    from polaris_rxrx.hub.artifact import Artifact
     from polaris_rxrx.task import Manifest, Task
 
 

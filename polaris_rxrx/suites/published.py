@@ -30,6 +30,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from polaris_rxrx import bounded
 from polaris_rxrx.errors import DataError, UsageError, some
 from polaris_rxrx.suites.deviations import DEVIATIONS
+from polaris_rxrx.validation import complaints
 
 NAMES = ("table4", "table6", "notebook")
 ALL = (*NAMES, "arxiv-2411.02572", "arxiv-2506.06290", "arxiv-2509.19896")
@@ -139,8 +140,7 @@ def read(path: Path) -> Published:
     try:
         return Published.model_validate(bounded.read_toml(path))
     except ValidationError as error:
-        first = error.errors()[0]
-        if first["type"] == "value_error":  # of the whole table
-            raise DataError(f"{path}: {first['ctx']['error']}") from None
-        field = ".".join(str(part) for part in first["loc"])
-        raise DataError(f"{path}: {field} is {first['input']!r}: {first['msg']}") from None
+        found = complaints(error)[0]
+        if found.kind == "value_error":  # of the whole table
+            raise DataError(f"{path}: {found.rule}") from None
+        raise DataError(f"{path}: {found.field} is {found.value!r}: {found.rule}") from None

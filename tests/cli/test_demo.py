@@ -109,11 +109,11 @@ def test_no_real_data_goes_beside_the_made_up(
     before = sorted((folder / "data").rglob("*"))
     for words in (["fetch"], ["fetch", "relations", "--force"], ["fetch", "phenom-2", "--accept-licence"]):
         assert run([*words, "--data", str(folder / "data")]) == 2
-        assert "holds the made-up data of a demo" in capsys.readouterr().err
+        assert "holds the synthetic data of a demo" in capsys.readouterr().err
     assert sorted((folder / "data").rglob("*")) == before
     assert run(["fetch", "--list", "--json", "--data", str(folder / "data")]) == 0
     for row in json.loads(capsys.readouterr().out):
-        assert (row["source"] == "made up (polaris-rxrx demo)") == (row["path"] is not None)
+        assert (row["source"] == "synthetic (polaris-rxrx demo)") == (row["path"] is not None)
         assert row["problem"] is None
 
 

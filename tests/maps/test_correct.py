@@ -57,7 +57,8 @@ def test_what_was_planted_is_gone() -> None:
     )
     known = Relations(Path("r"), "", ("a", "b"), map_.perturbations.name, first, second)
     before, after = (
-        evaluate_gene_gene(m, {"r": known}).summary["sources"]["r"]["recall"] for m in (map_, by_arm(map_, arms))
+        evaluate_gene_gene(m, {"r": known}).summary["sources"]["r"]["recall"]
+        for m in (map_, by_arm(map_, arms))
     )
     assert before < 0.5 < 0.8 < after
 
