@@ -27,8 +27,7 @@ from typing import Any, Literal
 import numpy as np
 
 from polaris_rxrx.errors import some
-from polaris_rxrx.metrics import GroupScores, group_scores
-from polaris_rxrx.stats.chance import expected_average_precision
+from polaris_rxrx.metrics import PR_AUC, GroupScores, group_scores
 from polaris_rxrx.task import SAMPLE, Task
 from polaris_rxrx.types import Bools, Floats, Ints
 
@@ -223,7 +222,7 @@ def direction(x: Scored, groups: GroupScores) -> Check:
     over = group_scores(x.active, -x.score, x.group, len(x.names))
     n, m = groups.n_pairs[defined], groups.n_active[defined]
     auroc, ap = float(groups.auroc[defined].mean()), float(groups.average_precision[ranked].mean())
-    chance = float(expected_average_precision(groups.n_pairs, groups.n_active)[ranked].mean())
+    chance = float(PR_AUC.chance(groups)[ranked].mean())
     ap_over = float(over.average_precision[ranked].mean())
     spread = SHARED * float(np.sqrt(((n + 1) / (12 * m * (n - m))).sum())) / len(n)
     far = (auroc - 0.5) / spread

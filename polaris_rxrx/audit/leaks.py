@@ -22,14 +22,11 @@ from typing import Any
 
 import numpy as np
 
-from polaris_rxrx.audit.result import Check, Figures, Verdict, named
+from polaris_rxrx.audit.result import Figures
 from polaris_rxrx.audit.separation import Separation, separation, tail
-from polaris_rxrx.quick import Scored, ends, holds_labels
+from polaris_rxrx.quick import Check, Scored, Verdict, named
 from polaris_rxrx.suites import published
 from polaris_rxrx.types import Floats, Ints
-
-__all__ = ["Labelled", "above_published", "ends", "holds_labels", "separated"]
-
 
 HARD = 3  # actives and inactives that a treatment needs for its near misses to tell
 NEAR = 3.0  # wrongly ordered (active, inactive) pairs of a near miss, at most

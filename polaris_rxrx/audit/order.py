@@ -6,13 +6,15 @@ Conventions are those of `polaris_rxrx.audit.leaks`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 import numpy as np
 
-from polaris_rxrx.audit.leaks import Labelled, ends
-from polaris_rxrx.audit.result import Check, Figures, ShortcutResult, Verdict, count
-from polaris_rxrx.stats.chance import expected_average_precision
+from polaris_rxrx.audit.leaks import Labelled
+from polaris_rxrx.audit.result import Figures, ShortcutResult
+from polaris_rxrx.metrics import expected_average_precision
+from polaris_rxrx.quick import Check, Verdict, count, ends
 from polaris_rxrx.stats.explain import rank_correlations
 from polaris_rxrx.stats.paired import sign_flip_p
 from polaris_rxrx.types import Floats, Ints
@@ -122,8 +124,7 @@ def one_order(gene: Ints, score: Floats, group: Ints) -> bool:
     Higher before lower is an edge of a graph; such an order exists if the graph has no cycle. A node between
     two blocks of equal scores spares an edge for every two genes.
     """
-    after: dict[int, list[int]] = {}
-    waiting: dict[int, int] = {}
+    graph: TopologicalSorter[int] = TopologicalSorter()
     closing, opened = 0, None  # nodes below and above a block; genes are 0.., these are negative
     at: tuple[int, float] | None = None
     for i in np.lexsort((-score, group)).tolist():
@@ -132,21 +133,13 @@ def one_order(gene: Ints, score: Floats, group: Ints) -> bool:
             opened = closing if before is not None and before[0] == at[0] else None
             closing -= 1
         node = int(gene[i])
-        for start, end in ((opened, node), (node, closing)):
-            waiting.setdefault(end, 0)
-            if start is not None:
-                waiting.setdefault(start, 0)
-                waiting[end] += 1
-                after.setdefault(start, []).append(end)
-    ready = [node for node, n in waiting.items() if n == 0]
-    done = 0
-    while ready:
-        done += 1
-        for following in after.get(ready.pop(), ()):
-            waiting[following] -= 1
-            if waiting[following] == 0:
-                ready.append(following)
-    return done == len(waiting)
+        graph.add(node, *([] if opened is None else [opened]))
+        graph.add(closing, node)
+    try:
+        graph.prepare()
+    except CycleError:
+        return False
+    return True
 
 
 def row_order(x: Labelled, row: Floats, values: Floats) -> Check:

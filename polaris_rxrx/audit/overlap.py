@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from polaris_rxrx.audit.result import Check, count, named
-from polaris_rxrx.audit.structures import Groups
+from polaris_rxrx.audit.structures import SameCompounds
+from polaris_rxrx.quick import Check, count, named
 from polaris_rxrx.task import Task
 
 Pair = tuple[str, str]
 
 
-def train_pairs(task: Task, groups: Groups | None) -> Check:
+def train_pairs(task: Task, groups: SameCompounds | None) -> Check:
     """Test pairs that stand in train.csv, under their own name or another of the same structure."""
     title = "overlap with the training set"
     twice = len(task) - len(task.by_key)
@@ -63,14 +63,14 @@ def _twice(words: str, twice: int) -> str:
     return f"{words}; {count(twice, 'row')} of the test set repeat an earlier pair" if twice else words
 
 
-def _one_name(groups: Groups | None) -> dict[str, str]:
+def _one_name(groups: SameCompounds | None) -> dict[str, str]:
     """Of every compound that has several names, one for all."""
     if groups is None:
         return {}
     return {name: names[0] for names in groups.identical for name in names}
 
 
-def duplicates(task: Task, groups: Groups | None, source: str) -> Check:
+def duplicates(task: Task, groups: SameCompounds | None, source: str) -> Check:
     """Compounds that are one compound; `source` says where structures are from, or why there are none."""
     title = "one compound under several names"
     if groups is None:

@@ -95,6 +95,7 @@ def task_from_affinities(path: Path, seed: int) -> Task:
     import numpy as np
 
     from polaris_rxrx.dataset import affinities as aff
+    from polaris_rxrx.metrics import METRICS
     from polaris_rxrx.task import MetricSpec, Task
 
     table = aff.read_affinities(path)
@@ -109,7 +110,7 @@ def task_from_affinities(path: Path, seed: int) -> Task:
         main_metric="pr_auc",
         metrics=tuple(
             MetricSpec(name=name, label=name, group_by="treatment", aggregation="mean", on_error="ignore")
-            for name in ("pr_auc", "roc_auc")
+            for name in METRICS
         ),
         source="annotations",
         protocol={

@@ -2,9 +2,9 @@
 
 Conventions
     Arguments are those of `polaris_rxrx.metrics.group_scores`; results are one value a pair, in the order
-    given: the metric that the pair's group would have if that pair were not there. NaN where it would be
-    undefined (the only active of a group is taken away, or one class is left), and for a pair without a
-    label, which is not there to begin with.
+    given: the metrics and counts that the pair's group would have if that pair were not there. A metric is
+    NaN where it would be undefined (the only active of a group is taken away, or one class is left), and for
+    a pair without a label, which is not there to begin with.
 
 How
     A group is sorted once. Taking a pair away changes the precision of the thresholds at or below its own and
@@ -14,8 +14,6 @@ How
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -23,19 +21,9 @@ from polaris_rxrx.metrics import GroupScores, group_scores
 from polaris_rxrx.types import Floats, Ints
 
 
-@dataclass(frozen=True)
-class Deletions:
-    """One value a pair, each array of shape (n_pairs,); the counts are those of what is left."""
-
-    average_precision: Floats
-    auroc: Floats
-    n_pairs: Ints
-    n_active: Ints
-
-
 def without_each(
     active: ArrayLike, score: ArrayLike, group: ArrayLike, n_groups: int, *, of: GroupScores | None = None
-) -> Deletions:
+) -> GroupScores:
     """Score every group without each of its pairs.
 
     Args:
@@ -90,7 +78,7 @@ def without_each(
     with np.errstate(invalid="ignore", divide="ignore"):
         auroc = np.where(pairs_left > 0, (wins[g] - np.where(y, of_active, of_inactive)) / pairs_left, np.nan)
 
-    out = Deletions(
+    out = GroupScores(
         np.full(all_y.size, np.nan),
         np.full(all_y.size, np.nan),
         np.asarray(n, dtype=np.int64)[all_g],

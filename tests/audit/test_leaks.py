@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from polaris_rxrx.audit import Audit, Check, audit
-from polaris_rxrx.audit.leaks import Labelled, above_published, holds_labels
+from polaris_rxrx.audit.leaks import Labelled, above_published
 from polaris_rxrx.audit.order import one_order, repeated_pairs
 from polaris_rxrx.audit.result import Figures
 from polaris_rxrx.dataset.affinities import draw, read_affinities
+from polaris_rxrx.quick import holds_labels
 from polaris_rxrx.stats.intervals import Interval
 from polaris_rxrx.task import Task
 from tests.audit.conftest import predictions
