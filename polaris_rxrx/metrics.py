@@ -65,13 +65,13 @@ def group_scores(active: ArrayLike, score: ArrayLike, group: ArrayLike, n_groups
         raise ValueError(f"active {y.shape}, score {s.shape} and group {g.shape} must be of one length")
     if not np.isfinite(s).all():
         raise ValueError(f"score {np.flatnonzero(~np.isfinite(s))[0]} is not finite")
-    labelled = ~np.isnan(y)
-    if not np.isin(y[labelled], (0.0, 1.0)).all():
+    labeled = ~np.isnan(y)
+    if not np.isin(y[labeled], (0.0, 1.0)).all():
         raise ValueError("labels must be 0, 1 or NaN")
     if g.size and not (g.min() >= 0 and g.max() < n_groups):
         raise ValueError(f"group codes must lie in 0..{n_groups - 1}")
-    if not labelled.all():
-        y, s, g = y[labelled], s[labelled], g[labelled]
+    if not labeled.all():
+        y, s, g = y[labeled], s[labeled], g[labeled]
 
     # Groups ascending, scores descending; a block is a run of equal scores within a group.
     order = np.lexsort((-s, g))
@@ -99,7 +99,7 @@ def expected_average_precision(n_pairs: ArrayLike, n_active: ArrayLike) -> Float
     """The exact expectation of average precision under random scores, elementwise.
 
     Args:
-        n_pairs: How many labelled pairs, any shape.
+        n_pairs: How many labeled pairs, any shape.
         n_active: How many of them are active, the same shape.
 
     Returns:

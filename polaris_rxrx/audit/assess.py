@@ -3,7 +3,7 @@
 Conventions
     Shortcuts are scored exactly as a submission is. `chance` is the mean over treatments of what random
     scores without ties expect of average precision. Correlations and what a shortcut explains are taken over
-    labelled pairs, the ones that are scored.
+    labeled pairs, the ones that are scored.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from polaris_rxrx import quick
 from polaris_rxrx.audit import leaks, order, overlap
 from polaris_rxrx.audit import structures as compounds
-from polaris_rxrx.audit.leaks import Labelled
+from polaris_rxrx.audit.leaks import Labeled
 from polaris_rxrx.audit.plates import Facts, read_facts
 from polaris_rxrx.audit.result import Audit, Figures, ShortcutResult
 from polaris_rxrx.audit.shortcuts import Needs, Pairs, Shortcut, Skipped, compute, map_tables
@@ -78,8 +78,7 @@ def audit(
     if task.active is None:
         raise DataError(f"{task.name} is a competition: without labels there is nothing to audit")
     pairs = Pairs.of(task)
-    why: dict[Needs, str] = {"metadata": "no metadata given", "map": "no map given", **(absent or {})}
-    facts = Facts()
+    facts, why = Facts(), dict(absent or {})
     if metadata is not None:
         try:
             facts = read_facts(Path(metadata), pairs, None if nuclei is None else Path(nuclei))
@@ -87,7 +86,7 @@ def audit(
             if not spare_metadata:
                 raise
             metadata, why["metadata"] = None, str(error)
-    why.setdefault("nuclei counts", why["metadata"])
+    why.setdefault("nuclei counts", why.get("metadata", "no metadata given"))
     tables = facts.tables if map_ is None else {**facts.tables, **map_tables(map_, pairs)}
     values = scored.predictions.values
     shortcuts, skipped = compute(pairs, values, tables=tables, absent=why, reasons=facts.reasons)
@@ -200,7 +199,7 @@ class _Judge:
 def _score_checks(judge: _Judge, figures: Figures, results: list[ShortcutResult]) -> list[Check]:
     by_name = {r.shortcut.kind.name: r for r in results}
     groups = judge.scored.groups
-    x = Labelled(
+    x = Labeled(
         judge.active,
         judge.scored.predictions.values[judge.keep],
         judge.group,

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from polaris_rxrx.audit.leaks import Labelled
+from polaris_rxrx.audit.leaks import Labeled
 from polaris_rxrx.audit.result import Figures, ShortcutResult
 from polaris_rxrx.metrics import expected_average_precision
 from polaris_rxrx.quick import Check, Verdict, count, ends
@@ -28,7 +28,7 @@ TELLING_ROWS, P_ROWS = 0.05, 1e-3  # average precision of the row order, from ch
 HALF = 0.5  # explained by one shortcut
 
 
-def ties(x: Labelled) -> Check:
+def ties(x: Labeled) -> Check:
     """Pairs that share their score with another pair of their treatment; constant treatments aside."""
     title = "ties"
     low, high = ends(x)
@@ -62,7 +62,7 @@ def tied_pairs(score: Floats, group: Ints) -> int:
     return int((np.r_[same, False] | np.r_[False, same])[: len(s)].sum())
 
 
-def ignores_compound(x: Labelled, blind: ShortcutResult | None) -> Check:
+def ignores_compound(x: Labeled, blind: ShortcutResult | None) -> Check:
     """One order of the genes in all treatments, exactly or nearly."""
     title = "dependence on the compound"
     name = "compound-blind"
@@ -142,11 +142,11 @@ def one_order(gene: Ints, score: Floats, group: Ints) -> bool:
     return True
 
 
-def row_order(x: Labelled, row: Floats, values: Floats) -> Check:
+def row_order(x: Labeled, row: Floats, values: Floats) -> Check:
     """Scores that follow the order of rows, and labels that do.
 
     Args:
-        x: The labelled pairs.
+        x: The labeled pairs.
         row: The `places` of the row order, earlier rows higher.
         values: The average precision of the row order in each treatment.
     """

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from polaris_rxrx.audit.structures import SameCompounds
-from polaris_rxrx.quick import Check, count, named
+from polaris_rxrx.errors import some
+from polaris_rxrx.quick import Check, count
 from polaris_rxrx.task import Task
 
 Pair = tuple[str, str]
@@ -51,9 +52,9 @@ def train_pairs(task: Task, groups: SameCompounds | None) -> Check:
         words = f"{count(len(shown), 'test pair')} stand in train.csv"
         if renamed:
             words += f", {len(renamed):,} of them with another name of the same compound"
-        return Check("train", title, "fail", _twice(f"{words}: {named(shown)}", twice), evidence)
+        return Check("train", title, "fail", _twice(f"{words}: {some(shown, 4)}", twice), evidence)
     if shared:
-        words = f"no pair is repeated, but {count(len(shared), 'compound')} stand in both: {named(shared)}"
+        words = f"no pair is repeated, but {count(len(shared), 'compound')} stand in both: {some(shared, 4)}"
         return Check("train", title, "warn", _twice(words, twice), evidence)
     words = f"none of {count(len(trained), 'training pair')} is a test pair, and no compound stands in both"
     return Check("train", title, "ok", _twice(words, twice), evidence)
@@ -96,7 +97,7 @@ def duplicates(task: Task, groups: SameCompounds | None, source: str) -> Check:
         (alike, "alike but for salt, protons, isotopes or stereochemistry"),
     ):
         if found:
-            shown = named([" = ".join(g["names"]) for g in found])
+            shown = some([" = ".join(g["names"]) for g in found], 4)
             words.append(f"{count(len(found), 'group')} of compounds {what}: {shown}")
         across = sum(g["train"] > 0 and g["test"] > 0 for g in found)
         if across:

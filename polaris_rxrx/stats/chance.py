@@ -1,7 +1,7 @@
 """What knowing nothing scores: average precision and AUROC of rankings drawn at random.
 
 Conventions
-    A group (a treatment) has n labelled pairs, m of them active. "At random" is one of two things:
+    A group (a treatment) has n labeled pairs, m of them active. "At random" is one of two things:
     `polaris_rxrx.metrics.Metric.chance` is exact and of scores without ties, every order of the n pairs
     equally likely; `random_means` keeps the scores as they are, ties too, and permutes the labels within each
     group.
@@ -93,8 +93,8 @@ def _groups(
     s = np.asarray(score, dtype=np.float64)
     g = np.asarray(group, dtype=np.int64)
     counts = group_scores(y, s, g, n_groups)  # checks all three
-    labelled = ~np.isnan(y)
-    s, g = s[labelled], g[labelled]
+    labeled = ~np.isnan(y)
+    s, g = s[labeled], g[labeled]
     order = np.lexsort((-s, g))
     s, g = s[order], g[order]
     start = np.cumsum(counts.n_pairs) - counts.n_pairs

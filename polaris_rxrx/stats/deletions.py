@@ -40,8 +40,8 @@ def without_each(
     all_s = np.asarray(score, dtype=np.float64)
     all_g = np.asarray(group, dtype=np.int64)
     counts = group_scores(all_y, all_s, all_g, n_groups) if of is None else of
-    labelled = np.flatnonzero(~np.isnan(all_y))
-    y, s, g = all_y[labelled] == 1, all_s[labelled], all_g[labelled]
+    labeled = np.flatnonzero(~np.isnan(all_y))
+    y, s, g = all_y[labeled] == 1, all_s[labeled], all_g[labeled]
     order = np.lexsort((-s, g))
     y, s, g = y[order], s[order], g[order]
     n, m = counts.n_pairs, counts.n_active
@@ -84,9 +84,9 @@ def without_each(
         np.asarray(n, dtype=np.int64)[all_g],
         np.asarray(m, dtype=np.int64)[all_g],
     )
-    at = labelled[order]
+    at = labeled[order]
     out.average_precision[at], out.auroc[at] = ap, auroc
-    out.n_pairs[labelled] -= 1
+    out.n_pairs[labeled] -= 1
     out.n_active[at] -= y
     return out
 

@@ -8,7 +8,7 @@ Conventions
     exceeds that of independent ones (`polaris_rxrx.stats.two_way`), and flipped means are stretched by it.
 
 Source
-    Fisher's randomisation test for paired data; p = (b + 1) / (R + 1) for drawn signs (Phipson and Smyth,
+    Fisher's randomization test for paired data; p = (b + 1) / (R + 1) for drawn signs (Phipson and Smyth,
     Stat. Appl. Genet. Mol. Biol. 9 (2010) 39). Holm, Scand. J. Statist. 6 (1979) 65-70.
 """
 
