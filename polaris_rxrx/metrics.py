@@ -28,9 +28,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from polaris_rxrx.errors import UsageError
 from polaris_rxrx.types import Floats, Ints
@@ -46,6 +47,57 @@ class GroupScores:
     n_active: Ints
 
 
+@dataclass(frozen=True, eq=False)
+class Blocks:
+    """Runs of equal scores within a group: groups ascending, scores descending.
+
+    `order` holds the labeled pairs so, shape (n_labeled,). The others have one value a block: its group,
+    `active` and `inactive` pairs in it, and those of the group down to its end (`tp`, `fp`); `n_pairs` and
+    `n_active` one a group.
+    """
+
+    order: Ints
+    group: Ints
+    active: Ints
+    inactive: Ints
+    tp: Ints
+    fp: Ints
+    n_pairs: Ints
+    n_active: Ints
+
+    def by_pair(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Values of blocks, laid over the pairs in `order`."""
+        return np.repeat(values, self.active + self.inactive)
+
+
+def blocks(active: ArrayLike, score: ArrayLike, group: ArrayLike, n_groups: int) -> Blocks:
+    """Sort pairs into blocks; arguments and errors are those of `group_scores`."""
+    y = np.asarray(active, dtype=np.float64)
+    s = np.asarray(score, dtype=np.float64)
+    g = np.asarray(group, dtype=np.int64)
+    if not (y.ndim == 1 and y.shape == s.shape == g.shape):
+        raise ValueError(f"active {y.shape}, score {s.shape} and group {g.shape} must be of one length")
+    if not np.isfinite(s).all():
+        raise ValueError(f"score {np.flatnonzero(~np.isfinite(s))[0]} is not finite")
+    labeled = np.flatnonzero(~np.isnan(y))
+    if not np.isin(y[labeled], (0.0, 1.0)).all():
+        raise ValueError("labels must be 0, 1 or NaN")
+    if g.size and not (g.min() >= 0 and g.max() < n_groups):
+        raise ValueError(f"group codes must lie in 0..{n_groups - 1}")
+    order = labeled[np.lexsort((-s[labeled], g[labeled]))]
+    y, s, g = y[order], s[order], g[order]
+    n_pairs = np.bincount(g, minlength=n_groups)
+    n_active = np.bincount(g[y == 1], minlength=n_groups)
+    end = np.flatnonzero(np.r_[(s[1:] != s[:-1]) | (g[1:] != g[:-1]), True][: s.size])
+    of = g[end]
+    tp = np.cumsum(y == 1)[end] - (np.cumsum(n_active) - n_active)[of]
+    fp = end + 1 - (np.cumsum(n_pairs) - n_pairs)[of] - tp
+    first = np.r_[True, of[1:] != of[:-1]][: of.size]
+    block_tp = tp - np.where(first, 0, np.r_[0, tp[:-1]][: tp.size])
+    block_fp = fp - np.where(first, 0, np.r_[0, fp[:-1]][: fp.size])
+    return Blocks(order, of, block_tp, block_fp, tp, fp, n_pairs, n_active)
+
+
 def group_scores(active: ArrayLike, score: ArrayLike, group: ArrayLike, n_groups: int) -> GroupScores:
     """Score every group in one pass.
 
@@ -58,41 +110,16 @@ def group_scores(active: ArrayLike, score: ArrayLike, group: ArrayLike, n_groups
     Raises:
         ValueError: Shapes differ, a score is not finite, a label is not 0, 1 or NaN, a code out of range.
     """
-    y = np.asarray(active, dtype=np.float64)
-    s = np.asarray(score, dtype=np.float64)
-    g = np.asarray(group, dtype=np.int64)
-    if not (y.ndim == 1 and y.shape == s.shape == g.shape):
-        raise ValueError(f"active {y.shape}, score {s.shape} and group {g.shape} must be of one length")
-    if not np.isfinite(s).all():
-        raise ValueError(f"score {np.flatnonzero(~np.isfinite(s))[0]} is not finite")
-    labeled = ~np.isnan(y)
-    if not np.isin(y[labeled], (0.0, 1.0)).all():
-        raise ValueError("labels must be 0, 1 or NaN")
-    if g.size and not (g.min() >= 0 and g.max() < n_groups):
-        raise ValueError(f"group codes must lie in 0..{n_groups - 1}")
-    if not labeled.all():
-        y, s, g = y[labeled], s[labeled], g[labeled]
-
-    # Groups ascending, scores descending; a block is a run of equal scores within a group.
-    order = np.lexsort((-s, g))
-    y, s, g = y[order], s[order], g[order]
-    n_pairs = np.bincount(g, minlength=n_groups)
-    n_active = np.bincount(g[y == 1], minlength=n_groups)
-    end = np.flatnonzero(np.r_[(s[1:] != s[:-1]) | (g[1:] != g[:-1]), True][: s.size])
-    of = g[end]
-    # Actives and inactives of the group down to each block's end, and in the block alone.
-    tp = np.cumsum(y == 1)[end] - (np.cumsum(n_active) - n_active)[of]
-    fp = end + 1 - (np.cumsum(n_pairs) - n_pairs)[of] - tp
-    first = np.r_[True, of[1:] != of[:-1]][: of.size]
-    block_tp = tp - np.where(first, 0, np.r_[0, tp[:-1]][: tp.size])
-    block_fp = fp - np.where(first, 0, np.r_[0, fp[:-1]][: fp.size])
-
-    n_inactive = n_pairs - n_active
-    precision_sum = np.bincount(of, block_tp * (tp / (tp + fp)), minlength=n_groups)
+    b = blocks(active, score, group, n_groups)
+    n_inactive = b.n_pairs - b.n_active
+    precision_sum = np.bincount(b.group, b.active * (b.tp / (b.tp + b.fp)), minlength=n_groups)
     # An active beats the inactives of lower thresholds, and half of those of its own.
-    wins = np.bincount(of, block_tp * (n_inactive[of] - fp + 0.5 * block_fp), minlength=n_groups)
+    wins = b.active * (n_inactive[b.group] - b.fp + 0.5 * b.inactive)
+    wins = np.bincount(b.group, wins, minlength=n_groups)
     with np.errstate(invalid="ignore"):  # 0/0 where a group lacks a class: NaN, as said above
-        return GroupScores(precision_sum / n_active, wins / (n_active * n_inactive), n_pairs, n_active)
+        return GroupScores(
+            precision_sum / b.n_active, wins / (b.n_active * n_inactive), b.n_pairs, b.n_active
+        )
 
 
 def expected_average_precision(n_pairs: ArrayLike, n_active: ArrayLike) -> Floats:

@@ -225,38 +225,25 @@ class Score:
     def _repr_html_(self) -> str:
         """For notebooks."""
         certainty = self.uncertainty()
-        rows = []
-        for key, of in certainty.metrics.items():
-            rows.append(
-                [
-                    METRICS[key].title,
-                    html.fixed(of.value, 4),
-                    html.span(of.interval, 4),
-                    html.scale(of.value, of.interval, [of.chance], 0, 1),
-                    *(html.fixed(v, 4) for v in (of.chance, of.normalised, of.p_value)),
-                    f"{self.n_scored[key]:,}",
-                ]
-            )
-        header = [
-            "",
-            "mean",
-            f"{100 * certainty.level:g}% interval",
-            "0 to 1, chance dashed",
-            "chance",
-            "normalized",
+        header = ["", "mean", f"{100 * certainty.level:g}% interval", "0 to 1, chance dashed", "chance"]
+        rows = [
+            [
+                METRICS[key].title,
+                html.fixed(of.value, 4),
+                html.span(of.interval, 4),
+                html.scale(of.value, of.interval, [of.chance], 0, 1),
+                *(html.fixed(v, 4) for v in (of.chance, of.normalised, of.p_value)),
+                f"{self.n_scored[key]:,}",
+            ]
+            for key, of in certainty.metrics.items()
         ]
-        notes = [f"{g.treatment}: {g.reason} ({', '.join(g.metrics)})" for g in self.left_out]
-        return html.element(
-            "div",
-            html.element("p", html.element("b", self.predictions.source), " on ", self.task.name),
-            html.table([*header, "p", "treatments"], rows),
-            *(html.element("p", note) for note in self.notes),
-            *(
-                [html.details(f"{len(notes):,} left out", *(html.element("p", n) for n in notes))]
-                if notes
-                else []
-            ),
-        )
+        notes = [html.element("p", note) for note in self.notes]
+        if self.left_out:
+            left = [f"{g.treatment}: {g.reason} ({', '.join(g.metrics)})" for g in self.left_out]
+            notes.append(html.details(f"{len(left):,} left out", *(html.element("p", n) for n in left)))
+        title = html.element("p", html.element("b", self.predictions.source), " on ", self.task.name)
+        table = html.table([*header, "normalized", "p", "treatments"], rows)
+        return html.element("div", title, table, *notes)
 
 
 def score(task: Task, predictions: Predictions) -> Score:

@@ -84,21 +84,15 @@ def ignores_compound(x: Labeled, blind: ShortcutResult | None) -> Check:
     if not np.isnan(explained):
         evidence["explained"] = explained
         rank += f"; {1 - explained:.0%} of the score above chance is left without that order"
+    verdict: Verdict = "ok"
+    words = rank
     if evidence["one_order"]:
-        return Check(
-            name,
-            title,
-            "fail",
-            f"one order of genes fits every treatment: no compound counts; {rank}",
-            evidence,
-        )
-    if correlation >= SAME_ORDER:
-        return Check(
-            name, title, "warn", f"nearly the same order of genes in every treatment: {rank}", evidence
-        )
-    if explained >= MOSTLY_GENES:
-        return Check(name, title, "warn", f"little of the score is about the compound: {rank}", evidence)
-    return Check(name, title, "ok", rank, evidence)
+        verdict, words = "fail", f"one order of genes fits every treatment: no compound counts; {rank}"
+    elif correlation >= SAME_ORDER:
+        verdict, words = "warn", f"nearly the same order of genes in every treatment: {rank}"
+    elif explained >= MOSTLY_GENES:
+        verdict, words = "warn", f"little of the score is about the compound: {rank}"
+    return Check(name, title, verdict, words, evidence)
 
 
 def repeated_pairs(gene: Ints, group: Ints, n_groups: int, most: int = 2_000_000) -> int:

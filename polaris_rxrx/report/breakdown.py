@@ -30,7 +30,7 @@ from numpy.typing import ArrayLike
 from polaris_rxrx.damage import refuse_dates
 from polaris_rxrx.dataset.affinities import Affinities
 from polaris_rxrx.errors import DataError
-from polaris_rxrx.metrics import PR_AUC, group_scores
+from polaris_rxrx.metrics import PR_AUC, blocks
 from polaris_rxrx.scoring import Score
 from polaris_rxrx.stats.intervals import Interval, bca_each, mean_of
 from polaris_rxrx.stats.resampling import DEFAULT, Clusters, Resampling
@@ -79,30 +79,15 @@ def per_active(active: ArrayLike, score: ArrayLike, group: ArrayLike) -> tuple[F
         counting half; both (n_pairs,) and NaN for pairs that are not active, the second also in a group
         without an inactive.
     """
-    y = np.asarray(active, dtype=np.float64)
-    s = np.asarray(score, dtype=np.float64)
-    g = np.asarray(group, dtype=np.int64)
-    n_groups = int(g.max(initial=-1)) + 1
-    counts = group_scores(y, s, g, n_groups)  # checks all three
-    precision, wins = np.full(len(y), np.nan), np.full(len(y), np.nan)
-    labelled = np.flatnonzero(~np.isnan(y))
-    order = labelled[np.lexsort((-s[labelled], g[labelled]))]
-    y, s, g = y[order], s[order], g[order]
-    # The place of the first and after the last pair of each pair's block of equal scores, and of its group.
-    new = np.flatnonzero(np.r_[True, (s[1:] != s[:-1]) | (g[1:] != g[:-1])][: s.size])
-    block = np.cumsum(np.isin(np.arange(s.size), new)) - 1
-    first, end = new[block], np.r_[new[1:], s.size][block]
-    start = (np.cumsum(counts.n_pairs) - counts.n_pairs)[g]
-    actives = np.r_[0, np.cumsum(y == 1)]
-    tp = actives[end] - actives[start]
-    fp = end - start - tp
-    fp_above = first - start - (actives[first] - actives[start])
-    n_inactive = (counts.n_pairs - counts.n_active)[g]
-    is_active = y == 1
+    y, g = np.asarray(active, dtype=np.float64), np.asarray(group, dtype=np.int64)
+    b = blocks(y, score, g, int(g.max(initial=-1)) + 1)
+    n_inactive = (b.n_pairs - b.n_active)[b.group]
     with np.errstate(invalid="ignore"):  # no inactive: NaN, as said above
-        share = (n_inactive - 0.5 * (fp + fp_above)) / n_inactive
-    precision[order[is_active]] = (tp / (tp + fp))[is_active]
-    wins[order[is_active]] = share[is_active]
+        share = (n_inactive - b.fp + 0.5 * b.inactive) / n_inactive
+    precision, wins = np.full(len(y), np.nan), np.full(len(y), np.nan)
+    is_active = y[b.order] == 1
+    precision[b.order[is_active]] = b.by_pair(b.tp / (b.tp + b.fp))[is_active]
+    wins[b.order[is_active]] = b.by_pair(share)[is_active]
     return precision, wins
 
 

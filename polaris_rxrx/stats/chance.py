@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from polaris_rxrx.metrics import group_scores
+from polaris_rxrx.metrics import blocks
 from polaris_rxrx.stats.resampling import Resampling
 from polaris_rxrx.types import Floats, Ints
 
@@ -89,20 +89,11 @@ def _groups(
     active: ArrayLike, score: ArrayLike, group: ArrayLike, n_groups: int
 ) -> Iterator[tuple[int, int, Ints]]:
     """Of each group n, m and, rank by rank from the highest score, where its block of equal scores ends."""
-    y = np.asarray(active, dtype=np.float64)
-    s = np.asarray(score, dtype=np.float64)
-    g = np.asarray(group, dtype=np.int64)
-    counts = group_scores(y, s, g, n_groups)  # checks all three
-    labeled = ~np.isnan(y)
-    s, g = s[labeled], g[labeled]
-    order = np.lexsort((-s, g))
-    s, g = s[order], g[order]
-    start = np.cumsum(counts.n_pairs) - counts.n_pairs
-    for first, n, m in zip(start.tolist(), counts.n_pairs.tolist(), counts.n_active.tolist(), strict=True):
-        own = s[first : first + n]
-        last = np.flatnonzero(np.r_[own[1:] != own[:-1], True][:n])
-        end = (last + 1)[np.searchsorted(last, np.arange(n))] if n else last
-        yield n, m, end
+    b = blocks(active, score, group, n_groups)
+    ends = b.by_pair(b.tp + b.fp)
+    start = np.cumsum(b.n_pairs) - b.n_pairs
+    for first, n, m in zip(start.tolist(), b.n_pairs.tolist(), b.n_active.tolist(), strict=True):
+        yield n, m, ends[first : first + n]
 
 
 def _middle(n: int, end: Ints) -> Floats:

@@ -126,7 +126,7 @@ def leave_out(
     there = ~np.isnan(active)
     y, s, t = active[there], score[there], treatment[there]
     first, cells = _cells(t, None if gene is None else gene[there])
-    changed = without_each(y, s, t, len(groups.n_pairs), of=groups)
+    changed = without_each(y, s, t, len(groups.n_pairs))
     left = GroupScores(*(getattr(changed, name)[first] for name in _FIELDS))
     _rescore(y, s, t, cells, np.flatnonzero(np.bincount(cells.of_pair) > 1), left)
     named = gene is not None

@@ -122,7 +122,7 @@ def test_chance_is_that_of_the_treatments_of_the_part(make_task: MakeTask) -> No
     actives = {"A": ("BRAF",), "B": ("BRAF", "DRD2"), "C": ("DRD2", "EGFR", "BRAF"), "D": ("ESR1",)}
     genes = ("BRAF", "DRD2", "EGFR", "ESR1", "G1", "G2")
     task = make_task([(t, g, float(g in found)) for t, found in actives.items() for g in genes])
-    result = by_target_class(score(task, Predictions(np.arange(24.0), "x")), resamples=100)
+    result = by_target_class(score(task, Predictions(np.arange(24.0), "x")), how=Resampling(100))
     expected = {"kinase": (1, 2, 3), "GPCR": (2, 3), "nuclear receptor": (1,)}
     assert {p.name for p in result.parts} == set(expected)
     for part in result.parts:
@@ -134,14 +134,14 @@ def test_chance_is_that_of_the_treatments_of_the_part(make_task: MakeTask) -> No
 
 def test_a_part_of_one_treatment_has_no_interval(make_task: MakeTask) -> None:
     task = make_task([("A", "BRAF", 1), ("A", "DRD2", 0), ("B", "DRD2", 1), ("B", "BRAF", 0)])
-    found = by_target_class(score(task, Predictions(np.arange(4.0), "x")), resamples=100)
+    found = by_target_class(score(task, Predictions(np.arange(4.0), "x")), how=Resampling(100))
     assert [(p.name, p.n_treatments) for p in found.parts] == [("GPCR", 1), ("kinase", 1)]
     assert all(np.isnan(p.precision_interval.low) and np.isnan(p.auroc_interval.high) for p in found.parts)
 
 
 def test_a_treatment_of_actives_only_counts_for_precision_alone(make_task: MakeTask) -> None:
     task = make_task([("A", "BRAF", 1), ("B", "BRAF", 1), ("B", "DRD2", 0)])
-    (part,) = by_target_class(score(task, Predictions(np.array([0.0, 1, 0]), "x")), resamples=100).parts
+    (part,) = by_target_class(score(task, Predictions(np.array([0.0, 1, 0]), "x")), how=Resampling(100)).parts
     assert (part.precision, part.auroc, part.n_treatments) == (1, 1, 2)
 
 
@@ -169,7 +169,7 @@ def test_by_potency_takes_the_affinity_of_the_pair(made: Score) -> None:
         "",
         4,
     )
-    found = by_potency(made, affinities, resamples=100)
+    found = by_potency(made, affinities, how=Resampling(100))
     counts = {p.name: p.n_active for p in found.parts}
     assert counts == {
         "at most 10 nM": 1,
