@@ -3,7 +3,7 @@
 Conventions
     Submissions are paired by treatment: the difference of two is taken in every treatment for which the
     metric is defined (the same ones, for the labels are the same) and averaged. If it is positive, the first
-    is better.
+    has the higher value, which is the better one unless the metric's `direction` says otherwise.
     The first submission is compared with each of the others, or every two of them (`all_pairs`); Holm's
     correction is over the comparisons made.
     Treatments are scored against the same genes, so their differences are not independent: intervals,
@@ -20,37 +20,31 @@ Source
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from polaris_rxrx.errors import DataError, UsageError
+from polaris_rxrx.metrics import METRICS, Metric, metric_of
 from polaris_rxrx.present import html
 from polaris_rxrx.scoring import Score
-from polaris_rxrx.stats.intervals import Interval, bca_each
-from polaris_rxrx.stats.paired import TIE, Progress, detectable, draws, holm, pairwise_p
-from polaris_rxrx.stats.two_way import CLUSTERS, Clusters, Variance
-from polaris_rxrx.stats.uncertainty import (
-    LEVEL,
-    RESAMPLES,
-    check_options,
-    interval_method,
-    mean_of,
-    values_of,
-)
-from polaris_rxrx.types import Floats
+from polaris_rxrx.stats.intervals import Interval, bca_each, mean_of
+from polaris_rxrx.stats.paired import TIE, detectable, draws, holm, pairwise_p
+from polaris_rxrx.stats.resampling import CLUSTERS, LEVEL, RESAMPLES, Clusters, Resampled, Resampling
+from polaris_rxrx.stats.two_way import Variance
+from polaris_rxrx.stats.uncertainty import interval_method
+from polaris_rxrx.task import Task
+from polaris_rxrx.types import Floats, Progress
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Metric = Literal["pr_auc", "roc_auc"]
 Verdict = Literal["better", "worse", "tie"]
 
 SCHEMA_VERSION = 1
 POWER = 0.8
-TITLES: dict[Metric, str] = {"pr_auc": "average precision", "roc_auc": "AUROC"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,23 +68,21 @@ class Difference:
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class Comparison(Resampled):
     """Submissions on one task.
 
-    `treatments` are those the metric is defined for; `values` has one row each and one column a submission.
+    `metric` is the key of one of `METRICS`; `treatments` are those it is defined for; `values` has one row
+    each and one column a submission.
     """
 
-    task: str
-    metric: Metric
+    task: Task
+    metric: str
     names: tuple[str, ...]
     scores: tuple[Score, ...]
     treatments: tuple[str, ...]
     values: Floats
     differences: tuple[Difference, ...]
-    level: float
-    resamples: int
-    seed: int
-    clusters: Clusters = "both"
+    resampling: Resampling
 
     @property
     def means(self) -> list[float]:
@@ -111,7 +103,7 @@ class Comparison:
         """For JSON; of each comparison the `most` treatments that differ most."""
         return {
             "schema_version": SCHEMA_VERSION,
-            "task": self.task,
+            "task": self.task.name,
             "metric": self.metric,
             "n_treatments": len(self.treatments),
             "method": {
@@ -135,7 +127,7 @@ class Comparison:
                     "first": self.names[d.first],
                     "second": self.names[d.second],
                     "difference": d.mean,
-                    "interval": [d.interval.low, d.interval.high],
+                    "interval": d.interval.ends(),
                     "p_value": d.p_value,
                     "p_corrected": d.p_corrected,
                     "p_value_if_treatments_independent": d.p_value_if_treatments_independent,
@@ -151,8 +143,13 @@ class Comparison:
             ],
         }
 
+    def columns(self) -> dict[str, list[Any]]:
+        """The metric of every submission in every treatment: one row a treatment."""
+        each = {name: column.tolist() for name, column in zip(self.names, self.values.T, strict=True)}
+        return {"treatment": list(self.treatments), **each}
+
     def per_treatment(self) -> pd.DataFrame:
-        """The metric of every submission in every treatment."""
+        """The same as a DataFrame, with the treatments as its index."""
         import pandas as pd
 
         return pd.DataFrame(
@@ -161,7 +158,7 @@ class Comparison:
 
     def __repr__(self) -> str:
         found = ", ".join(f"{self.names[d.second]!r} {d.mean:+.4f} ({d.verdict})" for d in self.differences)
-        return f"<Comparison of {self.names[0]!r} on {self.task!r}: {found}>"
+        return f"<Comparison of {self.names[0]!r} on {self.task.name!r}: {found}>"
 
     def _repr_html_(self) -> str:
         """For notebooks."""
@@ -185,14 +182,14 @@ class Comparison:
             )
             for d in self.differences
         ]
-        title = f"{TITLES[self.metric]} on {self.task}, {len(self.treatments):,} treatments"
+        title = f"{METRICS[self.metric].title} on {self.task.name}, {len(self.treatments):,} treatments"
         return html.element("div", html.element("p", title), html.table(header, rows, left=2), *most)
 
 
 def compare(
     *scores: Score,
     names: Sequence[str] | None = None,
-    metric: Metric = "pr_auc",
+    metric: str = "pr_auc",
     all_pairs: bool = False,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -205,7 +202,7 @@ def compare(
     Args:
         scores: Two or more, of one task.
         names: What to call them; by default the files they came from.
-        metric: Which mean over treatments.
+        metric: Which mean over treatments: a key of `polaris_rxrx.metrics.METRICS`.
         all_pairs: Compare every two.
         resamples: Of the intervals and, if there are many comparisons at least, of the sign flips.
         seed: Of both.
@@ -218,56 +215,19 @@ def compare(
         DataError: The scores are of different tasks, two hold the very same predictions, or fewer than two
             treatments can be compared.
     """
-    check_options(resamples, seed, level, clusters)
-    if metric not in TITLES:
-        raise UsageError(f"metric is {metric!r}; expected {' or '.join(TITLES)}")
+    how = Resampling(resamples, seed, level, clusters)
+    of = metric_of(metric)
     names = _names(scores, names)
     _check(scores, names)
-    each = np.stack([values_of(s.groups)[metric] for s in scores], axis=1)
+    each = np.stack([of.values(s.groups) for s in scores], axis=1)
     defined = ~np.isnan(each[:, 0])
     treatments = tuple(t for t, there in zip(scores[0].treatments, defined, strict=True) if there)
     if len(treatments) < 2:
         raise DataError(
-            f"{scores[0].task}: {TITLES[metric]} is defined for {len(treatments)} of its treatments; at "
+            f"{scores[0].task.name}: {of.title} is defined for {len(treatments)} of its treatments; at "
             "least 2 are needed to tell a difference from noise"
         )
     each = each[defined]
-    pairs = list(combinations(range(len(scores)), 2))
-    if not all_pairs:
-        pairs = [(a, b) for a, b in pairs if a == 0]
-    apart = [each[:, a] - each[:, b] for a, b in pairs]
-    variances = [(scores[a].deleted[metric] - scores[b].deleted[metric]).variance() for a, b in pairs]
-    stretch = [v.stretch(clusters) for v in variances]
-    n = draws(len(pairs), resamples)
-    # The same signs serve both: what is stretched, and what takes treatments for independent.
-    both = pairwise_p(
-        each, pairs * 2, resamples=n, seed=seed, stretch=stretch + [1.0] * len(pairs), progress=progress
-    )
-    p, alone = both[: len(pairs)], both[len(pairs) :]
-    intervals = bca_each(apart, level=level, resamples=resamples, seed=seed)
-    # At Holm's first step, the hardest: what is as large is found whatever the others are.
-    hardest = 1 - (1 - level) / len(pairs)
-    differences = [
-        Difference(
-            first=a,
-            second=b,
-            mean=mean_of(d),
-            interval=interval.stretched(mean_of(d), variance.stretch(clusters), -1.0, 1.0),
-            p_value=raw,
-            p_corrected=corrected,
-            p_value_if_treatments_independent=independent,
-            variance=variance,
-            wins=int(np.sum(d > TIE)),
-            ties=int(np.sum(np.abs(d) <= TIE)),
-            losses=int(np.sum(d < -TIE)),
-            detectable=detectable(variance.of(clusters), level=hardest, power=POWER),
-            verdict=_verdict(mean_of(d), corrected, level),
-            values=d,
-        )
-        for (a, b), d, interval, variance, raw, corrected, independent in zip(
-            pairs, apart, intervals, variances, p, holm(p), alone, strict=True
-        )
-    ]
     return Comparison(
         task=scores[0].task,
         metric=metric,
@@ -275,12 +235,53 @@ def compare(
         scores=tuple(scores),
         treatments=treatments,
         values=each,
-        differences=tuple(differences),
-        level=level,
-        resamples=resamples,
-        seed=seed,
-        clusters=clusters,
+        differences=tuple(_differences(scores, of, each, all_pairs, how, progress)),
+        resampling=how,
     )
+
+
+def _differences(
+    scores: Sequence[Score],
+    metric: Metric,
+    each: Floats,
+    all_pairs: bool,
+    how: Resampling,
+    progress: Progress | None,
+) -> list[Difference]:
+    """What `compare` finds of each two; `each` holds a row a treatment, without NaN, a column a score."""
+    pairs = [(a, b) for a, b in combinations(range(len(scores)), 2) if all_pairs or a == 0]
+    apart = [each[:, a] - each[:, b] for a, b in pairs]
+    deleted = [score.deleted[metric.key] for score in scores]
+    variances = [(deleted[a] - deleted[b]).variance() for a, b in pairs]
+    stretch = [v.stretch(how.clusters) for v in variances]
+    signs = replace(how, resamples=draws(len(pairs), how.resamples))
+    # The same signs serve both: what is stretched, and what takes treatments for independent.
+    both = pairwise_p(each, pairs * 2, signs, stretch=stretch + [1.0] * len(pairs), progress=progress)
+    p, alone = both[: len(pairs)], both[len(pairs) :]
+    intervals = bca_each(apart, how)
+    # At Holm's first step, the hardest: what is as large is found whatever the others are.
+    hardest = 1 - (1 - how.level) / len(pairs)
+    return [
+        Difference(
+            first=a,
+            second=b,
+            mean=mean_of(d),
+            interval=interval.stretched(mean_of(d), variance.stretch(how.clusters), -1.0, 1.0),
+            p_value=raw,
+            p_corrected=corrected,
+            p_value_if_treatments_independent=independent,
+            variance=variance,
+            wins=int(np.sum(metric.direction * d > TIE)),
+            ties=int(np.sum(np.abs(d) <= TIE)),
+            losses=int(np.sum(metric.direction * d < -TIE)),
+            detectable=detectable(variance.of(how.clusters), level=hardest, power=POWER),
+            verdict=_verdict(metric.direction * mean_of(d), corrected, how.level),
+            values=d,
+        )
+        for (a, b), d, interval, variance, raw, corrected, independent in zip(
+            pairs, apart, intervals, variances, p, holm(p), alone, strict=True
+        )
+    ]
 
 
 def p_value_method(clusters: Clusters) -> str:
@@ -305,17 +306,17 @@ def _names(scores: Sequence[Score], names: Sequence[str] | None) -> list[str]:
 
 def _check(scores: Sequence[Score], names: Sequence[str]) -> None:
     for score, name in zip(scores[1:], names[1:], strict=True):
-        if not scores[0].truth.same_pairs(score.truth):
+        if not scores[0].task.same_pairs(score.task):
             raise DataError(
-                f"{names[0]} was scored on {scores[0].task} and {name} on {score.task}: the pairs or their "
-                "labels differ, so the two cannot be compared"
+                f"{names[0]} was scored on {scores[0].task.name} and {name} on {score.task.name}: the "
+                "pairs or their labels differ, so the two cannot be compared"
             )
     for (i, a), (j, b) in combinations(enumerate(scores), 2):
         if np.array_equal(a.predictions.values, b.predictions.values):
             raise DataError(f"{names[i]} and {names[j]} hold the same scores: there is nothing to compare")
 
 
-def _verdict(mean: float, p: float, level: float) -> Verdict:
+def _verdict(ahead: float, p: float, level: float) -> Verdict:
     if p >= 1 - level:
         return "tie"
-    return "better" if mean > 0 else "worse"
+    return "better" if ahead > 0 else "worse"

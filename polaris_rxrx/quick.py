@@ -4,11 +4,11 @@ Conventions
     Four checks that need the task and the scores alone, cost less than scoring, and are shared by `score`,
     `submit` and `audit`: scores that are the labels, scores that rank nothing (a constant, the untouched
     sample submission), scores the wrong way up, scores of two values. Where a task has labels, a check looks
-    at labelled pairs only; a competition has none, so there only the second and the last are made, over all
+    at labeled pairs only; a competition has none, so there only the second and the last are made, over all
     pairs. Verdicts: `fail` where an honest submission would hardly look like this, `warn` where it should be
     explained, `ok`, and `not checked` with the reason.
     `refused` names those that `submit` sends under no circumstances: whole labels, and what ranks nothing.
-    Ways: a treatment of n pairs with m actives can be labelled in C(n, m) ways.
+    Ways: a treatment of n pairs with m actives can be labeled in C(n, m) ways.
 
 The wrong way up
     AUROC of a random order of n pairs, m active, has the variance (n + 1) / (12 m (n - m)) (Mann and Whitney,
@@ -20,15 +20,14 @@ The wrong way up
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from math import lgamma
 from typing import Any, Literal
 
 import numpy as np
 
 from polaris_rxrx.errors import some
-from polaris_rxrx.metrics import GroupScores, group_scores
-from polaris_rxrx.stats.chance import expected_average_precision
+from polaris_rxrx.metrics import PR_AUC, GroupScores, group_scores
 from polaris_rxrx.task import SAMPLE, Task
 from polaris_rxrx.types import Bools, Floats, Ints
 
@@ -50,13 +49,7 @@ class Check:
     evidence: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "title": self.title,
-            "verdict": self.verdict,
-            "words": self.words,
-            "evidence": self.evidence,
-        }
+        return asdict(self)
 
     @property
     def told(self) -> bool:
@@ -166,7 +159,7 @@ def holds_labels(x: Scored) -> Check:
         values = x.score[both[x.group]]
         exact = np.array_equal(values, x.active[both[x.group]])
         words += ": the labels themselves" if exact else ": the labels on another scale"
-    words += f": {named(x.pick(match))}"
+    words += f": {some(x.pick(match), 4)}"
     share = match.sum() / two.sum()
     if digits >= SURE and share >= 0.9:
         return Check("labels", title, "fail", f"{words}; by chance 1 in 10^{digits:.0f}", evidence)
@@ -195,7 +188,7 @@ def constant(x: Scored) -> Check:
             words += f", as the untouched {SAMPLE} does"
         return Check("constant", title, "fail", words, evidence)
     if not several.any():
-        return Check("constant", title, "not checked", "no treatment has two labelled pairs", evidence)
+        return Check("constant", title, "not checked", "no treatment has two labeled pairs", evidence)
     if not same.any():
         return Check("constant", title, "ok", "the scores vary within every treatment", evidence)
     words = (
@@ -204,26 +197,26 @@ def constant(x: Scored) -> Check:
     )
     if same[several].all():
         return Check("constant", title, "fail", f"{words}: the submission ranks nothing", evidence)
-    return Check("constant", title, "warn", f"{words}: {named(x.pick(same))}", evidence)
+    return Check("constant", title, "warn", f"{words}: {some(x.pick(same), 4)}", evidence)
 
 
 def direction(x: Scored, groups: GroupScores) -> Check:
     """Scores of which a low one means active, and scores that are no better than chance.
 
     Args:
-        x: The labelled pairs.
+        x: The labeled pairs.
         groups: Their scores by treatment.
     """
     title = "direction of the scores"
     defined = ~np.isnan(groups.auroc)
     if not defined.any():
-        words = "no treatment has labelled pairs of both classes"
+        words = "no treatment has labeled pairs of both classes"
         return Check("direction", title, "not checked", words)
     ranked = ~np.isnan(groups.average_precision)
     over = group_scores(x.active, -x.score, x.group, len(x.names))
     n, m = groups.n_pairs[defined], groups.n_active[defined]
     auroc, ap = float(groups.auroc[defined].mean()), float(groups.average_precision[ranked].mean())
-    chance = float(expected_average_precision(groups.n_pairs, groups.n_active)[ranked].mean())
+    chance = float(PR_AUC.chance(groups)[ranked].mean())
     ap_over = float(over.average_precision[ranked].mean())
     spread = SHARED * float(np.sqrt(((n + 1) / (12 * m * (n - m))).sum())) / len(n)
     far = (auroc - 0.5) / spread
@@ -296,8 +289,3 @@ def log_ways(n: Ints, m: Ints) -> Floats:
 def count(n: int, noun: str) -> str:
     """`1 treatment`, `2,000 treatments`."""
     return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
-
-
-def named(names: Sequence[str], most: int = 4) -> str:
-    """The first few names, for a line; evidence has all of them."""
-    return some(names, most)

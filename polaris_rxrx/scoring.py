@@ -3,7 +3,8 @@
 Conventions
     The official value of a metric is what polaris-lib's `evaluate` returns for the benchmark's own
     specification (grouped by a column or pooled; mean or median over groups; what happens to a group the
-    metric is undefined for). `pr_auc` and `roc_auc` are always the means over treatments.
+    metric is undefined for). `pr_auc` and `roc_auc` are always the means over treatments, as is any other of
+    `polaris_rxrx.metrics.METRICS` in `means`.
     A treatment is left out of a mean where the metric is undefined: average precision without an active,
     AUROC without both classes. Each is counted and named.
 
@@ -14,27 +15,28 @@ Source
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from polaris_rxrx.errors import DataError
-from polaris_rxrx.metrics import GroupScores, group_scores
+from polaris_rxrx.metrics import METRICS, PR_AUC, GroupScores, group_scores
 from polaris_rxrx.predictions import Predictions
 from polaris_rxrx.present import html
 from polaris_rxrx.stats.explain import without_gene
-from polaris_rxrx.stats.two_way import Clusters, Deleted, leave_out
-from polaris_rxrx.stats.uncertainty import LEVEL, RESAMPLES, Uncertainty, chance_of, normalise, uncertainty
+from polaris_rxrx.stats.intervals import mean_of, median_of, plain
+from polaris_rxrx.stats.resampling import LEVEL, RESAMPLES, Clusters, Resampling
+from polaris_rxrx.stats.two_way import Deleted, leave_out
+from polaris_rxrx.stats.uncertainty import Uncertainty, uncertainty
 from polaris_rxrx.task import MetricSpec, Task
-from polaris_rxrx.types import Floats, Ints
+from polaris_rxrx.types import Ints
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA_VERSION = 1
-LABELS = {"pr_auc": "average_precision", "roc_auc": "auroc"}
 
 
 @dataclass(frozen=True)
@@ -52,27 +54,67 @@ class LeftOut:
 class Score:
     """Scores of one set of predictions on one task.
 
-    `official` maps each of the benchmark's metrics to its value, None where the client gives none;
+    `official` maps each of the benchmark's metrics to its value, None where the client gives none; `means`,
+    `medians` and `n_scored` are over treatments, by the key of each of `polaris_rxrx.metrics.METRICS`;
     `notes` says in words what a reader should know.
     """
 
-    task: str
-    main_metric: str
-    official: dict[str, float | None]
-    pr_auc: float
-    roc_auc: float
-    pr_auc_median: float
-    roc_auc_median: float
-    n_pairs: int
-    n_treatments: int
-    n_scored_pr_auc: int
-    n_scored_roc_auc: int
-    left_out: tuple[LeftOut, ...]
-    notes: tuple[str, ...]
+    task: Task
+    predictions: Predictions
     treatments: tuple[str, ...]
     groups: GroupScores
-    predictions: Predictions
-    truth: Task
+    official: dict[str, float | None]
+    left_out: tuple[LeftOut, ...]
+    notes: tuple[str, ...]
+
+    @cached_property
+    def means(self) -> dict[str, float]:
+        return {key: mean_of(metric.values(self.groups)) for key, metric in METRICS.items()}
+
+    @cached_property
+    def medians(self) -> dict[str, float]:
+        return {key: median_of(metric.values(self.groups)) for key, metric in METRICS.items()}
+
+    @cached_property
+    def n_scored(self) -> dict[str, int]:
+        """How many treatments each metric is defined for."""
+        return {key: int((~np.isnan(m.values(self.groups))).sum()) for key, m in METRICS.items()}
+
+    @property
+    def pr_auc(self) -> float:
+        return self.means["pr_auc"]
+
+    @property
+    def roc_auc(self) -> float:
+        return self.means["roc_auc"]
+
+    @property
+    def pr_auc_median(self) -> float:
+        return self.medians["pr_auc"]
+
+    @property
+    def roc_auc_median(self) -> float:
+        return self.medians["roc_auc"]
+
+    @property
+    def n_scored_pr_auc(self) -> int:
+        return self.n_scored["pr_auc"]
+
+    @property
+    def n_scored_roc_auc(self) -> int:
+        return self.n_scored["roc_auc"]
+
+    @property
+    def n_pairs(self) -> int:
+        return len(self.task)
+
+    @property
+    def n_treatments(self) -> int:
+        return len(self.treatments)
+
+    @property
+    def main_metric(self) -> str:
+        return self.task.main_metric
 
     @property
     def main_value(self) -> float | None:
@@ -82,7 +124,7 @@ class Score:
         """The JSON score report."""
         return {
             "schema_version": SCHEMA_VERSION,
-            "task": self.task,
+            "task": self.task.name,
             "predictions": self.predictions.source,
             "predictions_sha256": self.predictions.sha256,
             "matched_by": list(self.predictions.matched_by),
@@ -91,26 +133,14 @@ class Score:
             "main_metric": self.main_metric,
             "main_value": self.main_value,
             "official": self.official,
-            "pr_auc": _json(self.pr_auc),
-            "roc_auc": _json(self.roc_auc),
-            "pr_auc_median": _json(self.pr_auc_median),
-            "roc_auc_median": _json(self.roc_auc_median),
-            "pr_auc_above_chance": _json(self.above_chance),
-            "pr_auc_about_compound": _json(self.about_compound),
+            **{key: plain(mean) for key, mean in self.means.items()},
+            **{f"{key}_median": plain(median) for key, median in self.medians.items()},
+            "pr_auc_above_chance": plain(self.above_chance),
+            "pr_auc_about_compound": plain(self.about_compound),
             "n_pairs": self.n_pairs,
             "n_treatments": self.n_treatments,
-            "n_scored_pr_auc": self.n_scored_pr_auc,
-            "n_scored_roc_auc": self.n_scored_roc_auc,
-            "left_out": [
-                {
-                    "treatment": g.treatment,
-                    "metrics": list(g.metrics),
-                    "n_pairs": g.n_pairs,
-                    "n_active": g.n_active,
-                    "reason": g.reason,
-                }
-                for g in self.left_out
-            ],
+            **{f"n_scored_{key}": n for key, n in self.n_scored.items()},
+            "left_out": [{**asdict(left), "metrics": list(left.metrics)} for left in self.left_out],
             "notes": list(self.notes),
         }
 
@@ -120,15 +150,14 @@ class Score:
         Counts, average precision, AUROC, the average precision that random scores expect (exact), and the
         share of the way from there to 1.
         """
-        ap, chance = self.groups.average_precision, chance_of(self.groups)["pr_auc"]
         return {
             "treatment": list(self.treatments),
             "n_pairs": self.groups.n_pairs.tolist(),
             "n_active": self.groups.n_active.tolist(),
-            "average_precision": ap.tolist(),
+            "average_precision": self.groups.average_precision.tolist(),
             "auroc": self.groups.auroc.tolist(),
-            "chance_average_precision": chance.tolist(),
-            "normalised_average_precision": normalise(ap, chance).tolist(),
+            "chance_average_precision": PR_AUC.chance(self.groups).tolist(),
+            "normalised_average_precision": PR_AUC.normalized(self.groups).tolist(),
         }
 
     def per_treatment(self) -> pd.DataFrame:
@@ -139,21 +168,17 @@ class Score:
 
     @cached_property
     def deleted(self) -> Deleted:
-        """The two means above chance with one treatment, gene or pair left out."""
-        assert self.truth.active is not None
-        codes, _ = self.truth.groups("treatment")
+        """The means above chance with one treatment, gene or pair left out."""
+        assert self.task.active is not None
+        codes, _ = self.task.groups("treatment")
         return leave_out(
-            self.truth.active, self.predictions.values, codes, self.truth.gene_codes(), self.groups
+            self.task.active, self.predictions.values, codes, self.task.gene_codes(), self.groups
         )
 
     @property
     def above_chance(self) -> float:
         """Mean average precision less what random scores expect of it."""
-        return self.pr_auc - self._chance
-
-    @property
-    def _chance(self) -> float:
-        return _over(chance_of(self.groups)["pr_auc"], np.mean)
+        return self.pr_auc - mean_of(PR_AUC.chance(self.groups))
 
     @cached_property
     def about_compound(self) -> float:
@@ -162,15 +187,15 @@ class Score:
         A gene that is high or low whatever the compound adds nothing to it (`polaris_rxrx.stats.explain`; the
         audit's shortcut "blind to the compound"). NaN if no gene stands in two treatments.
         """
-        assert self.truth.active is not None
-        codes, names = self.truth.groups("treatment")
-        genes, _ = self.truth.groups("gene_symbol")
-        counted = ~np.isnan(self.truth.active)
+        assert self.task.active is not None
+        codes, names = self.task.groups("treatment")
+        genes, _ = self.task.groups("gene_symbol")
+        counted = ~np.isnan(self.task.active)
         left = without_gene(self.predictions.values, genes, codes, len(names), counted)
         if left is None:
             return float("nan")
-        rest = group_scores(self.truth.active[counted], left, codes[counted], len(names))
-        return _over(rest.average_precision, np.mean) - self._chance
+        rest = group_scores(self.task.active[counted], left, codes[counted], len(names))
+        return mean_of(rest.average_precision) - mean_of(PR_AUC.chance(self.groups))
 
     def uncertainty(
         self,
@@ -180,66 +205,45 @@ class Score:
         level: float = LEVEL,
         clusters: Clusters = "both",
     ) -> Uncertainty:
-        """Intervals, chance and p-values of the two means; see `polaris_rxrx.stats.uncertainty`."""
-        assert self.truth.active is not None
-        codes, _ = self.truth.groups("treatment")
-        return uncertainty(
-            self.groups,
-            self.truth.active,
-            self.predictions.values,
-            codes,
-            deleted=self.deleted,
-            resamples=resamples,
-            seed=seed,
-            level=level,
-            clusters=clusters,
-        )
+        """Intervals, chance and p-values of the means; see `polaris_rxrx.stats.uncertainty`.
+
+        Raises:
+            UsageError: An option is out of range (see `polaris_rxrx.stats.resampling.Resampling`).
+        """
+        how = Resampling(resamples, seed, level, clusters)
+        assert self.task.active is not None
+        codes, _ = self.task.groups("treatment")
+        labels, scores = self.task.active, self.predictions.values
+        return uncertainty(self.groups, labels, scores, codes, deleted=self.deleted, how=how)
 
     def __repr__(self) -> str:
         return (
-            f"<Score of {self.predictions.source!r} on {self.task!r}: average precision {self.pr_auc:.4f}, "
-            f"AUROC {self.roc_auc:.4f}>"
+            f"<Score of {self.predictions.source!r} on {self.task.name!r}: average precision "
+            f"{self.pr_auc:.4f}, AUROC {self.roc_auc:.4f}>"
         )
 
     def _repr_html_(self) -> str:
         """For notebooks."""
         certainty = self.uncertainty()
-        rows = []
-        for title, name, n in (
-            ("average precision", "pr_auc", self.n_scored_pr_auc),
-            ("AUROC", "roc_auc", self.n_scored_roc_auc),
-        ):
-            of = certainty[name]
-            rows.append(
-                [
-                    title,
-                    html.fixed(of.value, 4),
-                    html.span(of.interval, 4),
-                    html.scale(of.value, of.interval, [of.chance], 0, 1),
-                    *(html.fixed(v, 4) for v in (of.chance, of.normalised, of.p_value)),
-                    f"{n:,}",
-                ]
-            )
-        header = [
-            "",
-            "mean",
-            f"{100 * certainty.level:g}% interval",
-            "0 to 1, chance dashed",
-            "chance",
-            "normalised",
+        header = ["", "mean", f"{100 * certainty.level:g}% interval", "0 to 1, chance dashed", "chance"]
+        rows = [
+            [
+                METRICS[key].title,
+                html.fixed(of.value, 4),
+                html.span(of.interval, 4),
+                html.scale(of.value, of.interval, [of.chance], 0, 1),
+                *(html.fixed(v, 4) for v in (of.chance, of.normalised, of.p_value)),
+                f"{self.n_scored[key]:,}",
+            ]
+            for key, of in certainty.metrics.items()
         ]
-        notes = [f"{g.treatment}: {g.reason} ({', '.join(g.metrics)})" for g in self.left_out]
-        return html.element(
-            "div",
-            html.element("p", html.element("b", self.predictions.source), " on ", self.task),
-            html.table([*header, "p", "treatments"], rows),
-            *(html.element("p", note) for note in self.notes),
-            *(
-                [html.details(f"{len(notes):,} left out", *(html.element("p", n) for n in notes))]
-                if notes
-                else []
-            ),
-        )
+        notes = [html.element("p", note) for note in self.notes]
+        if self.left_out:
+            left = [f"{g.treatment}: {g.reason} ({', '.join(g.metrics)})" for g in self.left_out]
+            notes.append(html.details(f"{len(left):,} left out", *(html.element("p", n) for n in left)))
+        title = html.element("p", html.element("b", self.predictions.source), " on ", self.task.name)
+        table = html.table([*header, "normalized", "p", "treatments"], rows)
+        return html.element("div", title, table, *notes)
 
 
 def score(task: Task, predictions: Predictions) -> Score:
@@ -256,7 +260,6 @@ def score(task: Task, predictions: Predictions) -> Score:
     groups = group_scores(task.active, predictions.values, codes, len(treatments))
     if not (groups.n_active > 0).any():
         raise DataError(f"{task.name}: no treatment has an active pair, so nothing can be scored")
-    left_out = _left_out(groups, treatments)
     official = {}
     notes = []
     for spec in task.metrics:
@@ -266,37 +269,27 @@ def score(task: Task, predictions: Predictions) -> Score:
         notes.append("no pair has the name of a gene: intervals and p-values take treatments for independent")
     if predictions.filled:
         notes.append(f"{predictions.filled:,} absent pairs were scored {predictions.fill:g}")
-    ap, auroc = groups.average_precision, groups.auroc
     return Score(
-        task=task.name,
-        main_metric=task.main_metric,
-        official=official,
-        pr_auc=_over(ap, np.mean),
-        roc_auc=_over(auroc, np.mean),
-        pr_auc_median=_over(ap, np.median),
-        roc_auc_median=_over(auroc, np.median),
-        n_pairs=len(task),
-        n_treatments=len(treatments),
-        n_scored_pr_auc=int(np.sum(~np.isnan(ap))),
-        n_scored_roc_auc=int(np.sum(~np.isnan(auroc))),
-        left_out=left_out,
-        notes=tuple(notes),
+        task=task,
+        predictions=predictions,
         treatments=tuple(treatments),
         groups=groups,
-        predictions=predictions,
-        truth=task,
+        official=official,
+        left_out=_left_out(groups, treatments),
+        notes=tuple(notes),
     )
 
 
 def _left_out(groups: GroupScores, treatments: list[str]) -> tuple[LeftOut, ...]:
+    undefined = {key: np.isnan(metric.values(groups)) for key, metric in METRICS.items()}
     rows = []
-    for i in np.flatnonzero(np.isnan(groups.auroc)):
+    for i in np.flatnonzero(np.logical_or.reduce(list(undefined.values()))):
         pairs, active = int(groups.n_pairs[i]), int(groups.n_active[i])
         if pairs == 0:
             reason = "no pair has a label"
         else:
             reason = "no active pair" if active == 0 else "every pair is active"
-        metrics = ("roc_auc",) if active else ("pr_auc", "roc_auc")
+        metrics = tuple(key for key, missing in undefined.items() if missing[i])
         rows.append(LeftOut(treatments[i], metrics, pairs, active, reason))
     return tuple(rows)
 
@@ -309,7 +302,7 @@ def _official(
     by_treatment: GroupScores,
 ) -> tuple[float | None, list[str]]:
     """One metric as the benchmark specifies it, and what to say about it."""
-    if spec.label not in LABELS or spec.group_by not in {None, *task.inputs}:
+    if spec.label not in METRICS or spec.group_by not in {None, *task.inputs}:
         return None, [f"{spec.name} is not computed here; `score --official` asks the client for it"]
     assert task.active is not None
     if spec.group_by is None:
@@ -319,14 +312,14 @@ def _official(
     else:
         other, names = task.groups(spec.group_by)
         groups = group_scores(task.active, predictions.values, other, len(names))
-    values: Floats = getattr(groups, LABELS[spec.label])
+    values = METRICS[spec.label].values(groups)
     undefined = np.isnan(values)
     notes: list[str] = []
     if undefined.any():
         notes.append(_undefined(spec, int(undefined.sum()), bool((undefined & (groups.n_pairs > 0)).any())))
         if spec.on_error == "default" and spec.default is not None:
             values = np.where(np.isnan(values), spec.default, values)
-    return _json(_over(values, np.mean if spec.aggregation == "mean" else np.median)), notes
+    return plain((mean_of if spec.aggregation == "mean" else median_of)(values)), notes
 
 
 def _undefined(spec: MetricSpec, n: int, one_class: bool) -> str:
@@ -345,13 +338,3 @@ def _undefined(spec: MetricSpec, n: int, one_class: bool) -> str:
         "raise": f"{what}; they are left out here, the client stops with an error",
         "default": f"{what}; each counts as {spec.default}, as in the client",
     }[spec.on_error]
-
-
-def _over(values: Floats, aggregate: Any) -> float:
-    """Aggregate what is defined; NaN if nothing is."""
-    some = values[~np.isnan(values)]
-    return float(aggregate(some)) if some.size else float("nan")
-
-
-def _json(value: float) -> float | None:
-    return None if np.isnan(value) else value

@@ -17,6 +17,7 @@ from polaris_rxrx.predictions import Predictions
 from polaris_rxrx.scoring import Score, score
 from polaris_rxrx.stats.intervals import bca
 from polaris_rxrx.stats.paired import detectable, holm, pairwise_p, sign_flip_p
+from polaris_rxrx.stats.resampling import Resampling
 from polaris_rxrx.task import Task
 
 MakeTask = Callable[..., Task]
@@ -100,12 +101,12 @@ def test_every_number_by_the_slow_way(middling: Task, good: Score, poor: Score, 
     used = max(parts[0], parts[0] + parts[1] - parts[2])
     stretch = (used / parts[0]) ** 0.5
     assert stretch > 1
-    plain = bca(d, level=0.9, resamples=2_000, seed=5)
+    plain = bca(d, Resampling(2_000, 5, 0.9))
     assert ours.interval.low == pytest.approx(ours.mean - stretch * (ours.mean - plain.low))
     assert ours.interval.high == pytest.approx(ours.mean + stretch * (plain.high - ours.mean))
-    independent = pairwise_p(found.values, [(0, 1)], resamples=2_000, seed=5)[0]
+    independent = pairwise_p(found.values, [(0, 1)], Resampling(2_000, 5))[0]
     assert ours.p_value_if_treatments_independent == independent <= ours.p_value == ours.p_corrected
-    assert independent == pytest.approx(sign_flip_p(d, resamples=20_000), abs=0.01)
+    assert independent == pytest.approx(sign_flip_p(d, Resampling(20_000)), abs=0.01)
     assert ours.detectable == pytest.approx(detectable(used, level=0.9, power=0.8))
     assert (ours.wins, ours.ties, ours.losses) == (
         sum(a > b + 1e-12 for a, b in found.values),
@@ -150,7 +151,7 @@ def test_what_is_detectable_grows_with_the_comparisons(good: Score, poor: Score,
     assert d.detectable == detectable(used, level=1 - 0.05 / 3) > one.differences[0].detectable
     rng = np.random.default_rng(0)
     spread = np.sqrt(used * 81)
-    p = [sign_flip_p(rng.normal(d.detectable, spread, 81), resamples=600, seed=i) for i in range(400)]
+    p = [sign_flip_p(rng.normal(d.detectable, spread, 81), Resampling(600, i)) for i in range(400)]
     assert 0.74 <= np.mean(np.array(p) * 3 < 0.05) <= 0.86
 
 

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from polaris_rxrx.errors import UsageError
+from polaris_rxrx.metrics import expected_average_precision
 from polaris_rxrx.predictions import Predictions
 from polaris_rxrx.scoring import Score, score
-from polaris_rxrx.stats.chance import expected_average_precision
 from polaris_rxrx.stats.intervals import bca
+from polaris_rxrx.stats.resampling import Resampling
 from polaris_rxrx.stats.uncertainty import Uncertainty
 from polaris_rxrx.task import Task
 
@@ -53,8 +54,8 @@ def test_every_part_is_what_it_says(middling: Task) -> None:
     both = ~np.isnan(auroc)
     assert of.normalised == pytest.approx(np.mean((ap - chance)[both] / (1 - chance)[both]))
     for ours, slow in (
-        (of.interval, bca(ap, level=0.9, resamples=2_000, seed=3)),
-        (certainty.roc_auc.interval, bca(auroc, level=0.9, resamples=2_000, seed=3)),
+        (of.interval, bca(ap, Resampling(2_000, 3, 0.9))),
+        (certainty.roc_auc.interval, bca(auroc, Resampling(2_000, 3, 0.9))),
     ):
         assert (ours.low, ours.high) == pytest.approx((slow.low, slow.high), abs=1e-9)
     assert of.p_value == certainty.roc_auc.p_value == 1 / 2_001

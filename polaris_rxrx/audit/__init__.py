@@ -6,6 +6,7 @@ independent; `assess.audit` puts it together.
 """
 
 from polaris_rxrx.audit.assess import audit
-from polaris_rxrx.audit.result import Audit, Check, ShortcutResult
+from polaris_rxrx.audit.result import Audit, ShortcutResult
+from polaris_rxrx.quick import Check
 
 __all__ = ["Audit", "Check", "ShortcutResult", "audit"]

@@ -3,12 +3,12 @@
 Conventions
     Shortcuts are scored exactly as a submission is. `chance` is the mean over treatments of what random
     scores without ties expect of average precision. Correlations and what a shortcut explains are taken over
-    labelled pairs, the ones that are scored.
+    labeled pairs, the ones that are scored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -16,23 +16,22 @@ import numpy as np
 from polaris_rxrx import quick
 from polaris_rxrx.audit import leaks, order, overlap
 from polaris_rxrx.audit import structures as compounds
-from polaris_rxrx.audit.leaks import Labelled
+from polaris_rxrx.audit.leaks import Labeled
 from polaris_rxrx.audit.plates import Facts, read_facts
-from polaris_rxrx.audit.result import Audit, Check, Figures, ShortcutResult, count
+from polaris_rxrx.audit.result import Audit, Figures, ShortcutResult
 from polaris_rxrx.audit.shortcuts import Needs, Pairs, Shortcut, Skipped, compute, map_tables
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.maps.build import Map
-from polaris_rxrx.metrics import group_scores
+from polaris_rxrx.metrics import PR_AUC, group_scores
 from polaris_rxrx.predictions import Predictions
+from polaris_rxrx.quick import Check, count
 from polaris_rxrx.scoring import Score, score
 from polaris_rxrx.stats.explain import explained, places, rank_correlations, remove
-from polaris_rxrx.stats.intervals import Interval, bca_each
+from polaris_rxrx.stats.intervals import Interval, bca_each, mean_of
 from polaris_rxrx.stats.paired import pairwise_p
-from polaris_rxrx.stats.uncertainty import LEVEL, RESAMPLES, chance_of, check_options, mean_of
+from polaris_rxrx.stats.resampling import LEVEL, RESAMPLES, Resampling
 from polaris_rxrx.task import Task
-from polaris_rxrx.types import Floats
-
-Progress = Callable[[str, int, int], None]
+from polaris_rxrx.types import Floats, Progress
 
 
 def audit(
@@ -44,6 +43,7 @@ def audit(
     nuclei: Path | str | None = None,
     structures: Mapping[str, str] | None = None,
     absent: Mapping[Needs, str] | None = None,
+    spare_metadata: bool = False,
     resamples: int = RESAMPLES,
     seed: int = 0,
     level: float = LEVEL,
@@ -59,6 +59,7 @@ def audit(
         nuclei: A table of `well_id` and a nuclei count; needs the metadata.
         structures: SMILES by compound; by default those of the task or of the metadata.
         absent: Why the metadata or the map is not given, in words for the report.
+        spare_metadata: Do without the metadata, and say why, should they not be what they should be.
         resamples: Of the intervals and the sign flips.
         seed: Of both.
         level: Of the intervals.
@@ -68,33 +69,29 @@ def audit(
         DataError: The task has no labels, no treatment has an active, or a file is not what it should be.
         UsageError: Nuclei counts without metadata, the score of another task, options out of range.
     """
-    check_options(resamples, seed, level)
+    how = Resampling(resamples, seed, level)
     if nuclei is not None and metadata is None:
         raise UsageError("nuclei counts are joined with the wells of the metadata, and no metadata was given")
     scored = submission if isinstance(submission, Score) else score(task, submission)
-    if not scored.truth.same_pairs(task):
-        raise UsageError(f"the score is one on {scored.task}, not on {task.name}")
+    if not scored.task.same_pairs(task):
+        raise UsageError(f"the score is one on {scored.task.name}, not on {task.name}")
     if task.active is None:
         raise DataError(f"{task.name} is a competition: without labels there is nothing to audit")
     pairs = Pairs.of(task)
-    why: dict[Needs, str] = {
-        "metadata": "no metadata given",
-        "map": "no map given",
-        "nuclei counts": "no metadata given",
-    }
-    why |= absent or {}
-    if absent and "metadata" in absent and "nuclei counts" not in absent:
-        why["nuclei counts"] = absent["metadata"]
-    facts, tables = Facts(), {}
+    facts, why = Facts(), dict(absent or {})
     if metadata is not None:
-        facts = read_facts(Path(metadata), pairs, None if nuclei is None else Path(nuclei))
-        tables.update(facts.tables)
-    if map_ is not None:
-        tables.update(map_tables(map_, pairs))
+        try:
+            facts = read_facts(Path(metadata), pairs, None if nuclei is None else Path(nuclei))
+        except DataError as error:
+            if not spare_metadata:
+                raise
+            metadata, why["metadata"] = None, str(error)
+    why.setdefault("nuclei counts", why.get("metadata", "no metadata given"))
+    tables = facts.tables if map_ is None else {**facts.tables, **map_tables(map_, pairs)}
     values = scored.predictions.values
     shortcuts, skipped = compute(pairs, values, tables=tables, absent=why, reasons=facts.reasons)
 
-    judge = _Judge(scored, pairs, resamples, seed, level)
+    judge = _Judge(scored, pairs, how)
     figures, results = judge.all(shortcuts, progress)
     checks = [*_score_checks(judge, figures, results), *_task_checks(task, structures, metadata)]
     return Audit(
@@ -105,22 +102,20 @@ def audit(
         skipped=tuple(skipped),
         checks=tuple(checks),
         notes=(*scored.notes, *_notes(results, skipped), *facts.notes),
-        level=level,
-        resamples=resamples,
-        seed=seed,
+        resampling=how,
     )
 
 
 class _Judge:
     """Scores shortcuts beside one submission, whose own places are worked out once."""
 
-    def __init__(self, scored: Score, pairs: Pairs, resamples: int, seed: int, level: float) -> None:
-        self.scored, self.resamples, self.seed, self.level = scored, resamples, seed, level
+    def __init__(self, scored: Score, pairs: Pairs, how: Resampling) -> None:
+        self.scored, self.how = scored, how
         self.keep = ~np.isnan(pairs.active)
         self.group, self.n_groups = pairs.compound[self.keep], len(pairs.compounds)
         self.active, self.gene = pairs.active[self.keep], pairs.gene[self.keep]
         self.places = self.places_of(scored.predictions.values)
-        self.chance = mean_of(chance_of(scored.groups)["pr_auc"])
+        self.chance = mean_of(PR_AUC.chance(scored.groups))
 
     def places_of(self, values: Floats) -> Floats:
         return places(values[self.keep], self.group, self.n_groups)
@@ -129,19 +124,18 @@ class _Judge:
         self, shortcuts: list[Shortcut], progress: Progress | None
     ) -> tuple[Figures, list[ShortcutResult]]:
         """The submission's figures and every shortcut's; one bootstrap serves all intervals."""
-        others = [score(self.scored.truth, Predictions(s.values, s.kind.name)) for s in shortcuts]
+        others = [score(self.scored.task, Predictions(s.values, s.kind.name)) for s in shortcuts]
         own = self.scored.groups.average_precision
         apart = [own - o.groups.average_precision for o in others]
         columns = [own, *(o.groups.average_precision for o in others), *apart]
-        found = bca_each(columns, level=self.level, resamples=self.resamples, seed=self.seed)
+        found = bca_each(columns, self.how)
         each = np.stack(columns[: 1 + len(others)], axis=1)
         each = each[~np.isnan(own)]  # undefined for all alike: the labels are the same
         versus = [(0, i) for i in range(1, each.shape[1])]
-        every = [self.scored.deleted.pr_auc, *(o.deleted.pr_auc for o in others)]
-        stretch = [every[0].variance().stretch("both")]
-        stretch += [m.variance().stretch("both") for m in every[1:]]
+        every = [of.deleted[PR_AUC.key] for of in (self.scored, *others)]
+        stretch = [m.variance().stretch("both") for m in every]
         stretch_apart = [(every[0] - m).variance().stretch("both") for m in every[1:]]
-        p = pairwise_p(each, versus, resamples=self.resamples, seed=self.seed, stretch=stretch_apart)
+        p = pairwise_p(each, versus, self.how, stretch=stretch_apart)
         found = [
             interval.stretched(mean_of(column), factor, least, 1.0)
             for interval, column, factor, least in zip(
@@ -205,7 +199,7 @@ class _Judge:
 def _score_checks(judge: _Judge, figures: Figures, results: list[ShortcutResult]) -> list[Check]:
     by_name = {r.shortcut.kind.name: r for r in results}
     groups = judge.scored.groups
-    x = Labelled(
+    x = Labeled(
         judge.active,
         judge.scored.predictions.values[judge.keep],
         judge.group,
@@ -217,10 +211,10 @@ def _score_checks(judge: _Judge, figures: Figures, results: list[ShortcutResult]
     rows = judge.places_of(by_name["row-order"].shortcut.values)
     by_row = group_scores(judge.active, rows, judge.group, judge.n_groups).average_precision
     return [
-        leaks.holds_labels(x),
-        leaks.separated(x, inversions, seed=judge.seed),
+        quick.holds_labels(x),
+        leaks.separated(x, inversions, seed=judge.how.seed),
         leaks.above_published(figures),
-        order.beats_shortcuts(figures, judge.chance, results, judge.level),
+        order.beats_shortcuts(figures, judge.chance, results, judge.how.level),
         order.ignores_compound(x, by_name.get("compound-blind")),
         order.row_order(x, rows, by_row),
         quick.direction(x, groups),

@@ -1,7 +1,7 @@
 """Traces of labels in scores: one function a check.
 
 Conventions
-    A check looks at labelled pairs only. Verdicts: `fail` where an honest submission would hardly look like
+    A check looks at labeled pairs only. Verdicts: `fail` where an honest submission would hardly look like
     this, `warn` where it should be explained, `ok`, and `not checked` with the reason. The thresholds are the
     constants below; each check's words give the figures that were compared with them. The quick ones, which
     `submit` makes too, are in `polaris_rxrx.quick`.
@@ -22,14 +22,12 @@ from typing import Any
 
 import numpy as np
 
-from polaris_rxrx.audit.result import Check, Figures, Verdict, named
+from polaris_rxrx.audit.result import Figures
 from polaris_rxrx.audit.separation import Separation, separation, tail
-from polaris_rxrx.quick import Scored, ends, holds_labels
+from polaris_rxrx.errors import some
+from polaris_rxrx.quick import Check, Scored, Verdict
 from polaris_rxrx.suites import published
 from polaris_rxrx.types import Floats, Ints
-
-__all__ = ["Labelled", "above_published", "ends", "holds_labels", "separated"]
-
 
 HARD = 3  # actives and inactives that a treatment needs for its near misses to tell
 NEAR = 3.0  # wrongly ordered (active, inactive) pairs of a near miss, at most
@@ -38,18 +36,18 @@ P_REST, TIMES_REST = 1e-6, 3.0  # perfect treatments against what the rest foret
 
 
 @dataclass(frozen=True, eq=False)
-class Labelled(Scored):
-    """The labelled pairs of a submission, with codes of their genes; `place` is that of `explain.places`."""
+class Labeled(Scored):
+    """The labeled pairs of a submission, with codes of their genes; `place` is that of `explain.places`."""
 
     gene: Ints
     place: Floats
 
 
-def separated(x: Labelled, inversions: Floats, *, seed: int) -> Check:
+def separated(x: Labeled, inversions: Floats, *, seed: int) -> Check:
     """Perfectly separated treatments against chance, near misses, and the rest of the submission.
 
     Args:
-        x: The labelled pairs.
+        x: The labeled pairs.
         inversions: Of each treatment, how many (active, inactive) pairs are in the wrong order, a tie
             counting one half.
         seed: Of the order in which ties are taken.
@@ -78,7 +76,7 @@ def separated(x: Labelled, inversions: Floats, *, seed: int) -> Check:
     }
     if not found.n:
         return Check(
-            "separation", title, "not checked", "no treatment has labelled pairs of both classes", evidence
+            "separation", title, "not checked", "no treatment has labeled pairs of both classes", evidence
         )
     words = f"{found.seen:,} of {found.n:,}; {found.expected:.1f} expected by chance"
     if found.expected_rest is not None:
@@ -92,7 +90,7 @@ def separated(x: Labelled, inversions: Floats, *, seed: int) -> Check:
     if verdict != "ok":
         words += (
             f". Labels give perfect treatments and no near misses, a good model gives both. Least likely: "
-            f"{named([x.names[i] for i in order.tolist()])}"
+            f"{some([x.names[i] for i in order.tolist()], 4)}"
         )
     return Check("separation", title, verdict, words, evidence)
 

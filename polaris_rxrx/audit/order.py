@@ -6,13 +6,15 @@ Conventions are those of `polaris_rxrx.audit.leaks`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 import numpy as np
 
-from polaris_rxrx.audit.leaks import Labelled, ends
-from polaris_rxrx.audit.result import Check, Figures, ShortcutResult, Verdict, count
-from polaris_rxrx.stats.chance import expected_average_precision
+from polaris_rxrx.audit.leaks import Labeled
+from polaris_rxrx.audit.result import Figures, ShortcutResult
+from polaris_rxrx.metrics import expected_average_precision
+from polaris_rxrx.quick import Check, Verdict, count, ends
 from polaris_rxrx.stats.explain import rank_correlations
 from polaris_rxrx.stats.paired import sign_flip_p
 from polaris_rxrx.types import Floats, Ints
@@ -26,7 +28,7 @@ TELLING_ROWS, P_ROWS = 0.05, 1e-3  # average precision of the row order, from ch
 HALF = 0.5  # explained by one shortcut
 
 
-def ties(x: Labelled) -> Check:
+def ties(x: Labeled) -> Check:
     """Pairs that share their score with another pair of their treatment; constant treatments aside."""
     title = "ties"
     low, high = ends(x)
@@ -60,7 +62,7 @@ def tied_pairs(score: Floats, group: Ints) -> int:
     return int((np.r_[same, False] | np.r_[False, same])[: len(s)].sum())
 
 
-def ignores_compound(x: Labelled, blind: ShortcutResult | None) -> Check:
+def ignores_compound(x: Labeled, blind: ShortcutResult | None) -> Check:
     """One order of the genes in all treatments, exactly or nearly."""
     title = "dependence on the compound"
     name = "compound-blind"
@@ -82,21 +84,15 @@ def ignores_compound(x: Labelled, blind: ShortcutResult | None) -> Check:
     if not np.isnan(explained):
         evidence["explained"] = explained
         rank += f"; {1 - explained:.0%} of the score above chance is left without that order"
+    verdict: Verdict = "ok"
+    words = rank
     if evidence["one_order"]:
-        return Check(
-            name,
-            title,
-            "fail",
-            f"one order of genes fits every treatment: no compound counts; {rank}",
-            evidence,
-        )
-    if correlation >= SAME_ORDER:
-        return Check(
-            name, title, "warn", f"nearly the same order of genes in every treatment: {rank}", evidence
-        )
-    if explained >= MOSTLY_GENES:
-        return Check(name, title, "warn", f"little of the score is about the compound: {rank}", evidence)
-    return Check(name, title, "ok", rank, evidence)
+        verdict, words = "fail", f"one order of genes fits every treatment: no compound counts; {rank}"
+    elif correlation >= SAME_ORDER:
+        verdict, words = "warn", f"nearly the same order of genes in every treatment: {rank}"
+    elif explained >= MOSTLY_GENES:
+        verdict, words = "warn", f"little of the score is about the compound: {rank}"
+    return Check(name, title, verdict, words, evidence)
 
 
 def repeated_pairs(gene: Ints, group: Ints, n_groups: int, most: int = 2_000_000) -> int:
@@ -122,8 +118,7 @@ def one_order(gene: Ints, score: Floats, group: Ints) -> bool:
     Higher before lower is an edge of a graph; such an order exists if the graph has no cycle. A node between
     two blocks of equal scores spares an edge for every two genes.
     """
-    after: dict[int, list[int]] = {}
-    waiting: dict[int, int] = {}
+    graph: TopologicalSorter[int] = TopologicalSorter()
     closing, opened = 0, None  # nodes below and above a block; genes are 0.., these are negative
     at: tuple[int, float] | None = None
     for i in np.lexsort((-score, group)).tolist():
@@ -132,28 +127,20 @@ def one_order(gene: Ints, score: Floats, group: Ints) -> bool:
             opened = closing if before is not None and before[0] == at[0] else None
             closing -= 1
         node = int(gene[i])
-        for start, end in ((opened, node), (node, closing)):
-            waiting.setdefault(end, 0)
-            if start is not None:
-                waiting.setdefault(start, 0)
-                waiting[end] += 1
-                after.setdefault(start, []).append(end)
-    ready = [node for node, n in waiting.items() if n == 0]
-    done = 0
-    while ready:
-        done += 1
-        for following in after.get(ready.pop(), ()):
-            waiting[following] -= 1
-            if waiting[following] == 0:
-                ready.append(following)
-    return done == len(waiting)
+        graph.add(node, *([] if opened is None else [opened]))
+        graph.add(closing, node)
+    try:
+        graph.prepare()
+    except CycleError:
+        return False
+    return True
 
 
-def row_order(x: Labelled, row: Floats, values: Floats) -> Check:
+def row_order(x: Labeled, row: Floats, values: Floats) -> Check:
     """Scores that follow the order of rows, and labels that do.
 
     Args:
-        x: The labelled pairs.
+        x: The labeled pairs.
         row: The `places` of the row order, earlier rows higher.
         values: The average precision of the row order in each treatment.
     """

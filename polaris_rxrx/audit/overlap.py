@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from polaris_rxrx.audit.result import Check, count, named
-from polaris_rxrx.audit.structures import Groups
+from polaris_rxrx.audit.structures import SameCompounds
+from polaris_rxrx.errors import some
+from polaris_rxrx.quick import Check, count
 from polaris_rxrx.task import Task
 
 Pair = tuple[str, str]
 
 
-def train_pairs(task: Task, groups: Groups | None) -> Check:
+def train_pairs(task: Task, groups: SameCompounds | None) -> Check:
     """Test pairs that stand in train.csv, under their own name or another of the same structure."""
     title = "overlap with the training set"
     twice = len(task) - len(task.by_key)
@@ -51,9 +52,9 @@ def train_pairs(task: Task, groups: Groups | None) -> Check:
         words = f"{count(len(shown), 'test pair')} stand in train.csv"
         if renamed:
             words += f", {len(renamed):,} of them with another name of the same compound"
-        return Check("train", title, "fail", _twice(f"{words}: {named(shown)}", twice), evidence)
+        return Check("train", title, "fail", _twice(f"{words}: {some(shown, 4)}", twice), evidence)
     if shared:
-        words = f"no pair is repeated, but {count(len(shared), 'compound')} stand in both: {named(shared)}"
+        words = f"no pair is repeated, but {count(len(shared), 'compound')} stand in both: {some(shared, 4)}"
         return Check("train", title, "warn", _twice(words, twice), evidence)
     words = f"none of {count(len(trained), 'training pair')} is a test pair, and no compound stands in both"
     return Check("train", title, "ok", _twice(words, twice), evidence)
@@ -63,14 +64,14 @@ def _twice(words: str, twice: int) -> str:
     return f"{words}; {count(twice, 'row')} of the test set repeat an earlier pair" if twice else words
 
 
-def _one_name(groups: Groups | None) -> dict[str, str]:
+def _one_name(groups: SameCompounds | None) -> dict[str, str]:
     """Of every compound that has several names, one for all."""
     if groups is None:
         return {}
     return {name: names[0] for names in groups.identical for name in names}
 
 
-def duplicates(task: Task, groups: Groups | None, source: str) -> Check:
+def duplicates(task: Task, groups: SameCompounds | None, source: str) -> Check:
     """Compounds that are one compound; `source` says where structures are from, or why there are none."""
     title = "one compound under several names"
     if groups is None:
@@ -96,7 +97,7 @@ def duplicates(task: Task, groups: Groups | None, source: str) -> Check:
         (alike, "alike but for salt, protons, isotopes or stereochemistry"),
     ):
         if found:
-            shown = named([" = ".join(g["names"]) for g in found])
+            shown = some([" = ".join(g["names"]) for g in found], 4)
             words.append(f"{count(len(found), 'group')} of compounds {what}: {shown}")
         across = sum(g["train"] > 0 and g["test"] > 0 for g in found)
         if across:

@@ -5,7 +5,7 @@ Conventions
     concentrations. Tables are those of `shortcuts`: (G,), (T,) or (G, T), NaN where a name has no well.
     An address is a row of letters and a column number, `AB07`; edges are those of the rectangle that all
     addresses of the metadata span.
-    A nuclei count is standardised by the mean and the population standard deviation of the EMPTY_control
+    A nuclei count is standardized by the mean and the population standard deviation of the EMPTY_control
     wells of its experiment; experiments with fewer than two of them, or without any spread, are left out.
 """
 
@@ -234,7 +234,7 @@ def _numbers(table: OpenTable, column: str, ids: Any, *, empty: bool) -> Floats:
     return values
 
 
-def standardise(values: Floats, experiment: Ints, control: Bools, n: int) -> Floats:
+def standardize(values: Floats, experiment: Ints, control: Bools, n: int) -> Floats:
     """(value - mean) / sd of the experiment's control wells; NaN where fewer than two, or without spread."""
     use = control & ~np.isnan(values)
     e, v = experiment[use], values[use]
@@ -247,7 +247,7 @@ def standardise(values: Floats, experiment: Ints, control: Bools, n: int) -> Flo
 
 
 def _nuclei(facts: Facts, meta: Metadata, counts: Floats, gene: Ints, pairs: Pairs) -> None:
-    z = standardise(counts, meta.experiment, meta.control, len(meta.experiments))
+    z = standardize(counts, meta.experiment, meta.control, len(meta.experiments))
     known = ~np.isnan(z)
     out = np.unique(meta.experiment[~np.isnan(counts) & ~known])
     if len(out):

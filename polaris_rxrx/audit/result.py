@@ -7,12 +7,11 @@ from typing import Any
 
 from polaris_rxrx.audit.shortcuts import Shortcut, Skipped
 from polaris_rxrx.comparison import p_value_method
-from polaris_rxrx.quick import Check, Verdict, count, named
+from polaris_rxrx.quick import Check
 from polaris_rxrx.scoring import Score
-from polaris_rxrx.stats.intervals import Interval
-from polaris_rxrx.stats.uncertainty import interval_method, plain
-
-__all__ = ["Audit", "Check", "Figures", "ShortcutResult", "Verdict", "count", "named"]
+from polaris_rxrx.stats.intervals import Interval, plain
+from polaris_rxrx.stats.resampling import Resampled, Resampling
+from polaris_rxrx.stats.uncertainty import interval_method
 
 SCHEMA_VERSION = 1
 
@@ -30,7 +29,7 @@ class Figures:
     def to_dict(self) -> dict[str, Any]:
         return {
             "pr_auc": plain(self.pr_auc),
-            "interval": [plain(self.interval.low), plain(self.interval.high)],
+            "interval": self.interval.ends(),
             "roc_auc": plain(self.roc_auc),
             "pooled_pr_auc": plain(self.pooled_pr_auc),
             "pooled_roc_auc": plain(self.pooled_roc_auc),
@@ -72,10 +71,7 @@ class ShortcutResult:
             "filled": {"n_pairs": self.shortcut.filled, "score": self.shortcut.fill},
             **self.figures.to_dict(),
             "difference": plain(self.difference),
-            "difference_interval": [
-                plain(self.difference_interval.low),
-                plain(self.difference_interval.high),
-            ],
+            "difference_interval": self.difference_interval.ends(),
             "p_value": plain(self.p_value),
             "correlation": plain(self.correlation),
             "n_correlated": self.n_correlated,
@@ -87,7 +83,7 @@ class ShortcutResult:
 
 
 @dataclass(frozen=True, eq=False)
-class Audit:
+class Audit(Resampled):
     """An audit of one submission. `shortcuts` are sorted by average precision, highest first."""
 
     score: Score
@@ -97,9 +93,7 @@ class Audit:
     skipped: tuple[Skipped, ...]
     checks: tuple[Check, ...]
     notes: tuple[str, ...]
-    level: float
-    resamples: int
-    seed: int
+    resampling: Resampling
 
     @property
     def failed(self) -> list[Check]:
@@ -113,17 +107,17 @@ class Audit:
         """For JSON."""
         return {
             "schema_version": SCHEMA_VERSION,
-            "task": self.score.task,
+            "task": self.score.task.name,
             "predictions": self.score.predictions.source,
             "predictions_sha256": self.score.predictions.sha256,
             "n_pairs": self.score.n_pairs,
             "n_treatments": self.score.n_treatments,
             "method": {
-                "interval": interval_method("both"),
+                "interval": interval_method(self.clusters),
                 "level": self.level,
                 "resamples": self.resamples,
                 "seed": self.seed,
-                "p_value": f"{p_value_method('both')}, not corrected for their number",
+                "p_value": f"{p_value_method(self.clusters)}, not corrected for their number",
                 "chance": "what random scores without ties expect, exactly",
                 "explained": "1 - (left - chance) / (submission - chance); left: the mean average precision "
                 "after the shortcut's part of the within-treatment mid-ranks is removed (one least-squares "

@@ -30,9 +30,6 @@ import numpy as np
 from polaris_rxrx.quick import log_ways
 from polaris_rxrx.types import Bools, Floats, Ints
 
-__all__ = ["Separation", "log_likelihood", "log_perfect", "log_ways", "separation", "tail"]
-
-
 # log theta: from actives drawn at e^-3 of the readiness of inactives, to e^9 times it.
 _GRID = np.linspace(-3, 9, 97)
 _MEANS = np.linspace(-1, 5, 61)

@@ -239,7 +239,7 @@ def _unknown(kind: Kind) -> str:
     if kind.name == "compound-blind":
         return "no gene stands in two treatments"
     if kind.name == "gene-popularity":
-        return "no gene has labelled pairs in two treatments"
+        return "no gene has labeled pairs in two treatments"
     what = {"gene": "genes", "compound": "compounds", "pair": "pairs"}[kind.by]
     return f"none of the task's {what} is in the {'file' if kind.needs == 'nuclei counts' else kind.needs}"
 
@@ -254,9 +254,9 @@ def spread(table: Floats, by: By, pairs: Pairs) -> Floats:
 
 
 def gene_popularity(pairs: Pairs) -> Floats:
-    """(actives + s p) / (pairs + s) over the gene's labelled pairs with other compounds; NaN without any.
+    """(actives + s p) / (pairs + s) over the gene's labeled pairs with other compounds; NaN without any.
 
-    p is the share of all labelled pairs that are active and s is `PSEUDO_PAIRS`.
+    p is the share of all labeled pairs that are active and s is `PSEUDO_PAIRS`.
     """
     hits, n = elsewhere(pairs.active, pairs.gene, pairs.compound)
     overall = float(np.nanmean(pairs.active))
@@ -264,7 +264,7 @@ def gene_popularity(pairs: Pairs) -> Floats:
 
 
 def compound_promiscuity(pairs: Pairs) -> Floats:
-    """The share of the compound's labelled pairs that are active; NaN without any."""
+    """The share of the compound's labeled pairs that are active; NaN without any."""
     known = ~np.isnan(pairs.active)
     hits = np.bincount(pairs.compound[known], pairs.active[known], minlength=len(pairs.compounds))
     n = np.bincount(pairs.compound[known], minlength=len(pairs.compounds))

@@ -21,7 +21,7 @@ from polaris_rxrx.wells.smiles import read_smiles, strip_extension
 
 
 @dataclass(frozen=True)
-class Groups:
+class SameCompounds:
     """Groups of two or more names each, sorted; the names looked at, and those that could not be parsed."""
 
     identical: list[list[str]]
@@ -76,7 +76,7 @@ def read_table_of_smiles(path: Path) -> dict[str, str]:
     return found
 
 
-def group(smiles: Mapping[str, str]) -> Groups:
+def group(smiles: Mapping[str, str]) -> SameCompounds:
     """Group compounds by structure; `smiles` is by name."""
     identical: dict[str, list[str]] = {}
     alike: dict[str, list[str]] = {}
@@ -95,7 +95,7 @@ def group(smiles: Mapping[str, str]) -> Groups:
         alike.setdefault(found[1], []).append(name)
     same = sorted(names for names in identical.values() if len(names) > 1)
     others = sorted(names for names in alike.values() if len(names) > 1 and names not in same)
-    return Groups(same, others, sorted(n for names in identical.values() for n in names), unread)
+    return SameCompounds(same, others, sorted(n for names in identical.values() for n in names), unread)
 
 
 def _keys(smiles: str) -> tuple[str, str] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -20,8 +20,7 @@ from polaris_rxrx.cli.options import (
 from polaris_rxrx.errors import DataError, MissingError
 
 if TYPE_CHECKING:
-    from polaris_rxrx.audit import Audit
-    from polaris_rxrx.audit.result import Figures
+    from polaris_rxrx.audit.result import Audit, Figures
     from polaris_rxrx.audit.shortcuts import Needs
 
 
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
 )
 @click.option("--strict", is_flag=True, help="Exit with 1 if a check fails.")
 @click.option("--json", "as_json", is_flag=True, help="Print the audit as JSON and nothing else.")
-@resampling_options
+@resampling_options(clusters=False)
 @fill_option
 @click.pass_context
 def command(
@@ -53,9 +52,7 @@ def command(
     smiles: Path | None,
     strict: bool,
     as_json: bool,
-    resamples: int,
-    seed: int,
-    level: float,
+    resampling: dict[str, Any],
     fill: float | None,
 ) -> None:
     """Tell whether a submission's score comes from biology, from a shortcut, or from leaked labels.
@@ -79,29 +76,19 @@ def command(
         note(MADE_UP)
     structures = None if smiles is None else read_table_of_smiles(smiles)
     with Bar("audit") as bar:
-
-        def run(metadata: Path | None, absent: dict[Needs, str]) -> Audit:
-            return audit(
-                loaded,
-                predictions,
-                metadata=metadata,
-                map_=None if source is None else source.map_,
-                nuclei=nuclei,
-                structures=structures,
-                absent=absent,
-                resamples=resamples,
-                seed=seed,
-                level=level,
-                progress=bar.step,
-            )
-
-        try:
-            found = run(metadata, absent)
-        except DataError as error:
+        found = audit(
+            loaded,
+            predictions,
+            metadata=metadata,
+            map_=None if source is None else source.map_,
+            nuclei=nuclei,
+            structures=structures,
+            absent=absent,
             # Metadata that nobody asked for and that is broken is as good as none.
-            if given or nuclei is not None or metadata is None or str(metadata) not in str(error):
-                raise
-            found = run(None, {**absent, "metadata": str(error)})
+            spare_metadata=not given and nuclei is None,
+            **resampling,
+            progress=bar.step,
+        )
     click.echo(json_text(found.to_dict()) if as_json else as_text(found))
     if strict and found.failed:
         raise DataError(
@@ -139,7 +126,7 @@ def as_text(found: Audit) -> str:
         share = [number(result.correlation, "+.2f"), number(result.explained, ".0%")]
         rows.append([result.shortcut.kind.title, *own[:3], *ahead, *own[3:], *share])
     score = found.score
-    lines = [f"{shown(score.predictions.source, 200)} on {shown(score.task, 200)}", ""]
+    lines = [f"{shown(score.predictions.source, 200)} on {shown(score.task.name, 200)}", ""]
     lines += [*table(header, rows), ""]
     lines.append(f"Chance (random scores): AP {found.chance:.4f}, AUROC 0.5. Shortcuts, by what they know:")
     width = max(len(r.shortcut.kind.title) for r in found.shortcuts)

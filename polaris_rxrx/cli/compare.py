@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from polaris_rxrx.cli.options import FILE, clusters_option, fill_option, note, resampling_options, task_option
-from polaris_rxrx.cli.outputs import NEW_FILE, Command
+from polaris_rxrx.cli.options import FILE, fill_option, metric_option, resampling_options, task_option
+from polaris_rxrx.cli.outputs import NEW_FILE, Command, write_columns
 from polaris_rxrx.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -19,25 +19,19 @@ if TYPE_CHECKING:
 @click.argument("preds", type=FILE, nargs=-1, metavar="A B [...]")
 @task_option
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON and nothing else.")
-@click.option(
-    "--metric", type=click.Choice(["pr_auc", "roc_auc"]), default="pr_auc", show_default=True, help="What of."
-)
+@metric_option("What of.")
 @click.option("--all-pairs", is_flag=True, help="Compare every two, not A with each of the others.")
 @click.option("--per-treatment", type=NEW_FILE, metavar="FILE", help="Also write one CSV row a treatment.")
-@resampling_options
-@clusters_option
+@resampling_options()
 @fill_option
 def command(
     preds: tuple[Path, ...],
     task: Path,
     as_json: bool,
-    metric: Any,
+    metric: str,
     all_pairs: bool,
     per_treatment: Path | None,
-    resamples: int,
-    seed: int,
-    level: float,
-    clusters: Any,
+    resampling: dict[str, Any],
     fill: float | None,
 ) -> None:
     """Tell whether predictions A are really better than B (and others), treatment by treatment.
@@ -61,22 +55,9 @@ def command(
             scores.append(score(loaded, read_given(path, loaded, task, fill=fill)))
         except DataError as error:
             raise DataError(f"{error}. All files are compared on the task in {task}") from None
-    found = compare(
-        *scores,
-        metric=metric,
-        all_pairs=all_pairs,
-        resamples=resamples,
-        seed=seed,
-        level=level,
-        clusters=clusters,
-    )
+    found = compare(*scores, metric=metric, all_pairs=all_pairs, **resampling)
     if per_treatment is not None:
-        from polaris_rxrx.files import write_text
-        from polaris_rxrx.tables import to_csv
-
-        each = {name: column.tolist() for name, column in zip(found.names, found.values.T, strict=True)}
-        write_text(per_treatment, to_csv({"treatment": found.treatments, **each}))
-        note(f"Wrote {per_treatment}")
+        write_columns(per_treatment, found.columns())
     if as_json:
         from polaris_rxrx.cli._tables import json_text
 
@@ -87,10 +68,11 @@ def command(
 
 def _as_text(found: Comparison) -> str:
     from polaris_rxrx.cli._tables import number, shown, span, table
-    from polaris_rxrx.comparison import POWER, TITLES, p_value_method
+    from polaris_rxrx.comparison import POWER, p_value_method
+    from polaris_rxrx.metrics import METRICS
     from polaris_rxrx.stats.uncertainty import interval_method
 
-    lines = [f"{TITLES[found.metric]} on {found.task}, {len(found.treatments):,} treatments", ""]
+    lines = [f"{METRICS[found.metric].title} on {found.task.name}, {len(found.treatments):,} treatments", ""]
     lines += table(["", "mean"], [[n, number(m)] for n, m in zip(found.names, found.means, strict=True)])
     header = ["first", "second", "difference", f"{100 * found.level:g}% interval", "p", "corrected"]
     header += ["wins", "ties", "losses", "detectable", "first is"]

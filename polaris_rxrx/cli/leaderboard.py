@@ -8,15 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from polaris_rxrx.cli.options import FILE, Bar, task_option
+from polaris_rxrx.cli.options import FILE, Bar, metric_option, task_option
 
 if TYPE_CHECKING:
-    from polaris_rxrx.comparison import Metric
-    from polaris_rxrx.leaderboard.board import Block, Board, Local
-    from polaris_rxrx.leaderboard.gather import LeftOut
+    from polaris_rxrx.leaderboard.board import Board, Local, PublishedBlock
     from polaris_rxrx.task import Task
-
-NEXT = "polaris-rxrx submit --init NAME begins one"
 
 
 @click.command()
@@ -30,13 +26,7 @@ NEXT = "polaris-rxrx submit --init NAME begins one"
     show_default=True,
     help="Where each folder with a submission.toml is a row.",
 )
-@click.option(
-    "--metric",
-    type=click.Choice(["pr_auc", "roc_auc"]),
-    default="pr_auc",
-    show_default=True,
-    help="Which mean over treatments ranks the local rows.",
-)
+@metric_option("Which mean over treatments ranks the local rows.")
 @click.option("--local", "only_local", is_flag=True, help="Show the local rows alone.")
 @click.option("--published", "only_published", is_flag=True, help="Show the published rows alone.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
@@ -46,7 +36,7 @@ def command(
     preds: tuple[Path, ...],
     task: Path,
     submissions: Path,
-    metric: Metric,
+    metric: str,
     only_local: bool,
     only_published: bool,
     as_json: bool,
@@ -57,13 +47,17 @@ def command(
     a rank counts the rows that are better beyond noise. Published rows keep what was printed. Blocks are
     never ranked against each other.
     """
-    from polaris_rxrx.errors import DataError
-    from polaris_rxrx.leaderboard.board import Board, blocks
-
     if only_local and only_published:
         raise click.UsageError("--local and --published exclude each other; without both, all is shown")
     if only_published and preds:
         raise click.UsageError("--published shows no local rows, so it takes no predictions")
+    from polaris_rxrx.cli._inputs import read_given
+    from polaris_rxrx.errors import DataError
+    from polaris_rxrx.leaderboard.board import Board, assemble, blocks
+
+    def absent(path: Path, loaded: Task) -> None:
+        read_given(path, loaded, task)  # a file that is not there may be one command away
+
     if only_published:
         board = Board(None, (), blocks(), ())
     else:
@@ -72,70 +66,26 @@ def command(
             for name in ("task", "submissions")
             if ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
         }
-        found, left_out, notes = _local(preds, task, submissions, metric, named, must=only_local)
-        if only_local and found is None:
-            told = "".join(f"\n  {_line(left.name)}: {_line(left.reason)}" for left in left_out)
-            raise DataError(f"{'; '.join(notes)}{':' if told else ''}{told}")
-        board = Board(found, left_out, () if only_local else blocks(), notes)
+        with Bar("leaderboard") as bar:
+            board = assemble(
+                task,
+                submissions,
+                preds,
+                metric,
+                named=named,
+                alone=only_local,
+                absent=absent,
+                progress=bar.step,
+            )
+        if only_local and board.local is None:
+            told = "".join(f"\n  {_line(left.name)}: {_line(left.reason)}" for left in board.left_out)
+            raise DataError(f"{'; '.join(board.notes)}{':' if told else ''}{told}")
     if as_json:
         from polaris_rxrx.cli._tables import json_text
 
         click.echo(json_text(board.to_dict()))
     else:
         click.echo(_as_text(board))
-
-
-def _local(
-    preds: Sequence[Path], folder: Path, submissions: Path, metric: Metric, named: set[str], *, must: bool
-) -> tuple[Local | None, tuple[LeftOut, ...], tuple[str, ...]]:
-    """The local block, what does not fit in it, and notes.
-
-    Args:
-        preds: Files that were named.
-        folder: The prepared task.
-        submissions: Where submissions are.
-        metric: What ranks them.
-        named: Which of `task` and `submissions` the user gave: these must be there.
-        must: Whether the user wants the local block and no other.
-    """
-    from polaris_rxrx.errors import DataError, MissingError
-    from polaris_rxrx.leaderboard.board import local
-    from polaris_rxrx.leaderboard.gather import find, gather
-    from polaris_rxrx.task import load_task
-
-    if "submissions" in named and not submissions.exists():
-        raise DataError(f"{submissions}: no such folder; {NEXT} under submissions/")
-    folders = find(submissions)
-    if not folders and not preds:
-        if "task" in named:
-            load_task(folder)  # says what is wrong with it
-        return None, (), (f"no local rows: {submissions}/ has no submission; {NEXT}",)
-    asked = bool(preds or named or must)
-    try:
-        task = load_task(folder)
-    except MissingError as error:
-        if asked:
-            raise
-        words = " ".join(("polaris-rxrx", *error.command))
-        return None, (), (f"no local rows: {error}; `{words}` writes it",)
-    if task.active is None and not asked:
-        return None, (), (f"no local rows: {task.name} is a competition, which only the Hub can score",)
-    _refuse_absent(preds, task, folder)
-    with Bar("leaderboard") as bar:
-        scored, left_out, notes = gather(task, folders, preds, progress=bar.step)
-        if not scored:
-            none = f"no local rows: none of {len(folders):,} under {submissions}/ fits {task.name}"
-            return None, tuple(left_out), (none, *notes)
-        return local(task, scored, metric, progress=bar.step), tuple(left_out), tuple(notes)
-
-
-def _refuse_absent(preds: Sequence[Path], task: Task, folder: Path) -> None:
-    """A file that is not there may be one command away."""
-    from polaris_rxrx.cli._inputs import read_given
-
-    for path in preds:
-        if not path.exists():
-            read_given(path, task, folder)
 
 
 def _as_text(board: Board) -> str:
@@ -155,9 +105,10 @@ def _as_text(board: Board) -> str:
 
 def _local_text(local: Local) -> str:
     from polaris_rxrx.cli._tables import number, table
+    from polaris_rxrx.metrics import METRICS
 
     interval = f"{100 * local.level:g}% interval"
-    own, other = ("AP", "AUROC") if local.metric == "pr_auc" else ("AUROC", "AP")
+    task, others = local.task, [metric for key, metric in METRICS.items() if key != local.metric]
     rows = []
     for row in local.rows:
         ends = "-" if row.interval is None else "{:.4f} to {:.4f}".format(*row.interval)
@@ -169,13 +120,14 @@ def _local_text(local: Local) -> str:
                 row.grade,
                 number(row.value),
                 ends,
-                number(row.roc_auc if local.metric == "pr_auc" else row.pr_auc),
+                *(number(row.means[metric.key]) for metric in others),
                 _words(row.of("sent"), "-"),
             ]
         )
-    header = ["rank", "name", "supervision", "grade", own, interval, other, "sent"]
+    header = ["rank", "name", "supervision", "grade", METRICS[local.metric].short, interval]
+    header += [*(metric.short for metric in others), "sent"]
     lines = [
-        f"Local: {_line(local.task)}" + (f" ({_line(local.source)})" if local.source != local.task else ""),
+        f"Local: {_line(task.name)}" + (f" ({_line(task.source)})" if task.source != task.name else ""),
         f"{local.protocol}; computed here",
         "",
         *table(header, rows, left=4),
@@ -188,7 +140,7 @@ def _local_text(local: Local) -> str:
     return "\n".join(lines)
 
 
-def _block_text(block: Block) -> str:
+def _block_text(block: PublishedBlock) -> str:
     from polaris_rxrx.cli._tables import number, table
 
     rows = []

@@ -6,10 +6,13 @@ import math
 import os
 import sys
 from collections.abc import Callable
+from functools import cached_property, wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import click
+
+from polaris_rxrx.stats.resampling import CLUSTERS, LEVEL, RESAMPLES
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -93,33 +96,66 @@ def features_option(function: F) -> F:
     )(function)
 
 
-def resampling_options(function: F) -> F:
-    """`--resamples`, `--seed` and `--level`: how intervals and p-values are drawn."""
-    for option in (
-        click.option(
-            "--level", default=0.95, show_default=True, type=float, help="Of the intervals: 0.5 to below 1."
-        ),
-        click.option("--seed", default=0, show_default=True, type=int, help="Of every resampling."),
+def resampling_options(*, clusters: bool = True) -> Callable[[F], F]:
+    """`--resamples`, `--seed`, `--level` and, unless there is but one choice, `--clusters`.
+
+    The command takes them as one dict, `resampling`: the keywords that public functions take them by.
+    """
+    options = [
         click.option(
             "--resamples",
-            default=10_000,
+            default=RESAMPLES,
             show_default=True,
             type=int,
             help="Of the bootstrap and of the permutations.",
         ),
-    ):
-        function = option(function)
-    return function
+        click.option("--seed", default=0, show_default=True, type=int, help="Of every resampling."),
+        click.option(
+            "--level", default=LEVEL, show_default=True, type=float, help="Of the intervals: 0.5 to below 1."
+        ),
+    ]
+    if clusters:
+        options.append(
+            click.option(
+                "--clusters",
+                type=click.Choice(list(CLUSTERS)),
+                default="both",
+                show_default=True,
+                help="What intervals and p-values take for related: pairs of one treatment, of one gene, or "
+                "both.",
+            )
+        )
+    names = ("resamples", "seed", "level", "clusters")[: len(options)]
+
+    def decorate(function: F) -> F:
+        @wraps(function)
+        def command(*args: Any, **given: Any) -> Any:
+            return function(*args, resampling={name: given.pop(name) for name in names}, **given)
+
+        found: Any = command
+        for option in reversed(options):
+            found = option(found)
+        return cast(F, found)
+
+    return decorate
 
 
-def clusters_option(function: F) -> F:
-    return click.option(
-        "--clusters",
-        type=click.Choice(["both", "treatment", "gene"]),
-        default="both",
-        show_default=True,
-        help="What intervals and p-values take for related: pairs of one treatment, of one gene, or both.",
-    )(function)
+class _MetricKey(click.Choice):  # type: ignore[type-arg]  # generic from click 8.4 on
+    """The key of a metric; which there are is asked when somebody wants to know, for that imports numpy."""
+
+    def __init__(self) -> None:
+        self.case_sensitive = True
+
+    @cached_property
+    def choices(self) -> tuple[str, ...]:  # type: ignore[override]
+        from polaris_rxrx.metrics import METRICS
+
+        return tuple(METRICS)
+
+
+def metric_option(words: str) -> Callable[[F], F]:
+    """`--metric`: a key of `polaris_rxrx.metrics.METRICS`; `words` say what it does."""
+    return click.option("--metric", type=_MetricKey(), default="pr_auc", show_default=True, help=words)
 
 
 class Bar:

@@ -11,14 +11,14 @@ Conventions
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
 
-from polaris_rxrx.cli.options import MaybeFile
+from polaris_rxrx.cli.options import MaybeFile, note
 
 
 class NewFile(click.Path):
@@ -156,3 +156,13 @@ def _same(a: Path, b: Path) -> bool:
         return a.samefile(b)
     except OSError:  # one is not there, or cannot be seen
         return os.path.realpath(a) == os.path.realpath(b)
+
+
+def write_columns(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
+    """Write a CSV, NaN as an empty cell, and say so."""
+    from polaris_rxrx.files import write_text
+    from polaris_rxrx.tables import to_csv
+
+    cells = {name: ["" if value != value else value for value in column] for name, column in columns.items()}
+    write_text(path, to_csv(cells))
+    note(f"Wrote {path}")

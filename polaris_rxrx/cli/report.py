@@ -11,7 +11,6 @@ import click
 from polaris_rxrx.cli.options import (
     FILE,
     Bar,
-    clusters_option,
     data_option,
     fill_option,
     note,
@@ -43,8 +42,7 @@ if TYPE_CHECKING:
     "--figures", type=NewFolder("*.png", "*.svg"), metavar="DIR", help="Also write each figure for print."
 )
 @click.option("--title", help="The page's title.")
-@resampling_options
-@clusters_option
+@resampling_options()
 @fill_option
 @click.pass_context
 def command(
@@ -60,10 +58,7 @@ def command(
     out: Path,
     figures: Path | None,
     title: str | None,
-    resamples: int,
-    seed: int,
-    level: float,
-    clusters: Any,
+    resampling: dict[str, Any],
     fill: float | None,
 ) -> None:
     """Write one HTML page about a score, for reading offline and for a paper's supplement.
@@ -104,11 +99,8 @@ def command(
             affinities=affinities,
             classes=own_classes,
             smiles=smiles,
-            resamples=resamples,
-            seed=seed,
-            level=level,
-            clusters=clusters,
             title=title,
+            **resampling,
         )
         bar.step("computing", 1, 1)
         bar.step("drawing", 0, 2)
@@ -120,7 +112,7 @@ def command(
         bar.step("drawing", 2, 2)
     found, n = material.uncertainty.pr_auc, mine.n_scored_pr_auc
     click.echo(
-        f"{out}: average precision {number(found.value)} ({100 * level:g}% interval "
+        f"{out}: average precision {number(found.value)} ({100 * material.uncertainty.level:g}% interval "
         f"{span(found.interval)}), mean over {n:,} treatment{'' if n == 1 else 's'}"
     )
     if figures is not None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from polaris_rxrx.cli.options import FILE, clusters_option, fill_option, note, resampling_options, task_option
-from polaris_rxrx.cli.outputs import NEW_FILE, Command
+from polaris_rxrx.cli.options import FILE, fill_option, note, resampling_options, task_option
+from polaris_rxrx.cli.outputs import NEW_FILE, Command, write_columns
 
 if TYPE_CHECKING:
     from polaris_rxrx.scoring import Score
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print the score report as JSON and nothing else.")
 @click.option("--per-treatment", type=NEW_FILE, metavar="FILE", help="Also write one CSV row a treatment.")
 @click.option("--official", is_flag=True, help="Also run the Polaris client's own evaluate (slow).")
-@resampling_options
-@clusters_option
+@resampling_options()
 @fill_option
 def command(
     preds: Path,
@@ -31,10 +30,7 @@ def command(
     as_json: bool,
     per_treatment: Path | None,
     official: bool,
-    resamples: int,
-    seed: int,
-    level: float,
-    clusters: Any,
+    resampling: dict[str, Any],
     fill: float | None,
 ) -> None:
     """Score predictions as the Polaris client would, before uploading, and say how sure the score is.
@@ -53,7 +49,7 @@ def command(
         upstream.require()
     loaded = load_task(task)
     result = score(loaded, read_given(preds, loaded, task, fill=fill))
-    certainty = result.uncertainty(resamples=resamples, seed=seed, level=level, clusters=clusters)
+    certainty = result.uncertainty(**resampling)
     checks = quick.check(loaded, result.predictions.values)
     for line in quick.lines(checks, brief=True):
         note(line)
@@ -67,12 +63,7 @@ def command(
 
         report["client"] = evaluate_saved(task, result.predictions.values)
     if per_treatment is not None:
-        from polaris_rxrx.files import write_text
-        from polaris_rxrx.tables import to_csv
-
-        cells = {name: ["" if v != v else v for v in column] for name, column in result.columns().items()}
-        write_text(per_treatment, to_csv(cells))  # NaN: an empty cell
-        note(f"Wrote {per_treatment}")
+        write_columns(per_treatment, result.columns())
     click.echo(
         json.dumps(report, indent=2, allow_nan=False) if as_json else _as_text(result, certainty, report)
     )
@@ -101,7 +92,7 @@ def _as_text(result: Score, certainty: Uncertainty, report: dict[str, object]) -
         "p",
         "treatments",
     ]
-    lines = [f"{result.predictions.source} on {result.task}", "", *table(header, rows), ""]
+    lines = [f"{result.predictions.source} on {result.task.name}", "", *table(header, rows), ""]
     value = result.main_value
     lines.append(f"Main metric  {result.main_metric} = {'undefined' if value is None else f'{value:.6f}'}")
     if result.about_compound == result.about_compound:

@@ -29,6 +29,7 @@ from polaris_rxrx.damage import number_hint, refuse_dates
 from polaris_rxrx.dataset import units
 from polaris_rxrx.errors import DataError, UsageError, short
 from polaris_rxrx.files import sha256
+from polaris_rxrx.metrics import METRICS
 from polaris_rxrx.tables import Table, read_table
 from polaris_rxrx.task import MetricSpec, Task
 from polaris_rxrx.types import Bools, Floats, Ints
@@ -318,7 +319,7 @@ def draw_task(affinities: Affinities, seed: int) -> Task:
         main_metric="pr_auc",
         metrics=tuple(
             MetricSpec(name=name, label=name, group_by="treatment", aggregation="mean", on_error="ignore")
-            for name in ("pr_auc", "roc_auc")
+            for name in METRICS
         ),
         source="annotations",
         protocol={

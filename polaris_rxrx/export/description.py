@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from polaris_rxrx.metrics import METRICS
 from polaris_rxrx.task import MetricSpec, Task
-
-TITLES = {"pr_auc": "average precision", "roc_auc": "AUROC"}
 
 _TEXT = """\
 # Which gene does a compound act on?
@@ -49,7 +48,7 @@ or unknown id, and a score that is no finite number are refused.
 
 ## Evaluation
 
-{metric}; higher is better. Equal scores are one threshold, so the order of rows does not matter.
+{metric}; {direction} is better. Equal scores are one threshold, so the order of rows does not matter.
 {undefined}Pairs without a label do not count.
 
 {references}
@@ -59,7 +58,7 @@ or unknown id, and a score that is no finite number are refused.
 def in_words(spec: MetricSpec) -> str:
     """A metric in words, as in `average precision, mean over treatment`."""
     over = "over all pairs" if spec.group_by is None else f"{spec.aggregation} over {spec.group_by}"
-    return f"{TITLES[spec.label]}, {over}"
+    return f"{METRICS[spec.label].title}, {over}"
 
 
 def describe(task: Task, spec: MetricSpec, references: Mapping[str, float]) -> str:
@@ -86,6 +85,7 @@ def describe(task: Task, spec: MetricSpec, references: Mapping[str, float]) -> s
         last=counts["pairs"] - 1,
         inputs=", ".join(f"`{name}`" for name in task.inputs),
         metric=words[0].upper() + words[1:],
+        direction="higher" if METRICS[spec.label].direction > 0 else "lower",
         undefined=undefined,
         references="\n".join(f"- {name}: {value:.4f}" for name, value in references.items()),
     )

@@ -37,8 +37,9 @@ from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.export.description import describe, in_words
 from polaris_rxrx.export.grader import grader
 from polaris_rxrx.files import sha256, write_text
+from polaris_rxrx.metrics import METRICS
 from polaris_rxrx.predictions import Predictions
-from polaris_rxrx.scoring import LABELS, score
+from polaris_rxrx.scoring import score
 from polaris_rxrx.tables import read_table, to_csv
 from polaris_rxrx.task import FEATURES, MetricSpec, Task
 
@@ -155,7 +156,7 @@ def _texts(
             package=framework.package,
             group=group,
             inputs=list(task.inputs),
-            metric=LABELS[spec.label],
+            metric=METRICS[spec.label].field,
             aggregation=spec.aggregation,
             default=spec.default if spec.on_error == "default" else None,
         ),

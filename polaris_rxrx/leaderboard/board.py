@@ -11,25 +11,29 @@ Conventions
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from polaris_rxrx.comparison import TITLES, Comparison, Difference, Metric, compare, p_value_method
-from polaris_rxrx.errors import UsageError
-from polaris_rxrx.leaderboard.gather import Entry, LeftOut
+from polaris_rxrx.comparison import Comparison, Difference, compare, p_value_method
+from polaris_rxrx.errors import DataError, MissingError, UsageError
+from polaris_rxrx.leaderboard.gather import Entrant, Misfit, find, gather
+from polaris_rxrx.metrics import METRICS, metric_of
 from polaris_rxrx.scoring import Score
-from polaris_rxrx.stats.intervals import bca_each
-from polaris_rxrx.stats.paired import Progress
-from polaris_rxrx.stats.uncertainty import LEVEL, RESAMPLES, interval_method, plain, values_of
+from polaris_rxrx.stats.intervals import bca_each, plain
+from polaris_rxrx.stats.resampling import Resampled, Resampling
+from polaris_rxrx.stats.uncertainty import interval_method
 from polaris_rxrx.suites import published
 from polaris_rxrx.suites.published import Figure, Published
-from polaris_rxrx.task import Task
+from polaris_rxrx.task import Task, load_task
+from polaris_rxrx.types import Floats, Progress
 
 SCHEMA_VERSION = 1
 GRADE = "computed here"
+NEXT = "polaris-rxrx submit --init NAME begins one"
 CLOSING = (
     "Every block has a protocol of its own (pairs, negatives, draws, metric): rows of one block cannot be "
     "ranked against rows of another"
@@ -37,15 +41,17 @@ CLOSING = (
 
 
 @dataclass(frozen=True)
-class Row:
-    """Submissions of the same scores, mostly one. `rank` is None where noise cannot be told."""
+class LocalRow:
+    """Submissions of the same scores, mostly one. `rank` is None where noise cannot be told.
+
+    `means` are the submissions' of each of `METRICS`, by its key.
+    """
 
     rank: int | None
-    entries: tuple[Entry, ...]
+    entries: tuple[Entrant, ...]
     value: float | None
     interval: tuple[float, float] | None
-    pr_auc: float | None
-    roc_auc: float | None
+    means: dict[str, float | None]
     grade: str = GRADE
 
     @property
@@ -56,27 +62,36 @@ class Row:
         """What its entries say of themselves, each word once."""
         return list(dict.fromkeys(getattr(e, field) for e in self.entries))
 
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "name": self.name,
+            "rank": self.rank,
+            "entries": [asdict(entry) for entry in self.entries],
+            "value": self.value,
+            "interval": self.interval,
+            **self.means,
+            "grade": self.grade,
+        }
+
 
 @dataclass(frozen=True, eq=False)
-class Local:
+class Local(Resampled):
     """The submissions at hand on one task; `comparison` is of every two rows, None where there are no two."""
 
-    task: str
-    source: str
-    metric: Metric
-    n_pairs: int
+    task: Task
+    metric: str
     n_treatments: int
-    rows: tuple[Row, ...]
+    rows: tuple[LocalRow, ...]
     comparison: Comparison | None
-    level: float
-    resamples: int
-    seed: int
+    resampling: Resampling
     notes: tuple[str, ...]
 
     @property
     def protocol(self) -> str:
         """What the number is, in words."""
-        return f"{TITLES[self.metric]}, mean over {self.n_treatments:,} treatments; {self.n_pairs:,} pairs"
+        title = METRICS[self.metric].title
+        return f"{title}, mean over {self.n_treatments:,} treatments; {len(self.task):,} pairs"
 
     @property
     def rule(self) -> str | None:
@@ -94,21 +109,21 @@ class Local:
     def to_dict(self) -> dict[str, Any]:
         compared = None if self.comparison is None else self.comparison.to_dict(most=0)
         return {
-            "task": self.task,
-            "source": self.source,
+            "task": self.task.name,
+            "source": self.task.source,
             "metric": self.metric,
             "protocol": self.protocol,
-            "n_pairs": self.n_pairs,
+            "n_pairs": len(self.task),
             "n_treatments": self.n_treatments,
             "grade": GRADE,
             "rule": self.rule,
             "interval": {
-                "method": interval_method("both"),
+                "method": interval_method(self.clusters),
                 "level": self.level,
                 "resamples": self.resamples,
                 "seed": self.seed,
             },
-            "rows": [{"name": row.name, **asdict(row)} for row in self.rows],
+            "rows": [row.to_dict() for row in self.rows],
             "method": compared and compared["method"],
             "comparisons": [
                 {key: value for key, value in c.items() if key != "apart"}
@@ -132,7 +147,7 @@ class PublishedRow:
 
 
 @dataclass(frozen=True)
-class Figures:
+class PublishedList:
     """A quantity at a dose or for a source of relations, the highest first."""
 
     quantity: str
@@ -141,7 +156,7 @@ class Figures:
 
 
 @dataclass(frozen=True)
-class Block:
+class PublishedBlock:
     """A published table's figures of one suite. `known` is its protocol in a result's words."""
 
     table: str
@@ -151,7 +166,7 @@ class Block:
     grade: str
     protocol: str
     known: dict[str, Any]
-    lists: tuple[Figures, ...]
+    lists: tuple[PublishedList, ...]
 
 
 @dataclass(frozen=True)
@@ -159,8 +174,8 @@ class Board:
     """Everything that is printed."""
 
     local: Local | None
-    left_out: tuple[LeftOut, ...]
-    published: tuple[Block, ...]
+    left_out: tuple[Misfit, ...]
+    published: tuple[PublishedBlock, ...]
     notes: tuple[str, ...]
     closing: str = CLOSING
 
@@ -176,10 +191,68 @@ class Board:
         }
 
 
+def assemble(
+    folder: Path,
+    submissions: Path,
+    given: Sequence[Path] = (),
+    metric: str = "pr_auc",
+    *,
+    named: Collection[str] = (),
+    alone: bool = False,
+    absent: Callable[[Path, Task], object],
+    progress: Progress | None = None,
+) -> Board:
+    """The board of a prepared task and the submissions at hand, and the published figures.
+
+    Without local rows `Board.local` is None and the notes say why.
+
+    Args:
+        folder: The prepared task.
+        submissions: Where submissions are, a folder each.
+        given: Predictions files or submissions that were named.
+        metric: What ranks them.
+        named: Which of `task` and `submissions` the user named: these must be there.
+        alone: Whether the local rows alone are wanted, and so must be there.
+        absent: Called with each of `given` that is not there, and the task; raises what helps.
+        progress: Called with a word, how far, out of how many.
+
+    Raises:
+        DataError: What was named is not there, or does not fit.
+        MissingError: There is no prepared task, and something of it was asked for.
+    """
+    shown = () if alone else blocks()
+    if "submissions" in named and not submissions.exists():
+        raise DataError(f"{submissions}: no such folder; {NEXT} under submissions/")
+    folders = find(submissions)
+    if not folders and not given:
+        if "task" in named:
+            load_task(folder)  # says what is wrong with it
+        return Board(None, (), shown, (f"no local rows: {submissions}/ has no submission; {NEXT}",))
+    asked = bool(given or named or alone)
+    try:
+        task = load_task(folder)
+    except MissingError as error:
+        if asked:
+            raise
+        words = " ".join(("polaris-rxrx", *error.command))
+        return Board(None, (), shown, (f"no local rows: {error}; `{words}` writes it",))
+    if task.active is None and not asked:
+        told = f"no local rows: {task.name} is a competition, which only the Hub can score"
+        return Board(None, (), shown, (told,))
+    for path in given:
+        if not path.exists():
+            absent(path, task)
+    scored, left_out, notes = gather(task, folders, given, progress)
+    if not scored:
+        none = f"no local rows: none of {len(folders):,} under {submissions}/ fits {task.name}"
+        return Board(None, tuple(left_out), shown, (none, *notes))
+    return Board(local(task, scored, metric, progress=progress), tuple(left_out), shown, tuple(notes))
+
+
 def local(
     task: Task,
-    scored: Sequence[tuple[Entry, Score]],
-    metric: Metric = "pr_auc",
+    scored: Sequence[tuple[Entrant, Score]],
+    metric: str = "pr_auc",
     *,
     seed: int = 0,
     progress: Progress | None = None,
@@ -189,29 +262,30 @@ def local(
     Args:
         task: The task they were scored on.
         scored: One or more (see `gather`), their names all different.
-        metric: Which mean over treatments.
+        metric: Which mean over treatments: a key of `polaris_rxrx.metrics.METRICS`.
         seed: Of the intervals and of the tests.
         progress: Called with a word, how far, out of how many.
 
     Raises:
         UsageError: None were given, or no such metric.
     """
-    if metric not in TITLES:
-        raise UsageError(f"metric is {metric!r}; expected {' or '.join(TITLES)}")
+    of, how = metric_of(metric), Resampling(seed=seed)
     if not scored:
         raise UsageError("no submissions were given; one or more were expected")
     folded = _fold(scored)
-    each = np.stack([values_of(s.groups)[metric] for _, s in folded], axis=1)
+    each = np.stack([of.values(s.groups) for _, s in folded], axis=1)
     each = each[~np.isnan(each[:, 0])]  # the same treatments for all: the labels are the same
     n, s = each.shape
     # By value, then by name: nothing of the order they came in.
     means = each.mean(axis=0) if n else np.full(s, np.nan)
-    order = sorted(range(s), key=lambda i: (-means[i] if n else 0.0, [e.name for e in folded[i][0]]))
-    folded, each, means = [folded[i] for i in order], each[:, order], means[order]
+    order = sorted(
+        range(s), key=lambda i: (-of.direction * means[i] if n else 0.0, [e.name for e in folded[i][0]])
+    )
+    folded, each = [folded[i] for i in order], each[:, order]
     comparison = None
     if n >= 2 and s >= 2:
         comparison = compare(
-            *(of for _, of in folded),
+            *(score for _, score in folded),
             names=[_joined(entries) for entries, _ in folded],
             metric=metric,
             all_pairs=True,
@@ -221,44 +295,54 @@ def local(
     found: list[int | None] = [None] * s
     if n and (comparison or s == 1):
         found = [*ranks(s, comparison.differences if comparison else ())]
-    rows = []
-    intervals = bca_each(list(each.T), level=LEVEL, resamples=RESAMPLES, seed=seed)
-    for i, ((entries, of), independent) in enumerate(zip(folded, intervals, strict=True)):
-        stretch = of.deleted[metric].variance().stretch("both")
-        ends = independent.stretched(float(means[i]), stretch, 0.0, 1.0)
-        rows.append(
-            Row(
-                rank=found[i],
-                entries=entries,
-                value=plain(float(means[i])),
-                interval=None if np.isnan(ends.low) else (ends.low, ends.high),
-                pr_auc=plain(of.pr_auc),
-                roc_auc=plain(of.roc_auc),
-            )
-        )
+    rows = _rows(folded, means[order], each, found, metric, how)
     return Local(
-        task=task.name,
-        source=task.source,
+        task=task,
         metric=metric,
-        n_pairs=len(task),
         n_treatments=n,
         rows=tuple(rows),
         comparison=comparison,
-        level=LEVEL,
-        resamples=RESAMPLES,
-        seed=seed,
-        notes=tuple(_notes(metric, n, rows, comparison)),
+        resampling=how,
+        notes=tuple(_notes(metric, n, how.level, rows, comparison)),
     )
 
 
-def _joined(entries: Sequence[Entry]) -> str:
+def _rows(
+    folded: Sequence[tuple[tuple[Entrant, ...], Score]],
+    means: Floats,
+    each: Floats,
+    ranks: Sequence[int | None],
+    metric: str,
+    how: Resampling,
+) -> list[LocalRow]:
+    """A row of each, with its interval; `each` holds a row a treatment, a column a submission."""
+    rows = []
+    intervals = bca_each(list(each.T), how)
+    for (entries, score), mean, rank, alone in zip(folded, means.tolist(), ranks, intervals, strict=True):
+        stretch = score.deleted[metric].variance().stretch(how.clusters)
+        ends = alone.stretched(mean, stretch, 0.0, 1.0)
+        rows.append(
+            LocalRow(
+                rank=rank,
+                entries=entries,
+                value=plain(mean),
+                interval=None if np.isnan(ends.low) else (ends.low, ends.high),
+                means={key: plain(value) for key, value in score.means.items()},
+            )
+        )
+    return rows
+
+
+def _joined(entries: Sequence[Entrant]) -> str:
     """One name for submissions of the very same scores."""
     return " = ".join(e.name for e in entries)
 
 
-def _fold(scored: Sequence[tuple[Entry, Score]]) -> list[tuple[tuple[Entry, ...], Score]]:
+def _fold(
+    scored: Sequence[tuple[Entrant, Score]],
+) -> list[tuple[tuple[Entrant, ...], Score]]:
     """Submissions of the very same scores together; -0.0 is 0.0, they rank alike."""
-    held: dict[bytes, tuple[list[Entry], Score]] = {}
+    held: dict[bytes, tuple[list[Entrant], Score]] = {}
     for entry, of in scored:
         held.setdefault((of.predictions.values + 0.0).tobytes(), ([], of))[0].append(entry)
     return [(tuple(sorted(entries, key=lambda e: e.name)), of) for entries, of in held.values()]
@@ -276,29 +360,31 @@ def ranks(n: int, differences: Sequence[Difference]) -> list[int]:
     return counts
 
 
-def _notes(metric: Metric, n: int, rows: Sequence[Row], comparison: Comparison | None) -> list[str]:
+def _notes(
+    metric: str, n: int, level: float, rows: Sequence[LocalRow], comparison: Comparison | None
+) -> list[str]:
     """What a reader of the ranks should know."""
     out = []
     if n < 2 and (len(rows) > 1 or n == 0):
         out.append(
-            f"no ranks: {TITLES[metric]} is defined for {n} of the treatments; at least 2 are needed to tell "
-            "a difference from noise"
+            f"no ranks: {METRICS[metric].title} is defined for {n} of the treatments; at least 2 are needed "
+            "to tell a difference from noise"
         )
     elif len(rows) == 1:
         out.append("one row: rank 1 without a test")
-    elif comparison and (k := len(comparison.differences)) * 2.0 ** (1 - n) >= 1 - LEVEL:
+    elif comparison and (k := len(comparison.differences)) * 2.0 ** (1 - n) >= 1 - level:
         out.append(f"{n} treatments are too few to tell any of {k:,} differences from noise")
     out += [f"{row.name}: the very same scores, so one row" for row in rows if len(row.entries) > 1]
     return out
 
 
-def blocks(tables: Sequence[Published] | None = None) -> tuple[Block, ...]:
+def blocks(tables: Sequence[Published] | None = None) -> tuple[PublishedBlock, ...]:
     """The published figures, a block a table and suite, in the order given; by default all."""
     tables = [published.load(name) for name in published.ALL] if tables is None else tables
     return tuple(_block(table, suite) for table in tables for suite in table.suites)
 
 
-def _block(table: Published, suite: published.Suite) -> Block:
+def _block(table: Published, suite: published.Suite) -> PublishedBlock:
     grade = f"{table.grade}, second-hand" if table.second_hand else table.grade
     z: dict[tuple[str, str, str | None], float] = {}
     held: dict[tuple[str, str | None], list[Figure]] = {}
@@ -308,7 +394,7 @@ def _block(table: Published, suite: published.Suite) -> Block:
             z[f.model, f.quantity.removesuffix("_z"), f.at] = f.value
         else:
             held.setdefault((f.quantity, f.at), []).append(f)
-    return Block(
+    return PublishedBlock(
         table=table.name,
         suite=suite,
         title=table.title,
@@ -317,7 +403,7 @@ def _block(table: Published, suite: published.Suite) -> Block:
         protocol=table.about[suite],
         known=dict(table.protocols.get(suite, {})),
         lists=tuple(
-            Figures(
+            PublishedList(
                 quantity,
                 at,
                 tuple(

@@ -12,7 +12,7 @@ Conventions
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, count
 from pathlib import Path
@@ -23,12 +23,11 @@ from polaris_rxrx.predictions import read_predictions
 from polaris_rxrx.scoring import Score, score
 from polaris_rxrx.submission.receipt import hash_values, read_receipts
 from polaris_rxrx.task import Task
-
-Progress = Callable[[str, int, int], None]
+from polaris_rxrx.types import Progress
 
 
 @dataclass(frozen=True)
-class Entry:
+class Entrant:
     """One submission. `card` is the name its card gives; `url` the result's page, once it was sent."""
 
     name: str
@@ -41,7 +40,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class Misfit:
     """A submission that does not fit, and why."""
 
     name: str
@@ -62,7 +61,7 @@ def find(root: Path) -> list[Path]:
 
 def gather(
     task: Task, folders: Sequence[Path] = (), given: Sequence[Path] = (), progress: Progress | None = None
-) -> tuple[list[tuple[Entry, Score]], list[LeftOut], list[str]]:
+) -> tuple[list[tuple[Entrant, Score]], list[Misfit], list[str]]:
     """Read and score submissions.
 
     Args:
@@ -81,8 +80,8 @@ def gather(
         raise DataError(
             f"{task.name} is a competition: its labels stay on the Hub, so nothing can be scored here"
         )
-    fits: list[tuple[Entry, Score]] = []
-    left_out: list[LeftOut] = []
+    fits: list[tuple[Entrant, Score]] = []
+    left_out: list[Misfit] = []
     notes: list[str] = []
     seen: set[Path] = set()
     taken: set[str] = set()
@@ -95,7 +94,7 @@ def gather(
             file = folder / card.predictions
             found = _submission(folder, card, task, notes)
         except (PolarisRxrxError, OSError) as error:
-            left_out.append(LeftOut(_text(folder.name), _text(file), _text(error)))
+            left_out.append(Misfit(_text(folder.name), _text(file), _text(error)))
             continue
         seen.add(file.resolve())
         fits.append(_named(*found, _text(folder), taken))
@@ -110,13 +109,16 @@ def gather(
             found = _submission(file.parent, found_card, task, notes)
         else:
             scored = score(task, read_predictions(file, task))
-            found = Entry(_stem(file), _text(file), scored.predictions.sha256, None, None, None, None), scored
+            found = (
+                Entrant(_stem(file), _text(file), scored.predictions.sha256, None, None, None, None),
+                scored,
+            )
         fits.append(_named(*found, _text(path), taken))
     _tell(progress, of, of)
     return fits, left_out, notes
 
 
-def _submission(folder: Path, card: SubmissionCard, task: Task, notes: list[str]) -> tuple[Entry, Score]:
+def _submission(folder: Path, card: SubmissionCard, task: Task, notes: list[str]) -> tuple[Entrant, Score]:
     """A folder's predictions, scored, and whether they were sent."""
     file = folder / card.predictions
     scored = score(task, read_predictions(file, task))
@@ -126,7 +128,9 @@ def _submission(folder: Path, card: SubmissionCard, task: Task, notes: list[str]
     except DataError as error:
         notes.append(_text(error))
     name = _text(folder.absolute().name)
-    return Entry(name, _text(file), scored.predictions.sha256, card.name, card.supervision, sent, url), scored
+    return Entrant(
+        name, _text(file), scored.predictions.sha256, card.name, card.supervision, sent, url
+    ), scored
 
 
 def _sent(folder: Path, scored: Score, task: Task) -> tuple[str, str | None]:
@@ -160,7 +164,7 @@ def _stem(path: Path) -> str:
     return _text(path.name.removesuffix(".gz").rpartition(".")[0] or path.name)
 
 
-def _named(entry: Entry, scored: Score, path: str, taken: set[str]) -> tuple[Entry, Score]:
+def _named(entry: Entrant, scored: Score, path: str, taken: set[str]) -> tuple[Entrant, Score]:
     """By a name that is not taken: its own, its path, or its path with a number."""
     candidates = chain((entry.name, path), (f"{path} ({i})" for i in count(2)))
     name = next(c for c in candidates if c not in taken)

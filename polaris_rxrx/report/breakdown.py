@@ -30,12 +30,11 @@ from numpy.typing import ArrayLike
 from polaris_rxrx.damage import refuse_dates
 from polaris_rxrx.dataset.affinities import Affinities
 from polaris_rxrx.errors import DataError
-from polaris_rxrx.metrics import group_scores
+from polaris_rxrx.metrics import PR_AUC, blocks
 from polaris_rxrx.scoring import Score
-from polaris_rxrx.stats.chance import expected_average_precision
-from polaris_rxrx.stats.intervals import Interval, bca_each
-from polaris_rxrx.stats.two_way import Clusters, leave_out_of_means
-from polaris_rxrx.stats.uncertainty import LEVEL, RESAMPLES, mean_of
+from polaris_rxrx.stats.intervals import Interval, bca_each, mean_of
+from polaris_rxrx.stats.resampling import DEFAULT, Clusters, Resampling
+from polaris_rxrx.stats.two_way import leave_out_of_means
 from polaris_rxrx.tables import read_table
 from polaris_rxrx.types import Bools, Floats, Ints
 
@@ -80,30 +79,15 @@ def per_active(active: ArrayLike, score: ArrayLike, group: ArrayLike) -> tuple[F
         counting half; both (n_pairs,) and NaN for pairs that are not active, the second also in a group
         without an inactive.
     """
-    y = np.asarray(active, dtype=np.float64)
-    s = np.asarray(score, dtype=np.float64)
-    g = np.asarray(group, dtype=np.int64)
-    n_groups = int(g.max(initial=-1)) + 1
-    counts = group_scores(y, s, g, n_groups)  # checks all three
-    precision, wins = np.full(len(y), np.nan), np.full(len(y), np.nan)
-    labelled = np.flatnonzero(~np.isnan(y))
-    order = labelled[np.lexsort((-s[labelled], g[labelled]))]
-    y, s, g = y[order], s[order], g[order]
-    # The place of the first and after the last pair of each pair's block of equal scores, and of its group.
-    new = np.flatnonzero(np.r_[True, (s[1:] != s[:-1]) | (g[1:] != g[:-1])][: s.size])
-    block = np.cumsum(np.isin(np.arange(s.size), new)) - 1
-    first, end = new[block], np.r_[new[1:], s.size][block]
-    start = (np.cumsum(counts.n_pairs) - counts.n_pairs)[g]
-    actives = np.r_[0, np.cumsum(y == 1)]
-    tp = actives[end] - actives[start]
-    fp = end - start - tp
-    fp_above = first - start - (actives[first] - actives[start])
-    n_inactive = (counts.n_pairs - counts.n_active)[g]
-    is_active = y == 1
+    y, g = np.asarray(active, dtype=np.float64), np.asarray(group, dtype=np.int64)
+    b = blocks(y, score, g, int(g.max(initial=-1)) + 1)
+    n_inactive = (b.n_pairs - b.n_active)[b.group]
     with np.errstate(invalid="ignore"):  # no inactive: NaN, as said above
-        share = (n_inactive - 0.5 * (fp + fp_above)) / n_inactive
-    precision[order[is_active]] = (tp / (tp + fp))[is_active]
-    wins[order[is_active]] = share[is_active]
+        share = (n_inactive - b.fp + 0.5 * b.inactive) / n_inactive
+    precision, wins = np.full(len(y), np.nan), np.full(len(y), np.nan)
+    is_active = y[b.order] == 1
+    precision[b.order[is_active]] = b.by_pair(b.tp / (b.tp + b.fp))[is_active]
+    wins[b.order[is_active]] = b.by_pair(share)[is_active]
     return precision, wins
 
 
@@ -113,10 +97,7 @@ def break_down(
     kinds: Sequence[str],
     order: Sequence[str],
     *,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-    level: float = LEVEL,
-    clusters: Clusters = "both",
+    how: Resampling = DEFAULT,
     notes: Sequence[str] = (),
 ) -> Breakdown:
     """A score by the kind of its active pairs.
@@ -126,17 +107,14 @@ def break_down(
         score: The score.
         kinds: The kind of every pair, in official order; that of a pair that is not active does not matter.
         order: Kinds in the order wanted; those without an active are left out.
-        resamples: Of the intervals.
-        seed: Of the intervals.
-        level: Of the intervals.
-        clusters: What is not independent (see `polaris_rxrx.stats.uncertainty`).
+        how: How intervals are drawn.
         notes: What else a reader should know.
     """
-    assert score.truth.active is not None
-    codes, _ = score.truth.groups("treatment")
-    genes = score.truth.gene_codes()
-    precision, wins = per_active(score.truth.active, score.predictions.values, codes)
-    chance = expected_average_precision(score.groups.n_pairs, score.groups.n_active)
+    assert score.task.active is not None
+    codes, _ = score.task.groups("treatment")
+    genes = score.task.gene_codes()
+    precision, wins = per_active(score.task.active, score.predictions.values, codes)
+    chance = PR_AUC.chance(score.groups)
     n = len(chance)
     of = np.array([order.index(kind) if a == 1 else -1 for kind, a in _active_kinds(kinds, score)])
     parts = []
@@ -147,10 +125,10 @@ def break_down(
         by_treatment = _means(precision[chosen], codes[chosen], n)
         wins_by_treatment = _means(wins[chosen], codes[chosen], n)
         there = ~np.isnan(by_treatment)
-        intervals = bca_each([by_treatment, wins_by_treatment], level=level, resamples=resamples, seed=seed)
+        intervals = bca_each([by_treatment, wins_by_treatment], how)
         above = ((precision - chance[codes], by_treatment), (wins - 0.5, wins_by_treatment))
         ends = [
-            interval.stretched(mean_of(of), _stretch(values, chosen, codes, genes, clusters), 0.0, 1.0)
+            interval.stretched(mean_of(of), _stretch(values, chosen, codes, genes, how.clusters), 0.0, 1.0)
             for interval, (values, of) in zip(intervals, above, strict=True)
         ]
         parts.append(
@@ -182,8 +160,8 @@ def _stretch(
 
 
 def _active_kinds(kinds: Sequence[str], score: Score) -> list[tuple[str, float]]:
-    assert score.truth.active is not None
-    return list(zip(kinds, score.truth.active.tolist(), strict=True))
+    assert score.task.active is not None
+    return list(zip(kinds, score.task.active.tolist(), strict=True))
 
 
 def _means(values: Floats, codes: Ints, n: int) -> Floats:
@@ -197,25 +175,19 @@ def by_target_class(
     score: Score,
     classes: Mapping[str, str] | None = None,
     *,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-    level: float = LEVEL,
-    clusters: Clusters = "both",
+    how: Resampling = DEFAULT,
 ) -> Breakdown:
     """By the class of the active gene, most actives first; genes without one come last.
 
     Args:
         score: The score.
         classes: Gene -> class; by default the package's own (see `read_classes`).
-        resamples: Of the intervals.
-        seed: Of the intervals.
-        level: Of the intervals.
-        clusters: What is not independent (see `polaris_rxrx.stats.uncertainty`).
+        how: How intervals are drawn.
     """
     own = classes is None
     classes = read_classes() if classes is None else classes
-    assert score.truth.active is not None
-    kinds = [classes.get(gene, UNCLASSIFIED) for gene in score.truth.gene_symbol]
+    assert score.task.active is not None
+    kinds = [classes.get(gene, UNCLASSIFIED) for gene in score.task.gene_symbol]
     counts: dict[str, int] = {}
     for kind, active in _active_kinds(kinds, score):
         if active == 1:
@@ -231,10 +203,7 @@ def by_target_class(
         score,
         kinds,
         order,
-        resamples=resamples,
-        seed=seed,
-        level=level,
-        clusters=clusters,
+        how=how,
         notes=notes,
     )
 
@@ -243,25 +212,19 @@ def by_potency(
     score: Score,
     affinities: Affinities,
     *,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-    level: float = LEVEL,
-    clusters: Clusters = "both",
+    how: Resampling = DEFAULT,
 ) -> Breakdown:
     """By the strongest affinity of the active pair in the table; a pair that is not in it is `unknown`."""
     kinds = [
         potency(affinities.by_compound.get(treatment, {}).get(gene))
-        for treatment, gene in zip(score.truth.treatment, score.truth.gene_symbol, strict=True)
+        for treatment, gene in zip(score.task.treatment, score.task.gene_symbol, strict=True)
     ]
     found = break_down(
         "by potency of the active pair",
         score,
         kinds,
         [*(name for _, name in BINS), BEYOND, UNKNOWN],
-        resamples=resamples,
-        seed=seed,
-        level=level,
-        clusters=clusters,
+        how=how,
     )
     absent = sum(part.n_active for part in found.parts if part.name == UNKNOWN)
     if not absent:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from polaris_rxrx.metrics import PR_AUC
 from polaris_rxrx.present.style import (
     BAD,
     COLOURS,
@@ -35,7 +36,6 @@ from polaris_rxrx.report.breakdown import Breakdown
 from polaris_rxrx.report.doses import DoseCurve
 from polaris_rxrx.report.material import Material
 from polaris_rxrx.stats.intervals import Interval
-from polaris_rxrx.stats.uncertainty import chance_of
 from polaris_rxrx.types import Floats, Ints
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def _treatments(material: Material) -> Figure:
     height = 0.9 + max(0.5, 0.21 * len(known)) if few else 3.3
     figure = new_figure("treatments", "Average precision of each treatment", height)
     ax = figure.add_subplot()
-    chance = chance_of(material.score.groups)["pr_auc"]
+    chance = PR_AUC.chance(material.score.groups)
     (_strip if few else _histogram)(ax, material, [v[known] for v in values], chance[known], known)
     own, of = values[0][known], " of the first" if material.against else ""
     ax.axvline(float(own.mean()), color=COLOURS[0], lw=1.4, label=f"mean{of}")

@@ -10,7 +10,7 @@ Conventions
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,13 @@ from polaris_rxrx.comparison import Comparison, compare
 from polaris_rxrx.dataset.affinities import Affinities
 from polaris_rxrx.errors import DataError, UsageError, some
 from polaris_rxrx.maps.build import Map
+from polaris_rxrx.metrics import PR_AUC
 from polaris_rxrx.report.breakdown import Breakdown, Part, by_potency, by_target_class
 from polaris_rxrx.report.curves import Curve, pooled_curve
 from polaris_rxrx.report.doses import DoseCurve, dose_curves
 from polaris_rxrx.scoring import Score
-from polaris_rxrx.stats.two_way import Clusters
-from polaris_rxrx.stats.uncertainty import LEVEL, RESAMPLES, Uncertainty, chance_of, check_options, normalise
+from polaris_rxrx.stats.resampling import LEVEL, RESAMPLES, Clusters, Resampling
+from polaris_rxrx.stats.uncertainty import Uncertainty
 from polaris_rxrx.suites import published
 from polaris_rxrx.suites.result import Digest
 from polaris_rxrx.task import Task, read_manifest
@@ -136,17 +137,17 @@ def gather(
         UsageError: Names that do not tell the submissions apart, options out of range.
         DataError: A score is of another task, or two hold the very same predictions.
     """
-    check_options(resamples, seed, level, clusters)
+    how = Resampling(resamples, seed, level, clusters)
     if most < 1:
         raise UsageError(f"most is {most}; 1 or more was expected")
-    if not task.same_pairs(score.truth):
+    if not task.same_pairs(score.task):
         raise DataError(
-            f"{score.predictions.source} was scored on {score.task}, whose pairs or labels are not those of "
-            f"{task.name}"
+            f"{score.predictions.source} was scored on {score.task.name}, whose pairs or labels are "
+            f"not those of {task.name}"
         )
     scores = (score, *against)
     names = _names(scores, names)
-    options: dict[str, Any] = {"resamples": resamples, "seed": seed, "level": level, "clusters": clusters}
+    options = asdict(how)
     # Two treatments at least: of one, nobody can tell a difference from noise.
     several = score.n_scored_pr_auc > 1
     hardest, easiest = extremes(score, most)
@@ -162,8 +163,8 @@ def gather(
         comparison=compare(*scores, names=names, **options) if against and several else None,
         references=references(),
         curves=tuple(pooled_curve(_labels(task), s.predictions.values) for s in scores),
-        target_classes=by_target_class(score, classes, **options),
-        potency=by_potency(score, affinities, **options) if affinities is not None else None,
+        target_classes=by_target_class(score, classes, how=how),
+        potency=by_potency(score, affinities, how=how) if affinities is not None else None,
         doses=doses,
         smiles=known,
         hardest=hardest,
@@ -187,7 +188,7 @@ def extremes(score: Score, most: int) -> tuple[tuple[str, ...], tuple[str, ...]]
 
     No treatment is among both; those without a value (every pair is active, none is) are among neither.
     """
-    values = normalise(score.groups.average_precision, chance_of(score.groups)["pr_auc"])
+    values = PR_AUC.normalized(score.groups)
     # Rounded, so that sums in another order do not part what is equal.
     known = [(round(v, 12), t) for v, t in zip(values.tolist(), score.treatments, strict=True) if v == v]
     lowest = [t for _, t in sorted(known)[: min(most, (len(known) + 1) // 2)]]

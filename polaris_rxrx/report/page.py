@@ -21,11 +21,11 @@ import numpy as np
 
 from polaris_rxrx._version import __version__
 from polaris_rxrx.files import write_text
+from polaris_rxrx.metrics import PR_AUC
 from polaris_rxrx.present import html
 from polaris_rxrx.report import findings, structures
 from polaris_rxrx.report import rows as table_rows
 from polaris_rxrx.report.figures import inline_svg
-from polaris_rxrx.stats.uncertainty import chance_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -182,7 +182,7 @@ def _referred(material: Material) -> str:
 
 def _above(material: Material) -> str:
     ap = material.score.groups.average_precision
-    chance = chance_of(material.score.groups)["pr_auc"]
+    chance = PR_AUC.chance(material.score.groups)
     defined = ~np.isnan(ap)
     n = int(np.sum(ap[defined] > chance[defined] + 1e-12))
     of = findings.count(int(defined.sum()), "treatment")

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from polaris_rxrx.metrics import PR_AUC
 from polaris_rxrx.present.html import fixed
-from polaris_rxrx.stats.uncertainty import chance_of, normalise
 from polaris_rxrx.types import Floats
 
 if TYPE_CHECKING:
@@ -66,13 +66,13 @@ def columns(material: Material) -> list[Column]:
 def rows(material: Material) -> list[Row]:
     """One row a treatment, sorted by name."""
     score = material.score
-    ap, chance = score.groups.average_precision, chance_of(score.groups)["pr_auc"]
+    ap, chance = score.groups.average_precision, PR_AUC.chance(score.groups)
     values = [
         score.groups.n_pairs,
         score.groups.n_active,
         ap,
         chance,
-        normalise(ap, chance),
+        PR_AUC.normalized(score.groups),
         score.groups.auroc,
         *(
             _of(other.treatments, other.groups.average_precision, score.treatments)

@@ -1,16 +1,14 @@
 """What knowing nothing scores: average precision and AUROC of rankings drawn at random.
 
 Conventions
-    A group (a treatment) has n labelled pairs, m of them active. "At random" is one of two things:
-    `expected_average_precision` is exact and of scores without ties, every order of the n pairs equally
-    likely; `random_means` keeps the scores as they are, ties too, and permutes the labels within each group.
+    A group (a treatment) has n labeled pairs, m of them active. "At random" is one of two things:
+    `polaris_rxrx.metrics.Metric.chance` is exact and of scores without ties, every order of the n pairs
+    equally likely; `random_means` keeps the scores as they are, ties too, and permutes the labels within each
+    group.
     All means are over the groups for which a metric is defined (an active; both classes).
 
 Source
     Floyd's choice of a random subset: Bentley and Floyd, Comm. ACM 30 (1987) 754-757.
-    E[AP] = (m - 1) / (n - 1) * (1 - H_n / n) + H_n / n with H_n the n-th harmonic number: given an active at
-    rank r, each of the r - 1 ranks above holds another with probability (m - 1) / (n - 1), so the expected
-    precision there is (1 + (r - 1) (m - 1) / (n - 1)) / r; the mean over r = 1..n is the formula.
 """
 
 from __future__ import annotations
@@ -24,7 +22,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from polaris_rxrx.metrics import group_scores
+from polaris_rxrx.metrics import blocks
+from polaris_rxrx.stats.resampling import Resampling
 from polaris_rxrx.types import Floats, Ints
 
 # Up to this many ways to place the actives are listed and drawn from; of more, each draw is made anew.
@@ -33,41 +32,19 @@ _LISTED = 3_000
 _ROUNDING = 1e-12
 
 
-def expected_average_precision(n_pairs: ArrayLike, n_active: ArrayLike) -> Floats:
-    """The exact expectation of average precision under random scores, elementwise.
-
-    Args:
-        n_pairs: How many labelled pairs, any shape.
-        n_active: How many of them are active, the same shape.
-
-    Returns:
-        Values in (0, 1], NaN where there is no active.
-    """
-    n = np.asarray(n_pairs, dtype=np.int64)
-    m = np.asarray(n_active, dtype=np.int64)
-    if n.shape != m.shape or np.any(m < 0) or np.any(m > n):
-        raise ValueError("as many counts of actives as of pairs were expected, 0 <= actives <= pairs")
-    harmonic = np.r_[0.0, np.cumsum(1.0 / np.arange(1, n.max(initial=0) + 1))][n]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        first = harmonic / n
-        others = np.where(n > 1, (m - 1) / np.maximum(n - 1, 1), 0.0)
-        expected = others * (1 - first) + first
-    return np.where(m > 0, expected, np.nan)
-
-
 def random_means(
-    active: ArrayLike, score: ArrayLike, group: ArrayLike, n_groups: int, *, resamples: int, seed: int
+    active: ArrayLike, score: ArrayLike, group: ArrayLike, n_groups: int, how: Resampling
 ) -> tuple[Floats, Floats]:
     """Mean average precision and mean AUROC after permuting the labels within every group, many times.
 
-    Arguments are those of `polaris_rxrx.metrics.group_scores`. Every permutation is equally likely and each
-    group is drawn independently of the others.
+    Arguments are those of `polaris_rxrx.metrics.group_scores`, then how many permutations are drawn and from
+    which seed. Every permutation is equally likely and each group is drawn independently of the others.
 
     Returns:
-        Two arrays of shape (resamples,); NaN where no group has the metric.
+        Of each of `METRICS`, in its order, an array of shape (resamples,); NaN where no group has the metric.
     """
-    rng = np.random.default_rng(seed)
-    sums = np.zeros((2, resamples))
+    rng = np.random.default_rng(how.seed)
+    sums = np.zeros((2, how.resamples))
     counts = [0, 0]
     listed: dict[tuple[int, int, bytes], Floats] = {}
     for n, m, end in _groups(active, score, group, n_groups):
@@ -76,10 +53,10 @@ def random_means(
         if comb(n, m) <= _LISTED:
             key = (n, m, end.tobytes())
             if key not in listed:
-                listed[key] = _list(n, m, end)
-            drawn = listed[key][:, rng.integers(0, comb(n, m), resamples)]
+                listed[key] = _score(_placements(n, m), n, end)
+            drawn = listed[key][:, rng.integers(0, comb(n, m), how.resamples)]
         else:
-            drawn = _draw(n, m, end, resamples, rng)
+            drawn = _draw(n, m, end, how.resamples, rng)
         sums[0] += drawn[0]
         counts[0] += 1
         if m < n:
@@ -112,20 +89,11 @@ def _groups(
     active: ArrayLike, score: ArrayLike, group: ArrayLike, n_groups: int
 ) -> Iterator[tuple[int, int, Ints]]:
     """Of each group n, m and, rank by rank from the highest score, where its block of equal scores ends."""
-    y = np.asarray(active, dtype=np.float64)
-    s = np.asarray(score, dtype=np.float64)
-    g = np.asarray(group, dtype=np.int64)
-    counts = group_scores(y, s, g, n_groups)  # checks all three
-    labelled = ~np.isnan(y)
-    s, g = s[labelled], g[labelled]
-    order = np.lexsort((-s, g))
-    s, g = s[order], g[order]
-    start = np.cumsum(counts.n_pairs) - counts.n_pairs
-    for first, n, m in zip(start.tolist(), counts.n_pairs.tolist(), counts.n_active.tolist(), strict=True):
-        own = s[first : first + n]
-        last = np.flatnonzero(np.r_[own[1:] != own[:-1], True][:n])
-        end = (last + 1)[np.searchsorted(last, np.arange(n))] if n else last
-        yield n, m, end
+    b = blocks(active, score, group, n_groups)
+    ends = b.by_pair(b.tp + b.fp)
+    start = np.cumsum(b.n_pairs) - b.n_pairs
+    for first, n, m in zip(start.tolist(), b.n_pairs.tolist(), b.n_active.tolist(), strict=True):
+        yield n, m, ends[first : first + n]
 
 
 def _middle(n: int, end: Ints) -> Floats:
@@ -149,13 +117,8 @@ def _placements(n: int, m: int) -> Ints:
     return np.ascontiguousarray(np.fromiter(ranks, np.int64, comb(n, m) * m).reshape(-1, m).T)
 
 
-def _list(n: int, m: int, end: Ints) -> Floats:
-    """Average precision and AUROC of every way to place m actives on n ranks, (2, C(n, m))."""
-    return _score(_placements(n, m), n, end)
-
-
 def _draw(n: int, m: int, end: Ints, resamples: int, rng: np.random.Generator) -> Floats:
-    """The same of `resamples` random placements: Floyd's way to choose m of n, each choice equally likely."""
+    """`_score` of `resamples` random placements: Floyd's way to choose m of n, each choice equally likely."""
     drawn_as = np.dtype(np.int16 if n < 2**15 else np.int64)  # settles which numbers are drawn
     kept_as = np.dtype(np.int8) if n < 2**7 else drawn_as  # the narrower, the faster to compare
     at: NDArray[np.signedinteger[Any]] = np.empty((m, resamples), kept_as)

@@ -2,9 +2,9 @@
 
 Conventions
     Arguments are those of `polaris_rxrx.metrics.group_scores`; results are one value a pair, in the order
-    given: the metric that the pair's group would have if that pair were not there. NaN where it would be
-    undefined (the only active of a group is taken away, or one class is left), and for a pair without a
-    label, which is not there to begin with.
+    given: the metrics and counts that the pair's group would have if that pair were not there. A metric is
+    NaN where it would be undefined (the only active of a group is taken away, or one class is left), and for
+    a pair without a label, which is not there to begin with.
 
 How
     A group is sorted once. Taking a pair away changes the precision of the thresholds at or below its own and
@@ -14,28 +14,14 @@ How
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import ArrayLike
 
-from polaris_rxrx.metrics import GroupScores, group_scores
+from polaris_rxrx.metrics import GroupScores, blocks
 from polaris_rxrx.types import Floats, Ints
 
 
-@dataclass(frozen=True)
-class Deletions:
-    """One value a pair, each array of shape (n_pairs,); the counts are those of what is left."""
-
-    average_precision: Floats
-    auroc: Floats
-    n_pairs: Ints
-    n_active: Ints
-
-
-def without_each(
-    active: ArrayLike, score: ArrayLike, group: ArrayLike, n_groups: int, *, of: GroupScores | None = None
-) -> Deletions:
+def without_each(active: ArrayLike, score: ArrayLike, group: ArrayLike, n_groups: int) -> GroupScores:
     """Score every group without each of its pairs.
 
     Args:
@@ -43,63 +29,45 @@ def without_each(
         score: Finite scores, shape (n_pairs,).
         group: Codes 0..n_groups-1, shape (n_pairs,).
         n_groups: How many groups there are.
-        of: What `group_scores` made of these, if it is at hand.
 
     Raises:
         ValueError: As `group_scores`.
     """
-    all_y = np.asarray(active, dtype=np.float64)
-    all_s = np.asarray(score, dtype=np.float64)
-    all_g = np.asarray(group, dtype=np.int64)
-    counts = group_scores(all_y, all_s, all_g, n_groups) if of is None else of
-    labelled = np.flatnonzero(~np.isnan(all_y))
-    y, s, g = all_y[labelled] == 1, all_s[labelled], all_g[labelled]
-    order = np.lexsort((-s, g))
-    y, s, g = y[order], s[order], g[order]
-    n, m = counts.n_pairs, counts.n_active
-
-    # Blocks of equal scores: `b` is the block of a pair, `of_block` the group of a block.
-    last = np.r_[(s[1:] != s[:-1]) | (g[1:] != g[:-1]), True][: s.size]
-    end_at = np.flatnonzero(last)
-    b = np.cumsum(last) - last
-    of_block = g[end_at]
-    tp = np.cumsum(y)[end_at] - (np.cumsum(m) - m)[of_block]
-    end = end_at + 1 - (np.cumsum(n) - n)[of_block]
-    first = np.r_[True, of_block[1:] != of_block[:-1]][: of_block.size]
-    block_active = tp - np.where(first, 0, np.r_[0, tp[:-1]][: tp.size])
-    block_size = end - np.where(first, 0, np.r_[0, end[:-1]][: end.size])
+    all_y, all_g = np.asarray(active, dtype=np.float64), np.asarray(group, dtype=np.int64)
+    b = blocks(all_y, score, all_g, n_groups)
+    y, g = all_y[b.order] == 1, all_g[b.order]
+    n, m = b.n_pairs, b.n_active
+    end = b.tp + b.fp
 
     left = np.maximum(end - 1, 1)  # where nothing is left there is no active to multiply it by
-    above = _above(block_active * (tp / np.maximum(end, 1)), of_block, n_groups)
-    below_inactive = _from(block_active * (tp / left), of_block, n_groups)
-    shorter = (tp - 1) / left
-    below_active = _from(block_active * shorter, of_block, n_groups)
+    above = _above(b.active * (b.tp / np.maximum(end, 1)), b.group, n_groups)
+    below_inactive = _from(b.active * (b.tp / left), b.group, n_groups)
+    shorter = (b.tp - 1) / left
+    below_active = _from(b.active * shorter, b.group, n_groups)
     with np.errstate(invalid="ignore", divide="ignore"):
-        without_inactive = (above + below_inactive) / m[of_block]
-        without_active = (above + below_active - shorter) / (m[of_block] - 1)
-    ap = np.where(y, without_active[b], without_inactive[b])
+        without_inactive = (above + below_inactive) / m[b.group]
+        without_active = (above + below_active - shorter) / (m[b.group] - 1)
+    ap = np.where(y, b.by_pair(without_active), b.by_pair(without_inactive))
     ap[(m[g] - y) < 1] = np.nan
 
     # Wins of actives over inactives, less those of the pair that is gone.
-    fp, block_inactive = end - tp, block_size - block_active
-    inactive = (n - m)[of_block]
-    wins = np.bincount(of_block, block_active * (inactive - fp + 0.5 * block_inactive), minlength=n_groups)
-    of_active = (inactive - fp + 0.5 * block_inactive)[b]
-    of_inactive = (tp - 0.5 * block_active)[b]
+    of_active = (n - m)[b.group] - b.fp + 0.5 * b.inactive
+    of_inactive = b.tp - 0.5 * b.active
+    wins = np.bincount(b.group, b.active * of_active, minlength=n_groups)
+    gone = np.where(y, b.by_pair(of_active), b.by_pair(of_inactive))
     pairs_left = (m[g] - y) * (n[g] - m[g] - ~y)
     with np.errstate(invalid="ignore", divide="ignore"):
-        auroc = np.where(pairs_left > 0, (wins[g] - np.where(y, of_active, of_inactive)) / pairs_left, np.nan)
+        auroc = np.where(pairs_left > 0, (wins[g] - gone) / pairs_left, np.nan)
 
-    out = Deletions(
+    out = GroupScores(
         np.full(all_y.size, np.nan),
         np.full(all_y.size, np.nan),
         np.asarray(n, dtype=np.int64)[all_g],
         np.asarray(m, dtype=np.int64)[all_g],
     )
-    at = labelled[order]
-    out.average_precision[at], out.auroc[at] = ap, auroc
-    out.n_pairs[labelled] -= 1
-    out.n_active[at] -= y
+    out.average_precision[b.order], out.auroc[b.order] = ap, auroc
+    out.n_pairs[b.order] -= 1
+    out.n_active[b.order] -= y
     return out
 
 

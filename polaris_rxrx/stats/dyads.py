@@ -19,6 +19,7 @@ from statistics import NormalDist
 import numpy as np
 
 from polaris_rxrx.stats.intervals import Interval
+from polaris_rxrx.stats.two_way import jackknife
 from polaris_rxrx.types import Floats, Ints
 
 
@@ -36,14 +37,9 @@ def variance(values: Floats, members: Ints) -> tuple[float, float]:
     flat = members.ravel()
     sums, counts = np.bincount(flat, np.repeat(values, 2)), np.bincount(flat)
     used = (counts > 0) & (counts < n)
-    by_member = _jackknife((total - sums[used]) / (n - counts[used]))
-    by_pair = _jackknife((total - values) / (n - 1))
+    by_member = jackknife((total - sums[used]) / (n - counts[used]))
+    by_pair = jackknife((total - values) / (n - 1))
     return max(independent, by_member - by_pair), independent
-
-
-def _jackknife(means: Floats) -> float:
-    k = len(means)
-    return 0.0 if k < 2 else float((k - 1) / k * np.sum((means - means.mean()) ** 2))
 
 
 def difference(values: Floats, members: Ints, level: float) -> tuple[Interval, float]:

@@ -21,6 +21,7 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import ArrayLike
 
+from polaris_rxrx.stats.resampling import DEFAULT, Resampling
 from polaris_rxrx.types import Floats
 
 METHOD = "BCa bootstrap over treatments"
@@ -45,24 +46,44 @@ class Interval:
     def __contains__(self, value: float) -> bool:
         return self.low <= value <= self.high
 
+    def ends(self) -> list[float | None]:
+        """Both for JSON; NaN as None."""
+        return [plain(self.low), plain(self.high)]
 
-def bootstrap_means(values: ArrayLike, resamples: int, seed: int) -> Floats:
+
+def plain(value: float) -> float | None:
+    """For JSON: NaN as None."""
+    return None if math.isnan(value) else value
+
+
+def mean_of(values: Floats) -> float:
+    """The mean of what is not NaN; NaN if nothing is."""
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if len(defined) else float("nan")
+
+
+def median_of(values: Floats) -> float:
+    """Their median; NaN if nothing is."""
+    defined = values[~np.isnan(values)]
+    return float(np.median(defined)) if len(defined) else float("nan")
+
+
+def bootstrap_means(values: ArrayLike, how: Resampling) -> Floats:
     """Means of samples drawn with replacement from the rows of `values`, each sample as large as they are.
 
     Args:
         values: Shape (n, k); a row, with all its columns, is drawn as one.
-        resamples: How many samples.
-        seed: Of the draws.
+        how: How many samples, and the seed of the draws.
 
     Returns:
         Shape (resamples, k).
     """
     x = np.asarray(values, dtype=np.float64)
     n = len(x)
-    rng = np.random.default_rng(seed)
-    means = np.empty((resamples, x.shape[1]))
+    rng = np.random.default_rng(how.seed)
+    means = np.empty((how.resamples, x.shape[1]))
     rows = max(1, _CELLS // n)
-    for start in range(0, resamples, rows):
+    for start in range(0, how.resamples, rows):
         part = means[start : start + rows]
         drawn = rng.integers(0, n, (len(part), n), dtype=np.int32)
         drawn += np.arange(0, len(part) * n, n, dtype=np.int32)[:, None]
@@ -71,21 +92,13 @@ def bootstrap_means(values: ArrayLike, resamples: int, seed: int) -> Floats:
     return means
 
 
-def bca(values: ArrayLike, *, level: float = 0.95, resamples: int = 10_000, seed: int = 0) -> Interval:
-    """The BCa interval of the mean of `values`, shape (n,), NaN left out.
-
-    Raises:
-        ValueError: `level` is not between 0 and 1.
-    """
-    return bca_each([values], level=level, resamples=resamples, seed=seed)[0]
+def bca(values: ArrayLike, how: Resampling = DEFAULT) -> Interval:
+    """The BCa interval of the mean of `values`, shape (n,), NaN left out."""
+    return bca_each([values], how)[0]
 
 
-def bca_each(
-    columns: Sequence[ArrayLike], *, level: float = 0.95, resamples: int = 10_000, seed: int = 0
-) -> list[Interval]:
+def bca_each(columns: Sequence[ArrayLike], how: Resampling = DEFAULT) -> list[Interval]:
     """`bca` of each column, the same treatments drawn for all that are defined for the same ones."""
-    if not 0 < level < 1:
-        raise ValueError(f"level is {level}; a number between 0 and 1 was expected")
     each = [np.asarray(c, dtype=np.float64) for c in columns]
     alike: dict[bytes, list[int]] = {}
     for i, x in enumerate(each):
@@ -99,9 +112,9 @@ def bca_each(
             continue
         for first in range(0, len(places), _COLUMNS):  # the same seed: the same treatments are drawn
             some = x[:, first : first + _COLUMNS]
-            means = bootstrap_means(some, resamples, seed)
+            means = bootstrap_means(some, how)
             for column, i in enumerate(places[first : first + _COLUMNS]):
-                found[i] = _ends(some[:, column], means[:, column], level)
+                found[i] = _ends(some[:, column], means[:, column], how.level)
     return [found[i] for i in range(len(each))]
 
 

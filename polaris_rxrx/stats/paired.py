@@ -8,39 +8,37 @@ Conventions
     exceeds that of independent ones (`polaris_rxrx.stats.two_way`), and flipped means are stretched by it.
 
 Source
-    Fisher's randomisation test for paired data; p = (b + 1) / (R + 1) for drawn signs (Phipson and Smyth,
+    Fisher's randomization test for paired data; p = (b + 1) / (R + 1) for drawn signs (Phipson and Smyth,
     Stat. Appl. Genet. Mol. Biol. 9 (2010) 39). Holm, Scand. J. Statist. 6 (1979) 65-70.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from polaris_rxrx.types import Floats, Ints
-
-Progress = Callable[[str, int, int], None]
+from polaris_rxrx.stats.resampling import DEFAULT, Resampling
+from polaris_rxrx.types import Floats, Ints, Progress
 
 TIE = 1e-12
 _CELLS = 4_000_000  # signs, or flipped sums, at once: bounds the memory
 
 
-def sign_flip_p(differences: ArrayLike, *, resamples: int = 10_000, seed: int = 0) -> float:
+def sign_flip_p(differences: ArrayLike, how: Resampling = DEFAULT) -> float:
     """The two-sided p-value of a mean difference of zero; 1 if all are ties, which carry no sign."""
     d = np.asarray(differences, dtype=np.float64)
     d = d[np.abs(d) > TIE]
-    return pairwise_p(np.stack([d, np.zeros_like(d)], axis=1), [(0, 1)], resamples=resamples, seed=seed)[0]
+    return pairwise_p(np.stack([d, np.zeros_like(d)], axis=1), [(0, 1)], how)[0]
 
 
 def pairwise_p(
     values: ArrayLike,
     pairs: Sequence[tuple[int, int]],
+    how: Resampling,
     *,
-    resamples: int,
-    seed: int = 0,
     stretch: Sequence[float] | None = None,
     progress: Progress | None = None,
 ) -> list[float]:
@@ -54,8 +52,7 @@ def pairwise_p(
     Args:
         values: Shape (n, s), no NaN: a row a treatment, a column a submission.
         pairs: Pairs of columns.
-        resamples: How many patterns of signs are drawn.
-        seed: Of the signs.
+        how: How many patterns of signs are drawn, and from which seed.
         stretch: One factor a pair, at least 1; by default 1.
         progress: Called with a word, how many are drawn, out of how many.
     """
@@ -66,14 +63,14 @@ def pairwise_p(
     for i, ((a, b), factor) in enumerate(zip(pairs, factors, strict=True)):
         d = x[:, a] - x[:, b]
         k = int(np.sum(np.abs(d) > TIE))
-        if k < 63 and 2**k <= resamples:
+        if k < 63 and 2**k <= how.resamples:
             p[i] = _exact(d[np.abs(d) > TIE], factor)
         else:
             reached[i] = _reached(d, factor)
     drawn = np.isnan(p)
     if drawn.any():
-        hits = _hits(x, pairs, reached, resamples, seed, progress)
-        p[drawn] = (hits[drawn] + 1) / (resamples + 1)
+        hits = _hits(x, pairs, reached, how, progress)
+        p[drawn] = (hits[drawn] + 1) / (how.resamples + 1)
     return [float(v) for v in p]
 
 
@@ -92,8 +89,7 @@ def _hits(
     x: Floats,
     pairs: Sequence[tuple[int, int]],
     reached: Floats,
-    resamples: int,
-    seed: int,
+    how: Resampling,
     progress: Progress | None,
 ) -> Ints:
     """How often a pair's flipped sum reaches what it has to, in absolute value."""
@@ -104,18 +100,18 @@ def _hits(
     of: dict[int, list[int]] = {}
     for i, (a, _) in enumerate(pairs):
         of.setdefault(a, []).append(i)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(how.seed)
     hits = np.zeros(len(pairs), dtype=np.int64)
     rows = max(1, _CELLS // max(n, s))
-    for start in range(0, resamples, rows):
-        size = min(rows, resamples - start)
+    for start in range(0, how.resamples, rows):
+        size = min(rows, how.resamples - start)
         bits = np.unpackbits(rng.integers(0, 256, (size, -(-n // 8)), dtype=np.uint8), axis=1)[:, :n]
         sums = (total - 2 * (bits.astype(np.float64) @ x)).T.copy()
         for a, places in of.items():
             apart = np.abs(sums[a] - sums[[pairs[i][1] for i in places]])
             hits[places] += np.sum(apart >= reached[places, None], axis=1)
         if progress is not None:
-            progress("comparing", start + size, resamples)
+            progress("comparing", start + size, how.resamples)
     return hits
 
 

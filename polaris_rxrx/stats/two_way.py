@@ -23,24 +23,17 @@ Source
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from polaris_rxrx.metrics import GroupScores, group_scores
-from polaris_rxrx.stats.chance import expected_average_precision
+from polaris_rxrx.metrics import METRICS, GroupScores, group_scores
 from polaris_rxrx.stats.deletions import without_each
+from polaris_rxrx.stats.resampling import Clusters
 from polaris_rxrx.types import Floats, Ints
 
-Clusters = Literal["both", "treatment", "gene"]
-
-CLUSTERS: dict[Clusters, str] = {
-    "both": "treatments and genes",
-    "treatment": "treatments",
-    "gene": "genes",
-}
 _PAIRS = 2_000_000  # rescored at once: bounds the memory
 
 
@@ -99,9 +92,9 @@ class Means:
 
     def variance(self) -> Variance:
         return Variance(
-            _jackknife(self.treatment),
-            _jackknife(self.gene),
-            _jackknife(self.cell),
+            jackknife(self.treatment),
+            jackknife(self.gene),
+            jackknife(self.cell),
             int(np.sum(~np.isnan(self.treatment))),
             int(np.sum(~np.isnan(self.gene))),
         )
@@ -109,18 +102,13 @@ class Means:
 
 @dataclass(frozen=True, eq=False)
 class Deleted:
-    """`Means` of both metrics, and of average precision as a share of what is above chance."""
+    """`Means` of each metric by its key: above chance, and normalized (see `polaris_rxrx.metrics`)."""
 
-    pr_auc: Means
-    roc_auc: Means
-    pr_auc_normalised: Means
+    above: dict[str, Means]
+    normalized: dict[str, Means]
 
     def __getitem__(self, metric: str) -> Means:
-        return {"pr_auc": self.pr_auc, "roc_auc": self.roc_auc}[metric]
-
-    def normalised(self, metric: str) -> Means:
-        """Of (metric - chance) / (1 - chance); of AUROC that is twice (AUROC - .5), so alike but for size."""
-        return {"pr_auc": self.pr_auc_normalised, "roc_auc": self.roc_auc}[metric]
+        return self.above[metric]
 
 
 def leave_out(
@@ -138,16 +126,13 @@ def leave_out(
     there = ~np.isnan(active)
     y, s, t = active[there], score[there], treatment[there]
     first, cells = _cells(t, None if gene is None else gene[there])
-    changed = without_each(y, s, t, len(groups.n_pairs), of=groups)
+    changed = without_each(y, s, t, len(groups.n_pairs))
     left = GroupScores(*(getattr(changed, name)[first] for name in _FIELDS))
     _rescore(y, s, t, cells, np.flatnonzero(np.bincount(cells.of_pair) > 1), left)
-    chance, chance_left = (expected_average_precision(of.n_pairs, of.n_active) for of in (groups, left))
-    above, above_left = groups.average_precision - chance, left.average_precision - chance_left
     named = gene is not None
     return Deleted(
-        _means(above, above_left, cells, named),
-        _means(groups.auroc - 0.5, left.auroc - 0.5, cells, named),
-        _means(share(above, 1 - chance), share(above_left, 1 - chance_left), cells, named),
+        {key: _means(m.above(groups), m.above(left), cells, named) for key, m in METRICS.items()},
+        {key: _means(m.normalized(groups), m.normalized(left), cells, named) for key, m in METRICS.items()},
     )
 
 
@@ -167,13 +152,7 @@ def leave_out_of_means(values: Floats, treatment: Ints, gene: Ints | None) -> Me
     return _means(_divide(total, count), left, cells, gene is not None)
 
 
-def share(above: Floats, room: Floats) -> Floats:
-    """above / room, elementwise: NaN where there is no room, for nothing can be better."""
-    found: Floats = np.divide(above, room, out=np.full(above.shape, np.nan), where=room > 1e-12)
-    return found
-
-
-_FIELDS = ("average_precision", "auroc", "n_pairs", "n_active")
+_FIELDS = [field.name for field in fields(GroupScores)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,7 +215,8 @@ def _divide(sums: NDArray[Any], n: NDArray[Any]) -> Floats:
     return means
 
 
-def _jackknife(means: Floats) -> float:
+def jackknife(means: Floats) -> float:
+    """The delete-one jackknife's variance, NaN left out; 0 of fewer than two means."""
     there = means[~np.isnan(means)]
     k = len(there)
     return 0.0 if k < 2 else float((k - 1) / k * np.sum((there - there.mean()) ** 2))

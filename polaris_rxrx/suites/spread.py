@@ -22,7 +22,6 @@ from polaris_rxrx.stats.two_way import Means, leave_out
 from polaris_rxrx.types import Bools, Floats, Ints
 
 DRAWS = 20
-RESAMPLES = 10_000
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def spreads(
         found = leave_out(label, value, row, column, group_scores(label, value, row, n_rows))
         rows_there, columns_there = np.unique(row), np.unique(column)
         cells = np.unique(row * n_columns + column)
-        for of, means in zip(moves, (found.pr_auc, found.roc_auc), strict=True):
+        for of, means in zip(moves, (found["pr_auc"], found["roc_auc"]), strict=True):
             for total, at, left in zip(
                 of, (rows_there, columns_there, cells), (means.treatment, means.gene, means.cell), strict=True
             ):
@@ -91,7 +90,7 @@ def _spread(moves: list[Floats], scores: Floats) -> Spread:
     v = Means(by_row[rows], by_column, by_cell, 0.0).variance()
     mean = np.nanmean(scores[rows], axis=1)
     over_draws = np.nanmean(scores[rows], axis=0)
-    plain = bca(mean, resamples=RESAMPLES, seed=0)
+    plain = bca(mean)
     return Spread(
         plain.stretched(float(mean.mean()), v.stretch("both"), 0.0, 1.0),
         float(over_draws.std()),

@@ -42,13 +42,13 @@ def sample(make_task: MakeTask) -> tuple[Task, Any, Audit]:
 def test_figures_are_the_scorers_and_scikit_learns(sample: tuple[Task, Any, Audit]) -> None:
     task, values, found = sample
     assert task.active is not None
-    labelled = ~np.isnan(task.active)
+    labeled = ~np.isnan(task.active)
     own = score(task, predictions(values))
     everything = [(found.figures, values), *((s.figures, s.shortcut.values) for s in found.shortcuts)]
     for figures, v in everything:
         scored = score(task, predictions(v))
         assert (figures.pr_auc, figures.roc_auc) == (scored.pr_auc, scored.roc_auc)
-        y, s = task.active[labelled], v[labelled]
+        y, s = task.active[labeled], v[labeled]
         assert figures.pooled_pr_auc == pytest.approx(average_precision_score(y, s))
         assert figures.pooled_roc_auc == pytest.approx(roc_auc_score(y, s))
     certainty = own.uncertainty(resamples=500)
@@ -66,12 +66,12 @@ def test_figures_are_the_scorers_and_scikit_learns(sample: tuple[Task, Any, Audi
 def test_correlation_and_explained_are_those_of_a_loop(sample: tuple[Task, Any, Audit]) -> None:
     task, values, found = sample
     assert task.active is not None
-    labelled = ~np.isnan(task.active)
+    labeled = ~np.isnan(task.active)
     names = np.array(task.treatment, dtype=object)
     for s in found.shortcuts:
         rho = []
         for name in set(task.treatment):
-            own = (names == name) & labelled
+            own = (names == name) & labeled
             if np.ptp(values[own]) and np.ptp(s.shortcut.values[own]):
                 rho.append(spearmanr(values[own], s.shortcut.values[own]).statistic)
         assert s.n_correlated == len(rho)
@@ -80,9 +80,9 @@ def test_correlation_and_explained_are_those_of_a_loop(sample: tuple[Task, Any, 
             assert s.slope is None and s.explained == 0 and s.left == found.figures.pr_auc
     by_name = {s.shortcut.kind.name: s for s in found.shortcuts}
     blind = by_name["compound-blind"]
-    group = task.groups("treatment")[0][labelled]
-    at = [places(v[labelled], group, group.max() + 1) for v in (values, blind.shortcut.values)]
-    kept = task.active[labelled]
+    group = task.groups("treatment")[0][labeled]
+    at = [places(v[labeled], group, group.max() + 1) for v in (values, blind.shortcut.values)]
+    kept = task.active[labeled]
     left = np.mean(
         [
             average_precision_score(kept[group == g], remove(*at).left[group == g])

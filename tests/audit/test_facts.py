@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from polaris_rxrx.audit.plates import alike, read_facts, standardise, steps_to_edge
+from polaris_rxrx.audit.plates import alike, read_facts, standardize, steps_to_edge
 from polaris_rxrx.audit.shortcuts import Pairs
 from polaris_rxrx.errors import DataError
 from polaris_rxrx.task import Task
@@ -255,6 +255,6 @@ def test_standardising_a_large_offset_loses_nothing() -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=40)
     control, experiment = np.arange(40) < 20, np.arange(40) % 2
-    z = standardise(x, experiment, control, 2)
-    np.testing.assert_allclose(standardise(x + 1e7, experiment, control, 2), z, atol=1e-6)
-    assert np.isnan(standardise(np.full(40, 1e7 / 3), experiment, control, 2)).all()
+    z = standardize(x, experiment, control, 2)
+    np.testing.assert_allclose(standardize(x + 1e7, experiment, control, 2), z, atol=1e-6)
+    assert np.isnan(standardize(np.full(40, 1e7 / 3), experiment, control, 2)).all()

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from polaris_rxrx.audit import Audit, Check, audit
-from polaris_rxrx.audit.leaks import Labelled, above_published, holds_labels
+from polaris_rxrx.audit.leaks import Labeled, above_published
 from polaris_rxrx.audit.order import one_order, repeated_pairs
 from polaris_rxrx.audit.result import Figures
 from polaris_rxrx.dataset.affinities import draw, read_affinities
+from polaris_rxrx.quick import holds_labels
 from polaris_rxrx.stats.intervals import Interval
 from polaris_rxrx.task import Task
 from tests.audit.conftest import predictions
@@ -194,10 +195,10 @@ def test_the_whole_interval_has_to_be_above(low: float, verdict: str) -> None:
 # --- the pieces --------------------------------------------------------------------------------------------
 
 
-def labelled(active: list[int], score: list[float], group: list[int]) -> Labelled:
+def labeled(active: list[int], score: list[float], group: list[int]) -> Labeled:
     names = [f"<img {i}>" for i in range(max(group) + 1)]
     n = len(group)
-    return Labelled(
+    return Labeled(
         np.array(active, float), np.array(score, float), np.array(group), names, np.arange(n), np.zeros(n)
     )
 
@@ -209,18 +210,18 @@ def matches(x: Check) -> int:
 
 def test_two_values_that_are_the_labels() -> None:
     y = [1, 0, 0]
-    assert matches(holds_labels(labelled(y, [5, 2, 2], [0, 0, 0]))) == 1
-    assert matches(holds_labels(labelled(y, [2, 5, 5], [0, 0, 0]))) == 1
-    assert matches(holds_labels(labelled(y, [5, 2, 2.5], [0, 0, 0]))) == 0  # three values
-    assert matches(holds_labels(labelled(y, [5, 5, 2], [0, 0, 0]))) == 0
-    assert matches(holds_labels(labelled([1, 1, 1], [5, 5, 2], [0, 0, 0]))) == 0  # one class
-    assert matches(holds_labels(labelled(y, [4, 4, 4], [0, 0, 0]))) == 0
+    assert matches(holds_labels(labeled(y, [5, 2, 2], [0, 0, 0]))) == 1
+    assert matches(holds_labels(labeled(y, [2, 5, 5], [0, 0, 0]))) == 1
+    assert matches(holds_labels(labeled(y, [5, 2, 2.5], [0, 0, 0]))) == 0  # three values
+    assert matches(holds_labels(labeled(y, [5, 5, 2], [0, 0, 0]))) == 0
+    assert matches(holds_labels(labeled([1, 1, 1], [5, 5, 2], [0, 0, 0]))) == 0  # one class
+    assert matches(holds_labels(labeled(y, [4, 4, 4], [0, 0, 0]))) == 0
 
 
 def test_few_pairs_prove_nothing_but_all_of_them_warn() -> None:
-    some = holds_labels(labelled([1, 0, 0, 1, 0], [5, 2, 2, 1, 3], [0, 0, 0, 1, 1]))
+    some = holds_labels(labeled([1, 0, 0, 1, 0], [5, 2, 2, 1, 3], [0, 0, 0, 1, 1]))
     assert some.verdict == "warn"  # [1, 3] is upside down: two values always are the labels, or not
-    assert holds_labels(labelled([1, 0, 0, 1, 0, 0], [5, 2, 2, 1, 3, 4], [0] * 3 + [1] * 3)).verdict == "ok"
+    assert holds_labels(labeled([1, 0, 0, 1, 0, 0], [5, 2, 2, 1, 3, 4], [0] * 3 + [1] * 3)).verdict == "ok"
     assert "'<img 0>'" in some.words
 
 

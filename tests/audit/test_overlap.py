@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from polaris_rxrx.audit.overlap import duplicates, train_pairs
-from polaris_rxrx.audit.structures import Groups, find, group, read_table_of_smiles
+from polaris_rxrx.audit.structures import SameCompounds, find, group, read_table_of_smiles
 from polaris_rxrx.errors import DataError
 from polaris_rxrx.task import Task, load_task
 from tests.wells_factory import make_metadata
@@ -38,7 +38,7 @@ def test_names_of_one_structure_are_found() -> None:
 def test_identical_ones_are_not_listed_twice() -> None:
     two = {n: SMILES[n] for n in ("ibuprofen", "Advil, <b>", "aspirin")}
     assert (group(two).identical, group(two).alike) == ([["Advil, <b>", "ibuprofen"]], [])
-    assert group({}) == Groups([], [], [], [])
+    assert group({}) == SameCompounds([], [], [], [])
 
 
 def test_a_cxsmiles_suffix_is_no_structure() -> None:

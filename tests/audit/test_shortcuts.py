@@ -147,7 +147,7 @@ def test_one_treatment_has_no_elsewhere(make_task: MakeTask) -> None:
     _, skipped = compute(Pairs.of(task), np.arange(2.0), tables={}, absent={})
     reasons = {s.kind.name: s.reason for s in skipped}
     assert reasons["compound-blind"] == "no gene stands in two treatments"
-    assert reasons["gene-popularity"] == "no gene has labelled pairs in two treatments"
+    assert reasons["gene-popularity"] == "no gene has labeled pairs in two treatments"
 
 
 def test_norms_of_a_map(make_task: MakeTask) -> None:

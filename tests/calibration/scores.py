@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polaris_rxrx.comparison import compare
+from polaris_rxrx.metrics import METRICS
 from polaris_rxrx.predictions import Predictions
 from polaris_rxrx.scoring import Score, score
-from polaris_rxrx.stats.uncertainty import METRICS
 from polaris_rxrx.task import MetricSpec, Task
 
 Floats = NDArray[np.float64]

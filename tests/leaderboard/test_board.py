@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from polaris_rxrx.comparison import Difference
 from polaris_rxrx.errors import UsageError
 from polaris_rxrx.leaderboard.board import CLOSING, Board, Local, blocks, local, ranks
-from polaris_rxrx.leaderboard.gather import Entry, LeftOut
+from polaris_rxrx.leaderboard.gather import Entrant, Misfit
 from polaris_rxrx.predictions import Predictions
 from polaris_rxrx.scoring import Score, score
 from polaris_rxrx.stats.paired import holm
@@ -29,18 +29,18 @@ Floats = NDArray[np.float64]
 HOSTILE = "<img src=x onerror=alert(1)>"
 
 
-def entry(name: str, **more: Any) -> Entry:
-    return Entry(**{**dict.fromkeys(("sha256", "card", "supervision", "sent", "url")), "name": name,
+def entry(name: str, **more: Any) -> Entrant:
+    return Entrant(**{**dict.fromkeys(("sha256", "card", "supervision", "sent", "url")), "name": name,
                     "file": f"{name}.csv", **more})  # fmt: skip
 
 
-def made(task: Task, columns: dict[str, Floats]) -> list[tuple[Entry, Score]]:
+def made(task: Task, columns: dict[str, Floats]) -> list[tuple[Entrant, Score]]:
     """Scores whose average precision a treatment is what is given."""
     out = []
     for i, (name, values) in enumerate(columns.items()):
         whole = score(task, Predictions(np.arange(len(task)) + i * 0.001, name))
         groups = dataclasses.replace(whole.groups, average_precision=values)
-        held = dataclasses.replace(whole, groups=groups, pr_auc=float(values.mean()))
+        held = dataclasses.replace(whole, groups=groups)
         out.append((entry(name), held))
     return out
 
@@ -152,15 +152,15 @@ def test_a_row_is_what_score_says(large: Task) -> None:
     scores = [
         score(large, Predictions(np.random.default_rng(i).random(len(large)), str(i))) for i in range(2)
     ]
-    for metric, other in (("pr_auc", "roc_auc"), ("roc_auc", "pr_auc")):
-        found = local(large, [(entry(str(i)), s) for i, s in enumerate(scores)], metric)  # type: ignore[arg-type]
-        assert found.n_pairs == 400 and found.n_treatments == 200
+    for metric in ("pr_auc", "roc_auc"):
+        found = local(large, [(entry(str(i)), s) for i, s in enumerate(scores)], metric)
+        assert len(found.task) == 400 and found.n_treatments == 200
         for row in found.rows:
             own = scores[int(row.name)]
             ends = own.uncertainty().__getitem__(metric).interval
             assert row.interval == (ends.low, ends.high)
             assert row.value == pytest.approx(getattr(own, metric), abs=1e-12)
-            assert getattr(row, metric) == getattr(own, metric) and getattr(row, other) == getattr(own, other)
+            assert row.means == {"pr_auc": own.pr_auc, "roc_auc": own.roc_auc}
             assert row.grade == "computed here"
 
 
@@ -272,7 +272,7 @@ def test_second_hand_is_said_and_supervision_kept() -> None:
 def test_the_whole_as_json(large: Task) -> None:
     rng = np.random.default_rng(0)
     found = local(large, made(large, {HOSTILE: rng.random(200), 'a,"b"\n': rng.random(200)}))
-    board = Board(found, (LeftOut("NA", "NA/submission.toml", "broken"),), blocks(), ("a note",))
+    board = Board(found, (Misfit("NA", "NA/submission.toml", "broken"),), blocks(), ("a note",))
     document = board.to_dict()
     assert json.loads(json.dumps(document, allow_nan=False))["schema_version"] == 1
     assert {document["local"]["comparisons"][0][k] for k in ("first", "second")} == {HOSTILE, 'a,"b"\n'}

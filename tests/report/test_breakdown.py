@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from polaris_rxrx.dataset.affinities import Affinities, read_affinities
 from polaris_rxrx.errors import DataError
-from polaris_rxrx.metrics import group_scores
+from polaris_rxrx.metrics import expected_average_precision, group_scores
 from polaris_rxrx.predictions import Predictions
 from polaris_rxrx.report.breakdown import (
     break_down,
@@ -24,8 +24,8 @@ from polaris_rxrx.report.breakdown import (
     read_classes,
 )
 from polaris_rxrx.scoring import Score, score
-from polaris_rxrx.stats.chance import expected_average_precision
 from polaris_rxrx.stats.intervals import bca
+from polaris_rxrx.stats.resampling import Resampling
 from tests.conftest import MakeTask
 
 tables = st.lists(
@@ -90,27 +90,27 @@ def made(make_task: MakeTask) -> Score:
 
 
 def test_one_part_with_every_active_is_the_score(made: Score) -> None:
-    (part,) = break_down("all", made, ["all"] * len(made.truth), ["all", "none"], resamples=500).parts
+    (part,) = break_down("all", made, ["all"] * len(made.task), ["all", "none"], how=Resampling(500)).parts
     assert part.precision == pytest.approx(made.pr_auc, abs=1e-12)
     assert part.auroc == pytest.approx(made.roc_auc, abs=1e-12)
     assert (part.n_active, part.n_treatments) == (24, 12)
     assert part.chance == pytest.approx(float(expected_average_precision(10, 2)), abs=1e-12)
-    expected = bca(made.groups.average_precision, resamples=500)
+    expected = bca(made.groups.average_precision, Resampling(500))
     assert dataclasses.astuple(part.precision_interval) == pytest.approx(dataclasses.astuple(expected))
 
 
 def test_parts_are_means_over_the_treatments_that_have_them(made: Score) -> None:
     classes = {"G0": "kinase", "G1": "kinase", "G2": "GPCR", "G9": "never active"}
-    found = by_target_class(made, classes, resamples=500)
+    found = by_target_class(made, classes, how=Resampling(500))
     assert [p.name for p in found.parts] == ["kinase", "GPCR", "unclassified"]
     assert [p.n_active for p in found.parts] == [12, 6, 6]
     assert [p.n_treatments for p in found.parts] == [9, 6, 6]
-    codes, _ = made.truth.groups("treatment")
-    precision, wins = per_active(made.truth.active, made.predictions.values, codes)  # type: ignore[arg-type]
+    codes, _ = made.task.groups("treatment")
+    precision, wins = per_active(made.task.active, made.predictions.values, codes)  # type: ignore[arg-type]
     for part, genes in zip(found.parts, (("G0", "G1"), ("G2",), ("G3",)), strict=True):
         means: dict[str, list[tuple[float, float]]] = {}
-        for i, (t, g) in enumerate(zip(made.truth.treatment, made.truth.gene_symbol, strict=True)):
-            if g in genes and made.truth.active[i] == 1:  # type: ignore[index]
+        for i, (t, g) in enumerate(zip(made.task.treatment, made.task.gene_symbol, strict=True)):
+            if g in genes and made.task.active[i] == 1:  # type: ignore[index]
                 means.setdefault(t, []).append((precision[i], wins[i]))
         values = np.array([np.mean(v, axis=0) for v in means.values()])
         assert (part.precision, part.auroc) == pytest.approx(tuple(values.mean(axis=0)), abs=1e-12)
@@ -122,7 +122,7 @@ def test_chance_is_that_of_the_treatments_of_the_part(make_task: MakeTask) -> No
     actives = {"A": ("BRAF",), "B": ("BRAF", "DRD2"), "C": ("DRD2", "EGFR", "BRAF"), "D": ("ESR1",)}
     genes = ("BRAF", "DRD2", "EGFR", "ESR1", "G1", "G2")
     task = make_task([(t, g, float(g in found)) for t, found in actives.items() for g in genes])
-    result = by_target_class(score(task, Predictions(np.arange(24.0), "x")), resamples=100)
+    result = by_target_class(score(task, Predictions(np.arange(24.0), "x")), how=Resampling(100))
     expected = {"kinase": (1, 2, 3), "GPCR": (2, 3), "nuclear receptor": (1,)}
     assert {p.name for p in result.parts} == set(expected)
     for part in result.parts:
@@ -134,14 +134,14 @@ def test_chance_is_that_of_the_treatments_of_the_part(make_task: MakeTask) -> No
 
 def test_a_part_of_one_treatment_has_no_interval(make_task: MakeTask) -> None:
     task = make_task([("A", "BRAF", 1), ("A", "DRD2", 0), ("B", "DRD2", 1), ("B", "BRAF", 0)])
-    found = by_target_class(score(task, Predictions(np.arange(4.0), "x")), resamples=100)
+    found = by_target_class(score(task, Predictions(np.arange(4.0), "x")), how=Resampling(100))
     assert [(p.name, p.n_treatments) for p in found.parts] == [("GPCR", 1), ("kinase", 1)]
     assert all(np.isnan(p.precision_interval.low) and np.isnan(p.auroc_interval.high) for p in found.parts)
 
 
 def test_a_treatment_of_actives_only_counts_for_precision_alone(make_task: MakeTask) -> None:
     task = make_task([("A", "BRAF", 1), ("B", "BRAF", 1), ("B", "DRD2", 0)])
-    (part,) = by_target_class(score(task, Predictions(np.array([0.0, 1, 0]), "x")), resamples=100).parts
+    (part,) = by_target_class(score(task, Predictions(np.array([0.0, 1, 0]), "x")), how=Resampling(100)).parts
     assert (part.precision, part.auroc, part.n_treatments) == (1, 1, 2)
 
 
@@ -169,7 +169,7 @@ def test_by_potency_takes_the_affinity_of_the_pair(made: Score) -> None:
         "",
         4,
     )
-    found = by_potency(made, affinities, resamples=100)
+    found = by_potency(made, affinities, how=Resampling(100))
     counts = {p.name: p.n_active for p in found.parts}
     assert counts == {
         "at most 10 nM": 1,

@@ -13,10 +13,10 @@ import pytest
 from polaris_rxrx.dataset.affinities import draw, read_affinities
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.maps.build import Map
+from polaris_rxrx.metrics import PR_AUC
 from polaris_rxrx.predictions import Predictions, read_predictions, write_predictions
 from polaris_rxrx.report.material import Material, extremes, gather, references
 from polaris_rxrx.scoring import Score, score
-from polaris_rxrx.stats.uncertainty import chance_of, normalise
 from polaris_rxrx.task import Task, load_task
 from polaris_rxrx.wells.metadata import Perturbations
 from tests.conftest import MakeTask
@@ -124,7 +124,7 @@ def test_equal_precisions_are_a_tie_whatever_their_rounding(make_task: MakeTask)
     places = {"b": (1, 2), "a": (0, 11)}
     task = make_task([(t, f"G{i}", float(i in at)) for t, at in places.items() for i in range(14)])
     found = score(task, Predictions(-np.tile(np.arange(14.0), 2), "x"))
-    first, second = normalise(found.groups.average_precision, chance_of(found.groups)["pr_auc"])
+    first, second = PR_AUC.normalized(found.groups)
     assert first != second and first == pytest.approx(second)
     assert extremes(found, 1) == (("a",), ("b",))
 

@@ -11,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from polaris_rxrx.metrics import group_scores
+from polaris_rxrx.metrics import expected_average_precision, group_scores
 from polaris_rxrx.stats import chance
-from polaris_rxrx.stats.chance import expected_average_precision, p_value, random_means
+from polaris_rxrx.stats.chance import p_value, random_means
+from polaris_rxrx.stats.resampling import Resampling
 
 NAN = float("nan")
 
@@ -83,7 +84,7 @@ def test_the_listed_placements_are_all_of_them(scores: list[int], m: int) -> Non
     m = min(m, n)
     s = -np.sort(-np.array(scores, dtype=float))
     ((_, _, end),) = chance._groups(np.r_[np.ones(m), np.zeros(n - m)], s, np.zeros(n), 1)
-    listed = chance._list(n, m, end)
+    listed = chance._score(chance._placements(n, m), n, end)
     slow = np.array(placements(np.r_[np.ones(m), np.zeros(n - m)], s)).T
     for ours, theirs in zip(listed, slow, strict=True):
         np.testing.assert_allclose(np.sort(ours), np.sort(theirs), atol=1e-12)
@@ -97,7 +98,7 @@ def test_drawn_placements_have_the_same_distribution(ties: bool) -> None:
     labels = np.r_[np.ones(m), np.zeros(n - m)]
     ((_, _, end),) = chance._groups(labels, s, np.zeros(n), 1)
     drawn = chance._draw(n, m, end, resamples, np.random.default_rng(1))
-    for ours, every in zip(drawn, chance._list(n, m, end), strict=True):
+    for ours, every in zip(drawn, chance._score(chance._placements(n, m), n, end), strict=True):
         values, times = np.unique(every.round(9), return_counts=True)
         got, hits = np.unique(ours.round(9), return_counts=True)
         assert got.tolist() == values.tolist()
@@ -129,7 +130,7 @@ def test_means_are_those_of_permuted_labels() -> None:
             shuffled[at] = rng.permutation(active[at])
         found = group_scores(shuffled, score, group, n_groups)
         slow.append((np.nanmean(found.average_precision), np.nanmean(found.auroc)))
-    fast = random_means(active, score, group, n_groups, resamples=20_000, seed=0)
+    fast = random_means(active, score, group, n_groups, Resampling(20_000, 0))
     for ours, theirs in zip(fast, np.array(slow).T, strict=True):
         error = np.std(theirs) / np.sqrt(len(theirs))
         assert abs(ours.mean() - theirs.mean()) < 4.5 * error
@@ -139,26 +140,26 @@ def test_means_are_those_of_permuted_labels() -> None:
 
 def test_order_of_rows_and_monotone_scores_do_not_matter() -> None:
     active, score, group, n_groups = awkward()
-    first = random_means(active, score, group, n_groups, resamples=500, seed=4)
+    first = random_means(active, score, group, n_groups, Resampling(500, 4))
     order = np.random.default_rng(9).permutation(len(group))
-    again = random_means(active[order], np.exp(score[order]), group[order], n_groups, resamples=500, seed=4)
+    again = random_means(active[order], np.exp(score[order]), group[order], n_groups, Resampling(500, 4))
     np.testing.assert_array_equal(first, again)
-    other = random_means(active, score, group, n_groups, resamples=500, seed=5)
+    other = random_means(active, score, group, n_groups, Resampling(500, 5))
     assert not np.array_equal(first, other)
 
 
 def test_constant_scores_have_one_value() -> None:
     labels = np.r_[np.ones(8), np.zeros(22)]  # too many placements to list
-    ap, auroc = random_means(labels, np.zeros(30), np.zeros(30), 1, resamples=200, seed=0)
+    ap, auroc = random_means(labels, np.zeros(30), np.zeros(30), 1, Resampling(200, 0))
     np.testing.assert_allclose(ap, 8 / 30)
     np.testing.assert_allclose(auroc, 0.5)
 
 
 def test_nothing_to_permute() -> None:
     for labels in ([], [0, 0], [NAN, NAN]):
-        found = random_means(labels, np.zeros(len(labels)), np.zeros(len(labels)), 1, resamples=100, seed=0)
+        found = random_means(labels, np.zeros(len(labels)), np.zeros(len(labels)), 1, Resampling(100, 0))
         assert np.isnan(found).all()
-    ap, auroc = random_means([1, 1], [2, 1], [0, 0], 1, resamples=100, seed=0)
+    ap, auroc = random_means([1, 1], [2, 1], [0, 0], 1, Resampling(100, 0))
     assert (ap == 1).all() and np.isnan(auroc).all()
 
 
@@ -171,7 +172,7 @@ def test_p_values_are_uniform_under_the_null() -> None:
     for _ in range(400):
         score = rng.random(len(group))
         groups = group_scores(active, score, group, 12)
-        null = random_means(active, score, group, 12, resamples=400, seed=int(rng.integers(1 << 30)))
+        null = random_means(active, score, group, 12, Resampling(400, int(rng.integers(1 << 30))))
         for kept, values, drawn in zip(found, (groups.average_precision, groups.auroc), null, strict=True):
             kept.append(p_value(float(values.mean()), drawn))
     for kept in found:

@@ -8,6 +8,7 @@ from scipy.stats import bootstrap
 
 from polaris_rxrx.metrics import group_scores
 from polaris_rxrx.stats.intervals import Interval, bca, bca_each, bootstrap_means
+from polaris_rxrx.stats.resampling import Resampling
 
 NAN = float("nan")
 
@@ -31,7 +32,7 @@ def test_equals_scipy(n: int, level: float) -> None:
         method="BCa",
         rng=np.random.default_rng(1),
     ).confidence_interval
-    ours = bca(values, level=level, resamples=20_000, seed=2)
+    ours = bca(values, Resampling(20_000, 2, level))
     width = theirs.high - theirs.low
     assert ours.low == pytest.approx(theirs.low, abs=0.04 * width)
     assert ours.high == pytest.approx(theirs.high, abs=0.04 * width)
@@ -42,9 +43,7 @@ def test_coverage(n: int) -> None:
     """Of 95 % intervals, 93 to 97 % hold the mean of the population that the treatments were drawn from."""
     population = skewed(5_000, seed=7)
     rng = np.random.default_rng(8)
-    hits = [
-        population.mean() in bca(rng.choice(population, n), resamples=1_000, seed=i) for i in range(1_500)
-    ]
+    hits = [population.mean() in bca(rng.choice(population, n), Resampling(1_000, i)) for i in range(1_500)]
     assert 0.93 <= np.mean(hits) <= 0.97
 
 
@@ -60,14 +59,14 @@ def test_coverage_of_scores() -> None:
         return group_scores(active, score, group, n_treatments).average_precision
 
     truth = draw(60_000).mean()
-    hits = [truth in bca(draw(80), resamples=1_000, seed=i) for i in range(1_000)]
+    hits = [truth in bca(draw(80), Resampling(1_000, i)) for i in range(1_000)]
     assert 0.93 <= np.mean(hits) <= 0.97
 
 
 def test_means_are_of_resampled_rows() -> None:
     """Against numpy's own drawing, row by row; all columns of a row go together."""
     values = np.stack([skewed(50), 10 - 3 * skewed(50)], axis=1)
-    means = bootstrap_means(values, 4_000, seed=0)
+    means = bootstrap_means(values, Resampling(4_000, 0))
     assert means.shape == (4_000, 2)
     np.testing.assert_allclose(means[:, 1], 10 - 3 * means[:, 0])
     rng = np.random.default_rng(1)
@@ -78,13 +77,14 @@ def test_means_are_of_resampled_rows() -> None:
 
 def test_chunks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     values = skewed(40)[:, None]
-    whole = bootstrap_means(values, 1_000, seed=3)
+    whole = bootstrap_means(values, Resampling(1_000, 3))
     monkeypatch.setattr("polaris_rxrx.stats.intervals._CELLS", 400)
-    np.testing.assert_allclose(bootstrap_means(values, 1_000, seed=3), whole)
+    np.testing.assert_allclose(bootstrap_means(values, Resampling(1_000, 3)), whole)
 
 
 def test_a_seed_means_the_same_interval() -> None:
-    assert bca(skewed(30), seed=1) == bca(skewed(30), seed=1) != bca(skewed(30), seed=2)
+    one, again, other = (bca(skewed(30), Resampling(seed=seed)) for seed in (1, 1, 2))
+    assert one == again != other
 
 
 def test_it_moves_with_the_values() -> None:
@@ -92,7 +92,7 @@ def test_it_moves_with_the_values() -> None:
     first, moved = bca(values), bca(2 + 3 * values)
     assert (moved.low, moved.high) == pytest.approx((2 + 3 * first.low, 2 + 3 * first.high))
     assert first.low < values.mean() < first.high
-    wide = bca(values, level=0.99)
+    wide = bca(values, Resampling(level=0.99))
     assert wide.low < first.low < first.high < wide.high
 
 
@@ -123,9 +123,3 @@ def test_equal_values() -> None:
 def test_few_values_stay_in_their_range(values: list[float]) -> None:
     found = bca(values)
     assert min(values) <= found.low <= found.high <= max(values)
-
-
-@pytest.mark.parametrize("level", [0, 1, -0.5, 95, NAN])
-def test_level(level: float) -> None:
-    with pytest.raises(ValueError, match="between 0 and 1"):
-        bca([1, 2, 3], level=level)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import permutation_test, ttest_1samp
 
 from polaris_rxrx.stats.paired import detectable, draws, holm, pairwise_p, sign_flip_p
+from polaris_rxrx.stats.resampling import Resampling
 
 NAN = float("nan")
 
@@ -33,8 +34,8 @@ def test_few_differences_are_counted_exactly(differences: list[int]) -> None:
 
 def test_drawn_signs_agree_with_all_of_them() -> None:
     d = np.random.default_rng(0).normal(0.25, 1, 18)
-    exact = sign_flip_p(d, resamples=2**18)
-    assert sign_flip_p(d, resamples=100_000, seed=1) == pytest.approx(exact, abs=0.006)
+    exact = sign_flip_p(d, Resampling(2**18))
+    assert sign_flip_p(d, Resampling(100_000, 1)) == pytest.approx(exact, abs=0.006)
     assert exact == pytest.approx(slow_p(d.tolist()), abs=1e-12)
 
 
@@ -48,7 +49,7 @@ def test_equals_scipy() -> None:
         rng=np.random.default_rng(0),
         vectorized=False,
     ).pvalue
-    assert sign_flip_p(d, resamples=20_000) == pytest.approx(theirs, abs=0.02)
+    assert sign_flip_p(d, Resampling(20_000)) == pytest.approx(theirs, abs=0.02)
 
 
 def test_like_the_t_test_for_many_normal_differences() -> None:
@@ -62,7 +63,7 @@ def test_p_values_are_uniform_under_the_null() -> None:
     found = []
     for seed in range(600):
         d = 1 / rng.integers(1, 22, 60) - 1 / rng.integers(1, 22, 60)
-        found.append(sign_flip_p(d, resamples=1_000, seed=seed))
+        found.append(sign_flip_p(d, Resampling(1_000, seed)))
     ordered = np.sort(found)
     gap = np.abs(ordered - np.arange(1, len(ordered) + 1) / len(ordered)).max()
     assert gap < 1.95 / np.sqrt(len(ordered)) + 1 / 1_000
@@ -78,9 +79,9 @@ def test_sides_and_order_do_not_matter() -> None:
 
 def test_chunks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     d = np.random.default_rng(1).normal(0.1, 1, 64)
-    whole = sign_flip_p(d, resamples=1_000, seed=3)
+    whole = sign_flip_p(d, Resampling(1_000, 3))
     monkeypatch.setattr("polaris_rxrx.stats.paired._CELLS", 640)
-    assert sign_flip_p(d, resamples=1_000, seed=3) == pytest.approx(whole, abs=0.05)
+    assert sign_flip_p(d, Resampling(1_000, 3)) == pytest.approx(whole, abs=0.05)
 
 
 @pytest.mark.parametrize("d", [[], [0.0, 0.0], [1e-14, -1e-14]])
@@ -89,7 +90,7 @@ def test_nothing_differs(d: list[float]) -> None:
 
 
 def test_p_is_never_zero() -> None:
-    assert sign_flip_p(np.ones(400), resamples=999) == 1 / 1000
+    assert sign_flip_p(np.ones(400), Resampling(999)) == 1 / 1000
     assert sign_flip_p([1.0, 1.0, 1.0]) == 2 / 8
 
 
@@ -99,7 +100,7 @@ def test_the_detectable_difference_is_detected_as_often_as_said() -> None:
     n, sd = 80, 0.3
     size = detectable(sd**2 / n)
     assert size == pytest.approx((1.959964 + 0.841621) * sd / np.sqrt(n), rel=0.01)
-    hits = [sign_flip_p(rng.normal(size, sd, n), resamples=500, seed=i) < 0.05 for i in range(600)]
+    hits = [sign_flip_p(rng.normal(size, sd, n), Resampling(500, i)) < 0.05 for i in range(600)]
     assert 0.75 <= np.mean(hits) <= 0.85
 
 
@@ -118,7 +119,7 @@ def test_a_stretched_test_asks_for_a_mean_as_much_further_from_zero(n: int) -> N
     flipped = np.abs(signs @ d)
     values = np.stack([d, np.zeros(n)], axis=1)
     for factor in (1.0, 1.3, 2.0):
-        p = pairwise_p(values, [(0, 1)], resamples=20_000, stretch=[factor])[0]
+        p = pairwise_p(values, [(0, 1)], Resampling(20_000), stretch=[factor])[0]
         assert p == pytest.approx(
             np.mean(flipped * factor >= abs(d.sum()) - 1e-9), abs=0.012 if n > 8 else 1e-12
         )
@@ -134,7 +135,7 @@ def every(s: int) -> list[tuple[int, int]]:
 @given(st.integers(2, 5), st.integers(1, 8), st.integers(0, 1000))
 def test_few_treatments_of_many_columns_are_counted_exactly(s: int, n: int, seed: int) -> None:
     values = np.random.default_rng(seed).integers(0, 4, (n, s)) / 4.0  # with ties
-    found = pairwise_p(values, every(s), resamples=2**n)
+    found = pairwise_p(values, every(s), Resampling(max(100, 2**n)))
     assert found == pytest.approx([slow_p((values[:, a] - values[:, b]).tolist()) for a, b in every(s)])
 
 
@@ -155,25 +156,25 @@ def test_drawn_signs_against_the_obvious_twin() -> None:
             flipped = sum(sign * x for sign, x in zip(signs, d.tolist(), strict=True))
             hits += abs(flipped) >= abs(sum(d.tolist())) - 1e-9
         expected.append((hits + 1) / (resamples + 1))
-    assert pairwise_p(values, every(s), resamples=resamples, seed=7) == expected
+    assert pairwise_p(values, every(s), Resampling(resamples, 7)) == expected
 
 
 def test_drawn_p_values_are_those_of_the_paired_test_up_to_chance() -> None:
     rng = np.random.default_rng(1)
     values = rng.random((120, 5)) + np.arange(5) * 0.03
-    p = pairwise_p(values, every(5), resamples=40_000, seed=1)
+    p = pairwise_p(values, every(5), Resampling(40_000, 1))
     for (a, b), ours in zip(every(5), p, strict=True):
-        other = sign_flip_p(values[:, a] - values[:, b], resamples=40_000, seed=2)
+        other = sign_flip_p(values[:, a] - values[:, b], Resampling(40_000, 2))
         assert ours == pytest.approx(other, abs=5 * np.sqrt(2 * max(other, 1e-4) / 40_000))
 
 
 def test_columns_in_parts_and_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     """However few signs are drawn at once, every draw counts."""
     values = np.random.default_rng(0).random((40, 3)) + [0, 0, 1]
-    whole = pairwise_p(values, every(3), resamples=3000)
+    whole = pairwise_p(values, every(3), Resampling(3000))
     told: list[tuple[str, int, int]] = []
     monkeypatch.setattr("polaris_rxrx.stats.paired._CELLS", 40 * 128)
-    parts = pairwise_p(values, every(3), resamples=3000, progress=lambda *of: told.append(of))
+    parts = pairwise_p(values, every(3), Resampling(3000), progress=lambda *of: told.append(of))
     assert told[-1] == ("comparing", 3000, 3000) and len(told) == 24
     assert parts[1:] == whole[1:] == [1 / 3001, 1 / 3001]
     assert parts[0] == pytest.approx(whole[0], abs=0.05)
@@ -181,11 +182,11 @@ def test_columns_in_parts_and_progress(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_p_value_does_not_depend_on_what_else_is_compared() -> None:
     values = np.random.default_rng(2).random((90, 5)) + np.arange(5) * 0.02
-    whole = dict(zip(every(5), pairwise_p(values, every(5), resamples=2_000, seed=3), strict=True))
+    whole = dict(zip(every(5), pairwise_p(values, every(5), Resampling(2_000, 3)), strict=True))
     for pair in every(5):
         a, b = pair
-        assert pairwise_p(values[:, [a, b]], [(0, 1)], resamples=2_000, seed=3) == [whole[pair]]
-        assert pairwise_p(values, [(b, a)], resamples=2_000, seed=3) == [whole[pair]]
+        assert pairwise_p(values[:, [a, b]], [(0, 1)], Resampling(2_000, 3)) == [whole[pair]]
+        assert pairwise_p(values, [(b, a)], Resampling(2_000, 3)) == [whole[pair]]
 
 
 # --- Holm --------------------------------------------------------------------------------------------------

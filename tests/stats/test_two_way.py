@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from polaris_rxrx.metrics import group_scores
-from polaris_rxrx.stats.two_way import Clusters, Deleted, Means, Variance, leave_out
+from polaris_rxrx.stats.resampling import Clusters
+from polaris_rxrx.stats.two_way import Deleted, Means, Variance, leave_out
 
 Rows = list[tuple[int, int, float, float]]  # treatment, gene, label, score
 
@@ -155,12 +156,12 @@ def test_without_names_of_genes_it_is_over_treatments() -> None:
     t = np.repeat(np.arange(5), 8)
     y, s = (rng.random(40) < 0.3).astype(float), rng.normal(size=40)
     groups = group_scores(y, s, t, 5)
-    v = leave_out(y, s, t, None, groups).pr_auc.variance()
+    v = leave_out(y, s, t, None, groups)["pr_auc"].variance()
     assert (v.gene, v.cell, v.n_genes) == (0.0, 0.0, 0)
     assert v.of("both") == v.treatment > 0
     assert v.stretch("both") == 1.0
     # Each pair a gene of its own: what is one of a kind is shared by none.
-    own = leave_out(y, s, t, np.full(40, -1), groups).pr_auc.variance()
+    own = leave_out(y, s, t, np.full(40, -1), groups)["pr_auc"].variance()
     assert own.of("both") == pytest.approx(v.treatment)
 
 

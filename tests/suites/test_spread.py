@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from polaris_rxrx.stats.chance import expected_average_precision
+from polaris_rxrx.metrics import expected_average_precision
 from polaris_rxrx.suites.spread import spreads
 
 Floats = NDArray[np.float64]
