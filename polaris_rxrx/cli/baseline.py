@@ -12,6 +12,7 @@ import click
 from polaris_rxrx.cli._inputs import card_embeddings, is_made_up, tell_dropped, tell_wells
 from polaris_rxrx.cli.options import (
     FILE,
+    AlignerName,
     Bar,
     CardName,
     data_option,
@@ -59,7 +60,7 @@ def _named_out(ctx: click.Context, _: click.Parameter, value: Path | None) -> Pa
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="For `random`.")
 @click.option(
     "--align",
-    type=click.Choice(["pca-cs", "tvn", "center-scale", "none"]),
+    type=AlignerName(),
     help="Another aligner than the card's.",
 )
 @click.option("--dose", metavar="max|mean|UM", help="Another dose rule than the card's.")

@@ -19,7 +19,7 @@ from polaris_rxrx.cli._inputs import (
     write_folder,
 )
 from polaris_rxrx.cli._tables import as_text, json_text
-from polaris_rxrx.cli.options import FILE, Bar, CardName, data_option, features_option, note
+from polaris_rxrx.cli.options import FILE, AlignerName, Bar, CardName, data_option, features_option, note
 from polaris_rxrx.cli.outputs import Command, NewFolder
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ BELONGS = {
 )
 @click.option(
     "--align",
-    type=click.Choice(["pca-cs", "tvn", "center-scale", "none"]),
+    type=AlignerName(),
     help="Another aligner than the card's.  [default: pca-cs]",
 )
 @click.option(
