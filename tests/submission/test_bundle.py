@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import json
+import shutil
 import stat
 import subprocess
 import tarfile
@@ -670,17 +671,31 @@ def test_an_archive_cut_off(name: str, keep: int, bundle: Path, tmp_path: Path, 
 
 @pytest.mark.parametrize("name", ["b.tar.gz", "b.zip"])
 def test_a_flipped_byte_is_never_let_pass(name: str, bundle: Path, tmp_path: Path, loaded: Task) -> None:
-    out = archive(bundle, tmp_path / name)
-    raw = out.read_bytes()
+    """Flipped before packing, when the archive always unpacks, and in the archive, when it seldom does."""
     files = {p.name: p.read_bytes() for p in bundle.iterdir()}
-    for place in range(0, len(raw), 37):
-        out.write_bytes(raw[:place] + bytes([raw[place] ^ 0x55]) + raw[place + 1 :])
+    format_ = "zip" if name.endswith("zip") else "gztar"
+    for file, raw in files.items():
+        (bundle / file).write_bytes(flipped(raw, len(raw) // 2))
+        packed = shutil.make_archive(str(tmp_path / file), format_, bundle.parent, bundle.name)
+        with unpacked(Path(packed)) as folder:
+            assert failures(folder, loaded), file
+        (bundle / file).write_bytes(raw)
+    out = archive(bundle, tmp_path / name)
+    raw, refused = out.read_bytes(), 0
+    places = range(0, len(raw), 37)
+    for place in places:
+        out.write_bytes(flipped(raw, place))
         try:
             with unpacked(out) as folder:
                 same = {p.name: p.read_bytes() for p in folder.iterdir()} == files
                 assert same or (folder / SUMS).is_file() is False or failures(folder, loaded), place
         except DataError:
-            continue
+            refused += 1
+    assert refused > len(places) // 2
+
+
+def flipped(raw: bytes, place: int) -> bytes:
+    return raw[:place] + bytes([raw[place] ^ 0x55]) + raw[place + 1 :]
 
 
 def test_an_encrypted_zip(bundle: Path, tmp_path: Path, loaded: Task) -> None:
