@@ -22,10 +22,10 @@ from tests.conftest import ROOT
 PACKAGE = "polaris_rxrx"
 # Imports go to earlier rows, or leftward within a row. Places that are not built yet are kept free.
 LAYERS = (
-    ("_version", "errors", "types", "files", "bounded", "damage", "network", "tables"),
+    ("_version", "errors", "types", "files", "bounded", "damage", "validation", "network", "tables"),
     ("metrics", "stats", "present"),
     ("task", "predictions", "scoring", "comparison", "quick"),
-    ("dataset", "wells", "maps", "cards", "baselines"),
+    ("dataset", "wells", "maps", "cards", "baselines", "local_task"),
     ("suites", "featurize", "hub", "submission", "export"),
     ("audit", "leaderboard", "report", "explore", "runs", "doctor"),
     ("cli",),

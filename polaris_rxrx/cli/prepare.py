@@ -96,7 +96,8 @@ def command(
 
 
 def _drawn(path: Path, seed: int) -> Task:
-    from polaris_rxrx.dataset.affinities import draw_task, read_affinities
+    from polaris_rxrx.dataset.affinities import read_affinities
+    from polaris_rxrx.local_task import draw_task
 
     task = draw_task(read_affinities(path), seed)
     if short := task.protocol["too_few_negatives"]:

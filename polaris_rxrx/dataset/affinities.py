@@ -29,9 +29,7 @@ from polaris_rxrx.damage import number_hint, refuse_dates
 from polaris_rxrx.dataset import units
 from polaris_rxrx.errors import DataError, UsageError, short
 from polaris_rxrx.files import sha256
-from polaris_rxrx.metrics import METRICS
 from polaris_rxrx.tables import Table, read_table
-from polaris_rxrx.task import MetricSpec, Task
 from polaris_rxrx.types import Bools, Floats, Ints
 
 ACTIVE = 1_000.0
@@ -307,29 +305,3 @@ def active_compounds(
             )
     found = {gene: sorted(pair for pair in pairs if pair[0] <= active) for gene, pairs in known.items()}
     return {gene: pairs for gene, pairs in found.items() if pairs and (not genes or gene in genes)}
-
-
-def draw_task(affinities: Affinities, seed: int) -> Task:
-    """The benchmark of one seed as a task, whose owner is `local`."""
-    drawn = draw(affinities, seed)
-    return Task(
-        artifact_id=f"local/compound-gene-activity-seed-{seed}",
-        inputs={"treatment": drawn.treatment, "gene_symbol": drawn.gene_symbol},
-        active=np.array(drawn.active, dtype=np.float64),
-        main_metric="pr_auc",
-        metrics=tuple(
-            MetricSpec(name=name, label=name, group_by="treatment", aggregation="mean", on_error="ignore")
-            for name in METRICS
-        ),
-        source="annotations",
-        protocol={
-            "annotations_sha256": affinities.sha256,
-            "seed": seed,
-            "active_nM": ACTIVE,
-            "inactive_nM": INACTIVE,
-            "min_negatives": MIN_NEGATIVES,
-            "negatives_per_active": NEGATIVES_PER_ACTIVE,
-            "too_few_negatives": drawn.short,
-            **({"made_up": True} if affinities.made_up else {}),
-        },
-    )
