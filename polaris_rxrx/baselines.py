@@ -12,7 +12,7 @@ Source
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,9 @@ from polaris_rxrx.maps.pairs import pair_tables
 from polaris_rxrx.tables import fold
 from polaris_rxrx.task import Task
 from polaris_rxrx.types import Floats, Ints, Progress
-from polaris_rxrx.wells.memory import Wells, read_wells
+from polaris_rxrx.wells.memory import Wells
+from polaris_rxrx.wells.reading import Choices, read
+from polaris_rxrx.wells.source import WellSource
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,37 +52,18 @@ def read_model(
     metadata: Path | str,
     embeddings: Path | str,
     *,
-    allow_missing: bool = False,
-    guides: bool = False,
-    features: str | Sequence[str] = (),
+    hashed: bool = False,
     progress: Progress | None = None,
-) -> tuple[Wells, str | None, dict[str, Any]]:
-    """Read a card's wells; a profile is cleaned. Also what cleaning did, in words and as a dict.
-
-    The options are those of `read_wells`.
-    """
-    profile = card.kind == "profile"
-    wells = read_wells(
-        metadata,
-        embeddings,
-        width=card.source.width,
-        allow_nan=profile,
-        allow_missing=allow_missing or profile,
-        guides=guides,
-        features=features,
-        progress=progress,
-    )
-    if not profile:
-        return wells, None, {}
-    from polaris_rxrx.wells.clean import clean
-
-    cleaned, report = clean(wells)
-    return cleaned, str(report), {"cleaning": report.to_dict()}
+    **choices: Any,
+) -> Wells:
+    """A card's wells, a profile cleaned; `choices` are the others of `polaris_rxrx.wells.reading.Choices`."""
+    chosen = Choices(width=card.source.width, profile=card.kind == "profile", **choices)
+    return read(metadata, embeddings, chosen, hashed=hashed, progress=progress)
 
 
-def map_of(wells: Wells, card: Card, *, progress: Progress | None = None) -> Map:
-    """The map a card asks for."""
-    return build_map(wells, card.recipe.align, progress=progress)
+def map_of(wells: WellSource, recipe: Recipe, *, progress: Progress | None = None) -> Map:
+    """The map that a recipe asks for."""
+    return build_map(wells, recipe.align, aggregate=recipe.aggregate, progress=progress)
 
 
 def predict_random(task: Task, seed: int = 0) -> Prediction:

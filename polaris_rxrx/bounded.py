@@ -171,6 +171,22 @@ def check_texts(source: Any, where: object, schema: Any, most: int = OBJECT) -> 
 # ---- documents
 
 
+def check_hdf5(path: Path) -> None:
+    """Raise `DataError` if the arrays of an HDF5 file claim more than is believed of its size."""
+    import h5py
+
+    sizes: list[int] = []
+
+    def add(_: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            sizes.append(int(item.size or 0) * item.dtype.itemsize)
+
+    with h5py.File(path, "r") as file:
+        file.visititems(add)
+    if (claimed := sum(sizes)) > (most := room(path.stat().st_size)):
+        raise DataError(f"{path}: claims {claimed:,} bytes unpacked; at most {size(most)} are read of it")
+
+
 def json_loads(raw: bytes | str, most: int = DOCUMENT) -> Any:
     """A JSON document.
 

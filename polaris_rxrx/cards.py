@@ -7,25 +7,23 @@ The package's own cards stand in `baselines/`, one file a model; a path to anoth
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
+from pydantic import Field, PositiveInt, ValidationError
 
 from polaris_rxrx import bounded
 from polaris_rxrx.dataset.rxrx3 import NOMINAL
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.maps.align import Aligner
+from polaris_rxrx.maps.build import Aggregate
 from polaris_rxrx.maps.similarity import Similarity
+from polaris_rxrx.validation import Complaint, Strict, complaints
 
 Concentration = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 Dose = Literal["max", "mean"] | Concentration
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Source(_Strict):
+class EmbeddingSource(Strict):
     """Where the embeddings come from: a file in the data folder, and the repository it is fetched from."""
 
     file: str | None = None
@@ -33,17 +31,17 @@ class Source(_Strict):
     width: PositiveInt | None = None
 
 
-class Recipe(_Strict):
+class Recipe(Strict):
     """From wells to scores."""
 
     align: Aligner = "pca-cs"
-    aggregate: Literal["mean"] = "mean"
+    aggregate: Aggregate = "mean"
     similarity: Similarity = "abs-cosine"
     dose: Dose = "max"
     concentrations: tuple[Concentration, ...] = Field(NOMINAL, min_length=1)
 
 
-class Published(_Strict):
+class PublishedScore(Strict):
     """A published score, for reading beside ours; never ranked across protocols."""
 
     protocol: str
@@ -54,21 +52,26 @@ class Published(_Strict):
     grade: Literal["reproduced", "author-reported", "transcribed"] = "author-reported"
 
 
-class Card(_Strict):
+class Card(Strict):
     """A baseline card.
 
     `kind` is `embedding` (finite numbers of like size, as they are), `profile` (features with units, cleaned
-    and standardised first, see `polaris_rxrx.wells.clean`) or `random` (uniform scores; no data).
+    and standardized first, see `polaris_rxrx.wells.clean`) or `random` (uniform scores; no data).
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
     title: str
     kind: Literal["embedding", "profile", "random"] = "embedding"
-    source: Source = Source()
+    source: EmbeddingSource = EmbeddingSource()
     recipe: Recipe = Recipe()
     citation: str = ""
     licence: str = ""
-    published: tuple[Published, ...] = ()
+    published: tuple[PublishedScore, ...] = ()
+
+    def with_recipe(self, **changes: Any) -> Card:
+        """The card with another recipe, or itself; what is None stays."""
+        changes = {name: value for name, value in changes.items() if value is not None}
+        return self.model_copy(update={"recipe": self.recipe.model_copy(update=changes)}) if changes else self
 
 
 def cards_folder() -> Path:
@@ -102,17 +105,15 @@ def load_card(name: str | Path) -> Card:
     try:
         return Card.model_validate(bounded.read_toml(path))
     except ValidationError as error:
-        raise DataError(f"{path}: {_told(error)}") from None
+        raise DataError(f"{path}: {_told(complaints(error)[0])}") from None
 
 
-def _told(error: ValidationError) -> str:
-    """The first thing wrong with a card: the field, its value, what was expected."""
-    first = error.errors()[0]
-    field = ".".join(str(p) for p in first["loc"])
-    if first["type"] == "missing":
-        return f"{field} is missing"
-    if first["type"] == "extra_forbidden":
-        return f"{field} is not a field of a card"
-    if field.startswith("recipe.dose"):  # pydantic tells only why it is not one of the words
-        return f"recipe.dose is {first['input']!r}: expected 'max', 'mean' or a concentration in uM"
-    return f"{field} is {first['input']!r}: {first['msg']}"
+def _told(found: Complaint) -> str:
+    """What is wrong with a card: the field, its value, what was expected."""
+    if found.kind == "missing":
+        return f"{found.field} is missing"
+    if found.kind == "extra_forbidden":
+        return f"{found.field} is not a field of a card"
+    if found.field.startswith("recipe.dose"):  # pydantic tells only why it is not one of the words
+        return f"recipe.dose is {found.value!r}: expected 'max', 'mean' or a concentration in uM"
+    return f"{found.field} is {found.value!r}: {found.rule}"

@@ -65,6 +65,12 @@ class Interrupted(KeyboardInterrupt):
     """An interrupt that has something to say: what became of what was on its way."""
 
 
+def one_line(error: BaseException) -> str:
+    """An error's kind and first line, without the colour codes polaris puts in."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
+    return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__
+
+
 def some(names: Sequence[object], most: int = 5) -> str:
     """The first few of many names, for a message: `'A', 'B' and 3 more`."""
     shown = ", ".join(short(str(n)) for n in names[:most])

@@ -78,13 +78,16 @@ def new_folder(path: Path, *, replace: bool = False, marker: str) -> Iterator[Pa
         shutil.rmtree(old, ignore_errors=True)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8, whole or not at all.
+def write_text(path: Path, text: str, *, sync: bool = False) -> None:
+    """Write `text` as UTF-8, whole or not at all; with `sync` it is on the disk when this returns.
 
     Half characters, which stand for the bytes of a file name that are not UTF-8, are written as `\\udcff`.
     """
-    with new_file(path) as temporary:
-        temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
+    with new_file(path) as temporary, temporary.open("wb") as handle:
+        handle.write(text.encode("utf-8", "backslashreplace"))
+        if sync:
+            handle.flush()
+            os.fsync(handle.fileno())
 
 
 def sha256(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""The one place that builds HTTP clients: proxies and certificates of the environment, checked before use.
+"""The one place that builds HTTP clients, and says why a request got no answer.
 
 Conventions
     Proxies are those of `HTTP_PROXY`, `HTTPS_PROXY` and `ALL_PROXY` (small letters go before capitals; on a
@@ -8,6 +8,8 @@ Conventions
     way, so its own reading of the environment is switched off.
     A variable that is of no use ends in a `NetworkError` of one line that names it. A proxy's address appears
     in no message: it may hold a password.
+    Why a request got no answer is told in one way, `no_answer`; what that means, and what helps, its caller
+    knows.
     Deviations from httpx: [1] `socks://`, which desktops set, is taken for `socks5://`. [2] `[::1]` and
     `*.example.org` are understood in `NO_PROXY`, as curl does; httpx raises on the one and never matches the
     other. [3] A variable that no request would use, such as `NO_PROXY` without a proxy, is not looked at.
@@ -15,19 +17,22 @@ Conventions
 
 from __future__ import annotations
 
+import email.utils
 import ipaddress
 import os
 import re
 import ssl
 import sys
+import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.request import getproxies
 
 import httpx
 
 from polaris_rxrx import bounded
-from polaris_rxrx.errors import PolarisRxrxError
+from polaris_rxrx.errors import PolarisRxrxError, one_line
 
 PROXIES = ("http", "https", "all")
 _SCHEMES = {"http": "http", "https": "https", "socks5": "socks5", "socks5h": "socks5", "socks": "socks5"}
@@ -60,6 +65,77 @@ def options(verify: ssl.SSLContext | bool = True) -> dict[str, Any]:
 def offline() -> dict[str, Any]:
     """What a client that will send nothing is to be built with: the environment does not matter."""
     return {"verify": False, "trust_env": False}
+
+
+# ---- requests without an answer
+
+Kind = Literal["certificate", "connection", "request", "time", "broken", "bounds", "other"]
+
+
+@dataclass(frozen=True)
+class NoAnswer:
+    """Why a request got no answer that could be read.
+
+    Attributes:
+        kind: It did not leave, for the host's "certificate", without a "connection", or because the "request"
+            could not be made; no answer came in "time"; the connection was "broken"; the answer went beyond
+            its "bounds" (`polaris_rxrx.bounded`); or something "other".
+        happened: The same in words, to follow "but"; without an address and in one line.
+        host: Who was asked, where the error knows.
+    """
+
+    kind: Kind
+    happened: str
+    host: str | None = None
+
+
+def no_answer(error: BaseException) -> NoAnswer:
+    """What an error of httpx means, or one of another package that was raised from it."""
+    cause = error.__cause__
+    found = cause if isinstance(cause, (httpx.HTTPError, httpx.InvalidURL)) else error
+    try:
+        request: httpx.Request | None = getattr(found, "request", None)
+    except RuntimeError:  # httpx's, of an error that knows none
+        request = None
+    return NoAnswer(*_happened(found, request), host=request.url.host if request is not None else None)
+
+
+def _happened(error: BaseException, request: httpx.Request | None) -> tuple[Kind, str]:
+    if isinstance(error, httpx.ConnectTimeout):
+        return "connection", f"there was no connection {_within(request, 'connect')}"
+    if isinstance(error, httpx.ConnectError):
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            return "certificate", "its certificate cannot be verified"
+        return "connection", f"there is no connection ({printable(one_line(error))})"
+    if isinstance(error, httpx.ProxyError):
+        return "request", f"the request could not be made ({printable(one_line(error))})"
+    if isinstance(error, (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL)):
+        # Its text may quote a header or an address.
+        return "request", f"the request could not be made ({type(error).__name__})"
+    if isinstance(error, httpx.TimeoutException):
+        return "time", f"there was no answer {_within(request, 'read')}"
+    if isinstance(error, httpx.TransportError):
+        return "broken", "the connection broke off"
+    if bounded.overrun(error):
+        return "bounds", f"it sent {error}"
+    return "other", f"the request failed ({type(error).__name__})"
+
+
+def _within(request: httpx.Request | None, what: str) -> str:
+    seconds = request.extensions.get("timeout", {}).get(what) if request is not None else None
+    return "in time" if seconds is None else f"within {seconds:g} s"
+
+
+def retry_after(header: str | None, default: float) -> float:
+    """Seconds to wait, from a `Retry-After` that holds seconds or a date."""
+    if not header:
+        return default
+    if header.isdigit():
+        return float(header)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(header).timestamp() - time.time())
+    except ValueError:
+        return default
 
 
 # ---- certificates

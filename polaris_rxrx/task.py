@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from polaris_rxrx import bounded
+from polaris_rxrx import validation
 from polaris_rxrx._version import __version__
 from polaris_rxrx.errors import DataError, MissingError, UsageError, some
 from polaris_rxrx.files import sha256, write_text
@@ -286,14 +286,10 @@ def read_manifest(folder: Path) -> Manifest:
         command = ["prepare"] + ([] if str(folder) == "task" else ["--out", str(folder)])
         raise MissingError(f"no prepared task in {folder} (there is no {path})", command)
     try:
-        return Manifest.model_validate(bounded.json_loads(bounded.read_file(path).decode("utf-8")))
+        return validation.read_json(Manifest, path)
     except ValueError as error:
-        reason = str(error)
-        if isinstance(error, ValidationError):
-            first = error.errors()[0]
-            reason = ": ".join([".".join(map(str, first["loc"])), first["msg"]])
         raise DataError(
-            f"{path} is not what `prepare` writes ({reason}); prepare it again with --force"
+            f"{path} is not what `prepare` writes ({validation.told(error)}); prepare it again with --force"
         ) from None
 
 

@@ -207,9 +207,9 @@ def test_random_is_seeded_and_uniform() -> None:
 def test_read_model_of_an_embedding_is_read_wells(tmp_path: Path) -> None:
     files = small(tmp_path)
     card = Card(name="mine", title="Mine")
-    wells, said, report = read_model(card, *files)
-    assert said is None and report == {}
-    assert np.array_equal(map_of(wells, card).x, build_map(read_wells(*files)).x)
+    wells, plain = read_model(card, *files), read_wells(*files)
+    assert (wells.notes, wells.provenance) == (plain.notes, plain.provenance)
+    assert np.array_equal(map_of(wells, card.recipe).x, build_map(plain).x)
 
 
 def test_a_profile_is_cleaned_and_may_lack_wells(tmp_path: Path) -> None:
@@ -218,9 +218,9 @@ def test_a_profile_is_cleaned_and_may_lack_wells(tmp_path: Path) -> None:
         return frame.iloc[2:]
 
     files = small(tmp_path, change_embeddings=spoil)
-    wells, said, report = read_model(Card(name="mine", title="Mine", kind="profile"), *files)
-    assert said is not None and "2 wells not in the table; 1 values imputed" in said
-    assert report["cleaning"]["n_imputed"] == 1 and np.isfinite(wells.x).all()
+    wells = read_model(Card(name="mine", title="Mine", kind="profile"), *files)
+    assert "2 wells not in the table; 1 values imputed" in wells.notes[-1]
+    assert wells.provenance["cleaning"]["n_imputed"] == 1 and np.isfinite(wells.x).all()
     with pytest.raises(DataError, match="have no embedding"):
         read_model(Card(name="mine", title="Mine"), *files)
     with pytest.raises(DataError, match='kind = "profile" has its features cleaned'):

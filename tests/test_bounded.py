@@ -431,13 +431,13 @@ def packed_without_end(out: Any) -> None:
 def test_answers_of_a_hub(
     send: Any, headers: dict[str, str], told: str, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from polaris_rxrx.hub.files import Hub
+    from polaris_rxrx.hub.files import PublicHub
 
     monkeypatch.setattr(bounded, "SECONDS", 0.3)
     server.send, server.headers = send, headers
     settings = SimpleNamespace(default_timeout=(5, 5), api_url=f"{server.url}/api")
     before = time.monotonic()
-    with Hub(settings, True) as hub, pytest.raises(UpstreamError) as raised:
+    with PublicHub(settings, True) as hub, pytest.raises(UpstreamError) as raised:
         hub.get(f"{server.url}/x", "the table", 2 * MIB)
     assert str(raised.value).startswith("127.0.0.1: asked for the table, but it ") and told in str(
         raised.value
@@ -484,7 +484,7 @@ def test_downloads(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_what_hugging_face_says_of_its_files(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     from polaris_rxrx.dataset import transfer
-    from polaris_rxrx.dataset.sources import Hub
+    from polaris_rxrx.dataset.sources import HuggingFace
 
     monkeypatch.setenv("HF_ENDPOINT", server.url)
     monkeypatch.setattr(bounded, "DOCUMENT", 2 * MIB)
@@ -492,11 +492,11 @@ def test_what_hugging_face_says_of_its_files(server: Server, monkeypatch: pytest
     server.send = endless
     with transfer.new_client() as client:
         with pytest.raises(UpstreamError, match="sent an answer larger than 2 MiB"):
-            Hub(client).sizes  # noqa: B018
+            HuggingFace(client).sizes  # noqa: B018
         monkeypatch.setattr(bounded, "SECONDS", 0.3)
         server.send = drip
         with pytest.raises(UpstreamError, match=r"sent an answer that did not end within 0.3 s"):
-            Hub(client).sizes  # noqa: B018
+            HuggingFace(client).sizes  # noqa: B018
     assert server.asked == 2  # and nobody else asks anything
 
 

@@ -18,7 +18,7 @@ from polaris_rxrx.dataset.affinities import read_affinities
 from polaris_rxrx.errors import DataError
 from polaris_rxrx.predictions import read_predictions
 from polaris_rxrx.report.breakdown import read_classes
-from polaris_rxrx.suites.gene_gene import read_relations
+from polaris_rxrx.suites.relations import read_relations
 from polaris_rxrx.task import Task
 from polaris_rxrx.wells.memory import read_wells
 from polaris_rxrx.wells.metadata import read_metadata
@@ -140,7 +140,7 @@ def test_dates_of_parquet_and_lists(tmp_path: Path, task: Task) -> None:
     for text, told in (
         ("TP53\n1-Mar\n", ", line 2: a gene is '1-Mar'; it looks like a gene name (MARCH1"),
         ("TP53\n\nKRAS\n44806\n", ", line 4: a gene is '44806'"),
-        ("TP53,KRAS\n", ", line 1: 'TP53,KRAS'; one gene a line was expected, and nothing else"),
+        ("TP53,KRAS\n", ", line 1: 'TP53,KRAS'; one gene on each line was expected, and nothing else"),
     ):
         (tmp_path / "g.txt").write_text(text)
         said = refused(_genes, tmp_path / "g.txt", task)

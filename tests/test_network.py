@@ -175,7 +175,7 @@ def published(
 ) -> tuple[HubServer, Uploads, str]:
     """A Hub that its own computer knows by number alone; the name `hub.test` leads nowhere here."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(hub_files, "_pause", lambda seconds: None)
+    monkeypatch.setattr(hub_files, "pause", lambda seconds: None)
     uploads = Uploads(server, server.accounts.who)
     with upstream.session():
         reference = server.publish_v1(v1(table(), list(range(20))))

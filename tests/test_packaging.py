@@ -8,14 +8,10 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from polaris_rxrx import bounded
 from tests.conftest import NEEDS_POLARIS, ROOT
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+PROJECT = bounded.toml_loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 # Import names of which the distribution is called otherwise.
 CALLED = {"sklearn": "scikit-learn", "polaris": "polaris-lib"}
 # polaris-lib brings these; hub/ alone imports them, and only with it.

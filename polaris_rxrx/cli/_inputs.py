@@ -3,56 +3,77 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from polaris_rxrx.cli.options import Bar, default_task, note
-from polaris_rxrx.errors import DataError, UsageError
+import click
+
+from polaris_rxrx.cli.options import FILE, Bar, default_task, note
+from polaris_rxrx.errors import UsageError
 
 if TYPE_CHECKING:
-    from polaris_rxrx.cards import Card
-    from polaris_rxrx.maps.align import Aligner
+    from polaris_rxrx.cards import Card, Recipe
     from polaris_rxrx.maps.build import Map
     from polaris_rxrx.predictions import Predictions
-    from polaris_rxrx.suites.gene_gene import Relations
+    from polaris_rxrx.suites.relations import Relations
     from polaris_rxrx.suites.result import Result
     from polaris_rxrx.task import Task
-    from polaris_rxrx.wells.memory import Wells
+    from polaris_rxrx.wells.source import WellSource
 
+F = TypeVar("F", bound=Callable[..., Any])
 MARKER = "polaris-rxrx-results.txt"
-_MADE_UP = "The {} are made up (polaris-rxrx demo): these figures say nothing about any model"
+_MADE_UP = "The {} are synthetic (polaris-rxrx demo): these figures say nothing about any model"
 MADE_UP = _MADE_UP.format("embeddings")
 
 
+def annotations_option(function: F) -> F:
+    return click.option(
+        "--annotations",
+        type=FILE,
+        metavar="CSV",
+        help="The affinities, in nM.  [default: those in --data]",
+    )(function)
+
+
+def relations_option(function: F) -> F:
+    return click.option(
+        "--relations",
+        type=FILE,
+        multiple=True,
+        help="Known relations: a file with two names on each line, or a folder of such files; may be "
+        "repeated.  [default: those in --data]",
+    )(function)
+
+
 @dataclass(frozen=True, eq=False)
-class Source:
-    """A model's map, or its wells, or both, and what tells its files apart from others."""
+class ModelInput:
+    """A model's map, or its wells and the recipe of its map, and what tells its files apart from others."""
 
     title: str
-    align: Aligner | None
     inputs: dict[str, Any]
-    wells: Wells | None = None
+    wells: WellSource | None = None
+    recipe: Recipe | None = None
     map_: Map | None = None
 
     @property
     def made_up(self) -> bool:
         return bool(self.inputs.get("made_up"))
 
-    def with_map(self, bar: Bar) -> Source:
+    def with_map(self, bar: Bar) -> ModelInput:
         """The same with the map built, unless it is there."""
         if self.map_ is not None:
             return self
-        from polaris_rxrx.maps.build import build_map
+        from polaris_rxrx.baselines import map_of
 
-        assert self.wells is not None and self.align is not None
-        built = build_map(self.wells, self.align, progress=bar.step)
+        assert self.wells is not None and self.recipe is not None
+        built = map_of(self.wells, self.recipe, progress=bar.step)
         tell_dropped(built)
         return replace(self, map_=built)
 
     def stamp(self, result: Result) -> Result:
-        """The result with the inputs in its protocol; made-up data is told first."""
+        """The result with the inputs in its protocol; synthetic data is told first."""
         notes = (MADE_UP, *result.notes) if self.made_up else result.notes
         return replace(result, protocol={**result.protocol, "inputs": self.inputs}, notes=notes)
 
@@ -120,53 +141,14 @@ def card_embeddings(card: Card, data: Path) -> Path:
     )
 
 
-def read_source(
-    card: Card,
-    metadata: Path,
-    embeddings: Path,
-    bar: Bar,
-    *,
-    align: Aligner | None = None,
-    allow_missing: bool = False,
-    guides: bool = False,
-    features: Sequence[str] = (),
-) -> Source:
-    """Read and hash a card's wells; with `guides` a perturbation is a guide, not a gene."""
+def read_source(card: Card, metadata: Path, embeddings: Path, bar: Bar, **choices: Any) -> ModelInput:
+    """Read and hash a card's wells; `choices` as for `polaris_rxrx.baselines.read_model`."""
     from polaris_rxrx.baselines import read_model
-    from polaris_rxrx.files import sha256
 
-    wells, cleaning, report = read_model(
-        card,
-        metadata,
-        embeddings,
-        allow_missing=allow_missing,
-        guides=guides,
-        features=features,
-        progress=bar.step,
-    )
-    inputs: dict[str, Any] = {
-        "card": card.name,
-        "n_wells_missing": wells.missing,
-        "reading": wells.reading,
-        **report,
-    }
-    for done, (name, path) in enumerate((("metadata", metadata), ("embeddings", embeddings))):
-        bar.step("hashing", done, 2)
-        inputs[f"{name}_sha256"] = sha256(path)
-    bar.step("hashing", 2, 2)
-    inputs["made_up"] = is_made_up(embeddings)
-    tell_wells(wells, f"{card.title}: ")
-    if cleaning:
-        note(f"{card.title}: cleaned: {cleaning}")
-    elif wells.missing:
-        note(f"{wells.missing:,} wells of the metadata have no embedding and were left out")
-    return Source(card.title, align or card.recipe.align, inputs, wells)
-
-
-def tell_wells(wells: Wells, before: str = "") -> None:
-    """Say what was taken of a table of wells, and what is odd about it."""
+    wells = read_model(card, metadata, embeddings, hashed=True, progress=bar.step, **choices)
     for line in wells.notes:
-        note(before + line)
+        note(f"{card.title}: {line}")
+    return ModelInput(card.title, {"card": card.name, **wells.provenance}, wells, card.recipe)
 
 
 def tell_dropped(map_: Map) -> None:
@@ -179,48 +161,22 @@ def tell_dropped(map_: Map) -> None:
         )
 
 
-def read_map(path: Path) -> Source:
+def read_map(path: Path) -> ModelInput:
     """Read and hash a saved map."""
     from polaris_rxrx.files import sha256
     from polaris_rxrx.maps.store import load_map
 
     map_ = load_map(path)
     made_up = bool(map_.protocol.get("made_up"))
-    return Source(str(path), None, {"map_sha256": sha256(path), "made_up": made_up}, map_=map_)
-
-
-def is_made_up(embeddings: Path) -> bool:
-    """Whether `polaris-rxrx demo` drew this table."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        return b"polaris_rxrx" in (pq.read_schema(embeddings).metadata or {})
-    except pa.ArrowException:  # a CSV
-        return False
+    return ModelInput(str(path), {"map_sha256": sha256(path), "made_up": made_up}, map_=map_)
 
 
 def read_all_relations(paths: Sequence[Path], data: Path) -> dict[str, Relations]:
-    """The relation files given, or those of the data folder; a source is named by its file."""
+    """The relation files given, or those of the data folder."""
     from polaris_rxrx.dataset.registry import locate
-    from polaris_rxrx.suites.gene_gene import KNOWN_SOURCES, read_relations
+    from polaris_rxrx.suites.relations import read_sources
 
-    files: list[Path] = []
-    for path in paths or [locate("relations", data)]:
-        found = sorted(path.glob("*.txt")) if path.is_dir() else [path]
-        if not found:
-            raise DataError(f"{path} holds no .txt file of relations")
-        files += found
-    names = [path.name.partition(".")[0] for path in files]
-    if twice := sorted({n for n in names if names.count(n) > 1}):
-        raise UsageError(f"two relation files are named {twice[0]}; results are told apart by that name")
-    order = {name: i for i, name in enumerate(KNOWN_SOURCES)}
-    return {
-        name: read_relations(path)
-        for name, path in sorted(
-            zip(names, files, strict=True), key=lambda held: (order.get(held[0], len(order)), held[0])
-        )
-    }
+    return read_sources(paths or [locate("relations", data)])
 
 
 def check_folder(out: Path) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from polaris_rxrx.cli._inputs import card_embeddings, is_made_up, tell_dropped, tell_wells
+from polaris_rxrx.cli._inputs import card_embeddings, tell_dropped
 from polaris_rxrx.cli.options import (
     FILE,
     Bar,
@@ -56,14 +56,25 @@ def _named_out(ctx: click.Context, _: click.Parameter, value: Path | None) -> Pa
     metavar="FILE",
     help="Where to write.  [default: NAME.csv]",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="For `random`.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="The seed of the scores that `random` draws.",
+)
 @click.option(
     "--align",
     type=click.Choice(["pca-cs", "tvn", "center-scale", "none"]),
-    help="Another aligner than the card's.",
+    help="How wells are aligned, instead of the card's way.",
 )
-@click.option("--dose", metavar="max|mean|UM", help="Another dose rule than the card's.")
-@click.option("--save-map", type=NEW_FILE, metavar="FILE", help="Keep the map, as .parquet or .h5ad.")
+@click.option(
+    "--dose",
+    metavar="max|mean|UM",
+    help="How a compound's concentrations make one score, instead of the card's way: their maximum, their "
+    "mean, or the score at this concentration, in uM.",
+)
+@click.option("--save-map", type=NEW_FILE, metavar="FILE", help="Also write the map, as .parquet or .h5ad.")
 @click.option(
     "--allow-missing-wells", is_flag=True, help="Build the map without wells that have no embedding."
 )
@@ -92,7 +103,7 @@ def command(
     from polaris_rxrx.predictions import write_predictions
     from polaris_rxrx.task import load_task
 
-    card = _with_options(load_card(name), align, dose)
+    card = load_card(name).with_recipe(align=align, dose=_dose(dose))
     if save_map is not None and save_map.suffix not in (".parquet", ".h5ad"):
         raise click.UsageError(f"--save-map {save_map}: a map is saved as .parquet or .h5ad")
     if card.kind == "random" and (save_map or embeddings or metadata or features):
@@ -121,20 +132,17 @@ def command(
     note(f"Next: polaris-rxrx score {shlex.quote(str(out))}{there}")
 
 
-def _with_options(card: Card, align: str | None, dose: str | None) -> Card:
-    changes: dict[str, Any] = {}
-    if align:
-        changes["align"] = align
-    if dose in ("max", "mean"):
-        changes["dose"] = dose
-    elif dose is not None:
-        try:
-            changes["dose"] = float(dose)
-            if not 0 < changes["dose"] < float("inf"):
-                raise ValueError
-        except ValueError:
-            raise click.UsageError(f"--dose {dose}: expected max, mean or a concentration in uM") from None
-    return card.model_copy(update={"recipe": card.recipe.model_copy(update=changes)}) if changes else card
+def _dose(text: str | None) -> str | float | None:
+    """What --dose asks for."""
+    if text is None or text in ("max", "mean"):
+        return text
+    try:
+        dose = float(text)
+    except ValueError:
+        dose = 0.0
+    if not 0 < dose < float("inf"):
+        raise click.UsageError(f"--dose {text}: expected max, mean or a concentration in uM")
+    return dose
 
 
 def _predict(
@@ -154,7 +162,7 @@ def _predict(
     embeddings = embeddings or card_embeddings(card, data)
     metadata = metadata or locate("metadata", data)
     with Bar(card.title) as bar:
-        wells, cleaning, report = baselines.read_model(
+        wells = baselines.read_model(
             card,
             metadata,
             embeddings,
@@ -162,21 +170,11 @@ def _predict(
             features=features,
             progress=bar.step,
         )
-        map_ = baselines.map_of(wells, card, progress=bar.step)
-    tell_wells(wells)
-    if cleaning:
-        note(f"Cleaned: {cleaning}")
-    elif wells.missing:
-        note(f"{wells.missing:,} wells of the metadata have no embedding and were left out")
+        map_ = baselines.map_of(wells, card.recipe, progress=bar.step)
+    for line in wells.notes:
+        note(line)
     tell_dropped(map_)
-    map_.protocol.update(
-        report,
-        card=card.name,
-        sources=wells.sources,
-        n_wells_missing=wells.missing,
-        reading=wells.reading,
-    )
-    map_.protocol["made_up"] = is_made_up(embeddings)
+    map_.protocol.update(wells.provenance, card=card.name, sources=wells.sources)
     if save_map is not None:
         write_map(map_, save_map)
         note(f"Wrote {save_map}: {len(map_):,} perturbations x {map_.x.shape[1]:,}")

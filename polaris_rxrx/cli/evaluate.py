@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from polaris_rxrx.cli._inputs import (
-    Source,
+    ModelInput,
+    annotations_option,
     card_embeddings,
     check_folder,
     read_all_relations,
     read_map,
     read_source,
+    relations_option,
     stamp_truth,
     write_folder,
 )
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from polaris_rxrx.maps.build import Map
     from polaris_rxrx.suites.result import Result
 
-    Job = Callable[[Source, Bar], list[Result]]
+    Job = Callable[[ModelInput, Bar], list[Result]]
 
 SUITES = ("drug-target", "gene-gene", "signal")
 BY = {
@@ -53,10 +55,12 @@ BELONGS = {
 @click.command(cls=Command, no_args_is_help=True)
 @click.argument("suite", type=click.Choice([*SUITES, "all"]))
 @data_option
-@click.option("--model", type=CardName(), metavar="CARD", help="A card's name, or the path of your own.")
+@click.option("--model", type=CardName(), metavar="CARD", help="A card's name, or the path of your own card.")
 @click.option("--embeddings", type=FILE, help="The model's table.  [default: the card's file in --data]")
 @features_option
-@click.option("--map", "map_path", type=FILE, metavar="FILE", help="A saved map instead (not for signal).")
+@click.option(
+    "--map", "map_path", type=FILE, metavar="FILE", help="A saved map instead of a model (not for signal)."
+)
 @click.option(
     "--metadata",
     type=FILE,
@@ -66,45 +70,83 @@ BELONGS = {
 @click.option(
     "--align",
     type=click.Choice(["pca-cs", "tvn", "center-scale", "none"]),
-    help="Another aligner than the card's.  [default: pca-cs]",
+    help="How wells are aligned, instead of the card's way.  [default: pca-cs]",
 )
 @click.option(
     "--allow-missing-wells", is_flag=True, help="Build the map without wells that have no embedding."
 )
-@click.option("--annotations", type=FILE, metavar="CSV", help="The affinities.  [default: those in --data]")
-@click.option("--seeds", type=int, metavar="N", help="Draws of negatives, seeds 0..N-1.  [default: 100]")
-@click.option("--active", type=float, metavar="NM", help="Active at or below.  [default: 1000]")
-@click.option("--inactive", type=float, metavar="NM", help="Inactive beyond.  [default: 10000]")
-@click.option("--min-negatives", type=int, metavar="N", help="Negatives at least.  [default: 20]")
-@click.option("--legacy", is_flag=True, help="Draw negatives and take sds as the public code does.")
+@annotations_option
 @click.option(
-    "--relations",
-    type=FILE,
-    multiple=True,
-    help="Two names a line, or a folder of such files; may be repeated.  [default: those in --data]",
+    "--seeds",
+    type=int,
+    metavar="N",
+    help="How many times negatives are drawn for drug-target, with the seeds 0 to N-1.  [default: 100]",
 )
-@click.option("--low", type=float, metavar="Q", help="Opposite at or below this quantile.  [default: 0.05]")
-@click.option("--high", type=float, metavar="Q", help="Alike at or above this quantile.  [default: 0.95]")
-@click.option("--against", type=FILE, metavar="MAP", help="Another map: is its recall really different?")
-@click.option("--unexpressed", type=FILE, help="Genes, one a line: signal's null, not reported.")
+@click.option(
+    "--active",
+    type=float,
+    metavar="NM",
+    help="A pair is active at or below this affinity, in nM.  [default: 1000]",
+)
+@click.option(
+    "--inactive",
+    type=float,
+    metavar="NM",
+    help="A pair may be drawn as a negative beyond this affinity, in nM.  [default: 10000]",
+)
+@click.option(
+    "--min-negatives",
+    type=int,
+    metavar="N",
+    help="The least number of negatives drawn for a compound, or for a gene.  [default: 20]",
+)
+@click.option(
+    "--legacy",
+    is_flag=True,
+    help="Draw negatives and take standard deviations as the paper's public code does.",
+)
+@relations_option
+@click.option(
+    "--low",
+    type=float,
+    metavar="Q",
+    help="Two genes are opposite if their cosine is at or below this quantile (0 to 1) of all pairs' cosines."
+    "  [default: 0.05]",
+)
+@click.option(
+    "--high",
+    type=float,
+    metavar="Q",
+    help="Two genes are alike if their cosine is at or above this quantile (0 to 1) of all pairs' cosines."
+    "  [default: 0.95]",
+)
+@click.option(
+    "--against", type=FILE, metavar="MAP", help="Another saved map, to test whether its recall is different."
+)
+@click.option(
+    "--unexpressed",
+    type=FILE,
+    help="A file of genes, one on each line, which are the null of signal and are not reported themselves.",
+)
 @click.option(
     "--by",
     metavar="WHAT",
-    help="drug-target: compound or gene; signal: gene, guide, compound or compound-concentration.",
+    help="What is scored one by one: for drug-target each compound or gene; for signal each gene, guide, "
+    "compound or compound-concentration.  [default: compound; gene]",
 )
 @click.option(
     "--seed",
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Of what is drawn beside negatives.",
+    help="The seed of every draw but that of negatives: bootstrap, controls, exchanges, random embeddings.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON and nothing else.")
 @click.option(
     "--out",
     type=NewFolder("*.json", "*.csv"),
     metavar="DIR",
-    help="Also write SUITE.json and a CSV file a table.",
+    help="Also write SUITE.json, and each table as a CSV file, into this folder.",
 )
 @click.pass_context
 def command(
@@ -140,7 +182,7 @@ def command(
         raise click.UsageError("give --model, --embeddings or --map")
     if out is not None:
         check_folder(out)
-    card = None if map_path is not None else _card(model, embeddings)
+    card = None if map_path is not None else _card(model, embeddings).with_recipe(align=align)
     layout_of = metadata if map_path is not None else None
     jobs = _jobs(suites, data, by, {**options, "layout_of": layout_of})
     with Bar(card.title if card else str(map_path)) as bar:
@@ -155,7 +197,6 @@ def command(
                 metadata or locate("metadata", data),
                 embeddings or card_embeddings(card, data),
                 bar,
-                align=align,
                 allow_missing=allow_missing_wells,
                 guides=by == "guide",
                 features=features,
@@ -230,31 +271,31 @@ def _given(options: dict[str, Any], *names: str) -> dict[str, Any]:
 def _drug_target(data: Path, by: str | None, options: dict[str, Any]) -> Job:
     from polaris_rxrx.dataset.affinities import candidates, read_affinities
     from polaris_rxrx.dataset.registry import locate
-    from polaris_rxrx.suites import drug_target
+    from polaris_rxrx.suites.drug_target import Protocol, evaluate_drug_target
 
     chosen = _given(options, "seeds", "active", "inactive", "min_negatives", "legacy")
     if by is not None:
         chosen["by"] = by
-    protocol = drug_target.Protocol(**chosen, random_seed=options["seed"])
+    protocol = Protocol(**chosen, random_seed=options["seed"])
     affinities = read_affinities(options["annotations"] or locate("annotations", data))
     candidates(
         affinities, active=protocol.active, inactive=protocol.inactive, min_negatives=protocol.min_negatives
     )
 
-    def run(source: Source, bar: Bar) -> list[Result]:
-        result = drug_target.evaluate(_map(source), affinities, protocol, progress=bar.step)
+    def run(source: ModelInput, bar: Bar) -> list[Result]:
+        result = evaluate_drug_target(_map(source), affinities, protocol, progress=bar.step)
         return [stamp_truth(result, "affinities", affinities.made_up)]
 
     return run
 
 
 def _gene_gene(data: Path, by: str | None, options: dict[str, Any]) -> Job:
-    from polaris_rxrx.suites import gene_gene
+    from polaris_rxrx.suites.gene_gene import HIGH, LOW, evaluate_gene_gene
     from polaris_rxrx.suites.layout import Layout
     from polaris_rxrx.wells.metadata import read_metadata
 
     chosen = _given(options, "low", "high", "seed")
-    low, high = chosen.get("low", gene_gene.LOW), chosen.get("high", gene_gene.HIGH)
+    low, high = chosen.get("low", LOW), chosen.get("high", HIGH)
     if not 0 <= low < high <= 1:
         raise click.UsageError(f"--low {low:g}, --high {high:g}: 0 <= low < high <= 1 was expected")
     relations = read_all_relations(options["relations"], data)
@@ -262,70 +303,34 @@ def _gene_gene(data: Path, by: str | None, options: dict[str, Any]) -> Job:
     other = None if options["against"] is None else read_map(options["against"]).map_
     table = None if options["layout_of"] is None else read_metadata(options["layout_of"])
 
-    def run(source: Source, bar: Bar) -> list[Result]:
-        wells = table if source.wells is None else source.wells
+    def run(source: ModelInput, bar: Bar) -> list[Result]:
+        wells = table if source.wells is None else source.wells.places
         layout = None
         if wells is not None:
             layout = Layout.of(wells.perturbations, wells.perturbation, wells.experiment)
-        result = gene_gene.evaluate(_map(source), relations, layout=layout, against=other, **chosen)
+        result = evaluate_gene_gene(_map(source), relations, layout=layout, against=other, **chosen)
         return [stamp_truth(result, "relations", made_up)]
 
     return run
 
 
 def _signal(data: Path, by: str | None, options: dict[str, Any]) -> Job:
-    from polaris_rxrx.suites import signal
-    from polaris_rxrx.suites.replicates import replicate_consistency
-    from polaris_rxrx.suites.splits import held_out
+    from polaris_rxrx.suites.replicates import evaluate_wells
+    from polaris_rxrx.suites.unexpressed import read_genes
 
-    genes = None if options["unexpressed"] is None else _gene_list(options["unexpressed"])
+    genes = None if options["unexpressed"] is None else read_genes(options["unexpressed"])
     if by not in (None, "gene", "guide") and genes is not None:
         raise click.UsageError(f"--unexpressed names genes, which --by {by} is not about")
-    shared: dict[str, Any] = {"by": by or "gene", "seed": options["seed"]}
+    chosen: dict[str, Any] = {"by": by or "gene", "seed": options["seed"], "null": genes or "controls"}
 
-    def run(source: Source, bar: Bar) -> list[Result]:
-        assert source.wells is not None
-        chosen = {**shared, "align_by": source.align}
-        bar.step("signal", 0, 3)
-        tested = None if genes else held_out(source.wells, **chosen)
-        chosen |= {"null": genes or "controls", "tested": tested}
-        bar.step("signal", 1, 3)
-        energy = signal.evaluate(source.wells, **chosen)
-        bar.step("signal", 2, 3)
-        replicates = replicate_consistency(source.wells, **chosen)
-        bar.step("signal", 3, 3)
-        return [energy, replicates]
+    def run(source: ModelInput, bar: Bar) -> list[Result]:
+        assert source.wells is not None and source.recipe is not None
+        return evaluate_wells(source.wells, align_by=source.recipe.align, progress=bar.step, **chosen)
 
     return run
 
 
-def _gene_list(path: Path) -> list[str]:
-    """Names, one a line; lines that start with # are not."""
-    from polaris_rxrx import bounded
-    from polaris_rxrx.damage import refuse_dates, refuse_other_kind
-    from polaris_rxrx.errors import DataError, short
-
-    raw = bounded.read_file(path)
-    refuse_other_kind(path, raw)
-    try:
-        names = raw.decode("utf-8-sig").split("\n")
-    except UnicodeDecodeError:
-        raise DataError(f"{path}: not UTF-8 text; one gene a line was expected") from None
-    names = ["" if name.startswith("#") else name.strip() for name in names]
-    lines = [i for i, name in enumerate(names, 1) if name]
-    genes = [name for name in names if name]
-    for line, name in zip(lines, genes, strict=True):
-        if any(mark in name for mark in ",;\t\0"):
-            raise DataError(
-                f"{path}, line {line}: {short(name)}; one gene a line was expected, and nothing else"
-            )
-    refuse_dates(genes, "a gene", lambda i: f"{path}, line {lines[i]}")
-    if not genes:
-        raise DataError(f"{path} names no gene; one a line was expected")
-    return genes
-
-
-def _map(source: Source) -> Map:
+def _map(source: ModelInput) -> Map:
     assert source.map_ is not None
     return source.map_
 

@@ -13,8 +13,8 @@ from polaris_rxrx.cli.outputs import Command, NewFolder
 
 @click.command(cls=Command, no_args_is_help=True)
 @click.argument("framework", type=click.Choice(["biomlbench", "mle-bench"]))
-@click.option("--out", type=NewFolder(), metavar="DIR", required=True, help="The folder to write.")
-@click.option("--force", is_flag=True, help="Replace an export that is already there.")
+@click.option("--out", type=NewFolder(), metavar="DIR", required=True, help="Write this folder.")
+@click.option("--force", is_flag=True, help="Replace an export that is there already.")
 @task_option
 def command(framework: str, out: Path, force: bool, task: Path) -> None:
     """Write the task as a benchmark framework takes it.

@@ -30,8 +30,8 @@ _COLUMNS = ("what", "file", "where", "size", "source", "licence")
 @data_option
 @click.option("--accept-licence", is_flag=True, help="Accept RxRx3-core's licence without being asked.")
 @click.option("--force", is_flag=True, help="Fetch again what is already there.")
-@click.option("--list", "show", is_flag=True, help="Say what is where; nothing is fetched.")
-@click.option("--json", "as_json", is_flag=True, help="Print the list, of what was asked for, as JSON.")
+@click.option("--list", "show", is_flag=True, help="Say which files are where, and fetch nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the list of what was asked for as JSON.")
 def command(
     what: tuple[str, ...], data: Path, accept_licence: bool, force: bool, show: bool, as_json: bool
 ) -> None:

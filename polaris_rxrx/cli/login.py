@@ -29,7 +29,7 @@ def env_file_option(function: F) -> F:
 @click.command()
 @env_file_option
 @click.option("--overwrite", is_flag=True, help="Log in again even if a login is there and works.")
-@click.option("--no-browser", is_flag=True, help="Show the page's address and open no browser.")
+@click.option("--no-browser", is_flag=True, help="Show the page's address, and open no browser.")
 def command(env_file: Path | None, overwrite: bool, no_browser: bool) -> None:
     """Log in to the Polaris Hub.
 

@@ -10,7 +10,7 @@ from polaris_rxrx.cli.options import note
 
 
 @click.command()
-@click.option("--all", "every", is_flag=True, help="Forget the logins at every Hub.")
+@click.option("--all", "every", is_flag=True, help="Forget the logins at every Hub, not at this one alone.")
 def command(every: bool) -> None:
     """Forget the login.
 

@@ -11,10 +11,9 @@ import click
 
 from polaris_rxrx.cli.options import FILE, MaybeFile, data_option, default_task, note
 from polaris_rxrx.cli.outputs import Command, NewFolder
-from polaris_rxrx.errors import some
 
 if TYPE_CHECKING:
-    from polaris_rxrx.hub.benchmarks import Artifact
+    from polaris_rxrx.hub.artifact import Artifact
     from polaris_rxrx.task import Manifest, Task
 
 
@@ -28,12 +27,17 @@ if TYPE_CHECKING:
     help="The folder to write.",
 )
 @click.option(
-    "--annotations", type=FILE, metavar="CSV", help="Build the benchmark from this affinity table instead."
+    "--annotations",
+    type=FILE,
+    metavar="CSV",
+    help="Draw the benchmark from this affinity table (in nM) instead.",
 )
 @click.option(
-    "--seed", type=click.IntRange(min=0), help="Which negatives to draw with --annotations.  [default: 0]"
+    "--seed",
+    type=click.IntRange(min=0),
+    help="The seed of the negatives that --annotations draws.  [default: 0]",
 )
-@click.option("--smiles", is_flag=True, help="Add standardised SMILES from the metadata.")
+@click.option("--smiles", is_flag=True, help="Add standardized SMILES from the metadata.")
 @click.option("--metadata", type=FILE, help="The metadata for --smiles.  [default: the one in --data]")
 @click.option("--force", is_flag=True, help="Replace a folder that is already there.")
 @data_option
@@ -59,14 +63,15 @@ def command(
         raise click.UsageError("--seed belongs to --annotations; a benchmark from the Hub is fixed")
     if metadata is not None and not smiles:
         raise click.UsageError("--metadata belongs to --smiles")
+    from polaris_rxrx.dataset.registry import locate
     from polaris_rxrx.files import new_folder
     from polaris_rxrx.task import ARTIFACT, MANIFEST
 
     with new_folder(out, replace=force, marker=MANIFEST) as folder:
-        structures = _structures_path(metadata, data) if smiles else None
+        structures = (metadata or locate("metadata", data)) if smiles else None  # before any work
         artifact: Artifact | None
         if annotations is not None:
-            task = task_from_affinities(annotations, seed or 0)
+            task = _drawn(annotations, seed or 0)
             artifact = _as_artifact(task)
             task = artifact.task if artifact else task
         else:
@@ -90,40 +95,15 @@ def command(
             note(f"It {closed}: submit will not send any")
 
 
-def task_from_affinities(path: Path, seed: int) -> Task:
-    """The benchmark of one seed; its owner is `local`."""
-    import numpy as np
+def _drawn(path: Path, seed: int) -> Task:
+    from polaris_rxrx.dataset.affinities import draw_task, read_affinities
 
-    from polaris_rxrx.dataset import affinities as aff
-    from polaris_rxrx.metrics import METRICS
-    from polaris_rxrx.task import MetricSpec, Task
-
-    table = aff.read_affinities(path)
-    drawn = aff.draw(table, seed)
-    if drawn.short:
-        names = ", ".join(drawn.short)
-        note(f"{len(drawn.short)} compounds have too few eligible negatives and got all of them: {names}")
-    return Task(
-        artifact_id=f"local/compound-gene-activity-seed-{seed}",
-        inputs={"treatment": drawn.treatment, "gene_symbol": drawn.gene_symbol},
-        active=np.array(drawn.active, dtype=np.float64),
-        main_metric="pr_auc",
-        metrics=tuple(
-            MetricSpec(name=name, label=name, group_by="treatment", aggregation="mean", on_error="ignore")
-            for name in METRICS
-        ),
-        source="annotations",
-        protocol={
-            "annotations_sha256": table.sha256,
-            "seed": seed,
-            "active_nM": aff.ACTIVE,
-            "inactive_nM": aff.INACTIVE,
-            "min_negatives": aff.MIN_NEGATIVES,
-            "negatives_per_active": aff.NEGATIVES_PER_ACTIVE,
-            "too_few_negatives": drawn.short,
-            **({"made_up": True} if table.made_up else {}),
-        },
-    )
+    task = draw_task(read_affinities(path), seed)
+    if short := task.protocol["too_few_negatives"]:
+        note(
+            f"{len(short)} compounds have too few eligible negatives and got all of them: {', '.join(short)}"
+        )
+    return task
 
 
 def _as_artifact(task: Task) -> Artifact | None:
@@ -143,21 +123,12 @@ def _as_artifact(task: Task) -> Artifact | None:
     )
 
 
-def _structures_path(metadata: Path | None, data: Path) -> Path:
-    """Where SMILES come from; asked for before any work is done."""
-    from polaris_rxrx.dataset.registry import locate
-
-    return metadata or locate("metadata", data)
-
-
 def _smiles(task: Task, metadata: Path) -> list[str]:
     from polaris_rxrx.wells.smiles import read_structures
 
     found = read_structures(metadata, task.treatment)
-    if found.absent:
-        note(f"{len(found.absent):,} compounds have no SMILES; left blank: {some(found.absent)}")
-    if found.unparsable:
-        note(f"{len(found.unparsable):,} SMILES cannot be parsed; left blank: {some(found.unparsable)}")
+    for line in found.notes:
+        note(line)
     return [found.smiles[compound] for compound in task.treatment]
 
 

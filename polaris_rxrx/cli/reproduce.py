@@ -10,11 +10,13 @@ import click
 
 from polaris_rxrx.cli._inputs import (
     MADE_UP,
-    Source,
+    ModelInput,
+    annotations_option,
     card_embeddings,
     check_folder,
     read_all_relations,
     read_source,
+    relations_option,
     write_folder,
 )
 from polaris_rxrx.cli._tables import json_text, notes, number, table
@@ -36,23 +38,18 @@ if TYPE_CHECKING:
     type=CardName(),
     metavar="CARD",
     multiple=True,
-    help="Only this one; may be repeated.  [default: all whose files are in --data]",
+    help="Only this model; may be repeated.  [default: all whose files are in --data]",
 )
 @features_option
 @click.option("--metadata", type=FILE, help="The well metadata.  [default: the one in --data]")
-@click.option("--annotations", type=FILE, metavar="CSV", help="The affinities.  [default: those in --data]")
-@click.option(
-    "--relations",
-    type=FILE,
-    multiple=True,
-    help="Two names a line, or a folder of such files; may be repeated.  [default: those in --data]",
-)
+@annotations_option
+@relations_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
 @click.option(
     "--out",
     type=NewFolder("*.json", "*.csv"),
     metavar="DIR",
-    help="Also write reproduce.json and a CSV file a table.",
+    help="Also write reproduce.json, and each table as a CSV file, into this folder.",
 )
 def command(
     name: str | None,
@@ -67,8 +64,8 @@ def command(
 ) -> None:
     """Set computed figures beside the published ones, each with its protocol.
 
-    Default: all three. A cell is `within` if it is at most one published spread from the published figure.
-    The suites' deviations from the public code follow, numbered.
+    Without a name, all three tables. A cell is `within` if it is at most one published spread away from the
+    published figure. The suites' deviations from the public code follow, numbered.
     """
     from polaris_rxrx.suites.published import NAMES, load
 
@@ -85,7 +82,9 @@ def command(
     inputs: dict[str, Any] = {}
     for card, embeddings in cards:
         with Bar(card.title) as bar:
-            source = read_source(card, metadata, embeddings, bar, align="pca-cs", features=features)
+            source = read_source(
+                card.with_recipe(align="pca-cs"), metadata, embeddings, bar, features=features
+            )
             _run(tables, card.name, source.with_map(bar), held, bar, results)
         inputs[card.name] = source.inputs
         del source  # or two models' wells would be held while the next is read
@@ -146,7 +145,7 @@ def _data(
 def _run(
     tables: Sequence[Published],
     model: str,
-    source: Source,
+    source: ModelInput,
     held: Data,
     bar: Bar,
     results: dict[str, Results],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from polaris_rxrx.cli.login import env_file_option
 from polaris_rxrx.cli.options import FILE, note, task_option
 
 if TYPE_CHECKING:
@@ -19,19 +20,19 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("preds", type=FILE, required=False, metavar="[PREDS|submissions/NAME]")
 @task_option
-@click.option("--card", type=FILE, metavar="FILE", help="The submission card of a predictions file.")
-@click.option("--owner", metavar="SLUG", help="Another owner than the card's.")
+@click.option("--card", type=FILE, metavar="FILE", help="Take this submission card for a predictions file.")
+@click.option("--owner", metavar="SLUG", help="Send it for this owner and not for the card's.")
 @click.option("--init", metavar="NAME", help="Write submissions/NAME/submission.toml to fill in, and stop.")
 @click.option(
-    "--dry-run", is_flag=True, help="Do all but the upload; print each request as it would be sent."
+    "--dry-run", is_flag=True, help="Do all but the upload, and print each request as it would be sent."
 )
-@click.option("--yes", is_flag=True, help="Do not ask before sending.")
+@click.option("--yes", is_flag=True, help="Send without asking first.")
 @click.option(
     "--force", is_flag=True, help="Send even if these predictions were, or may have been, sent before."
 )
-@click.option("--bundle", "pack", is_flag=True, help="Also pack the bundle as one archive.")
-@click.option("--env-file", type=FILE, metavar="FILE", help="Read POLARIS_ settings from this file too.")
-@click.option("--json", "as_json", is_flag=True, help="Print what happened as JSON and nothing else.")
+@click.option("--bundle", "pack", is_flag=True, help="Pack the bundle as one archive (.tar.gz) too.")
+@env_file_option
+@click.option("--json", "as_json", is_flag=True, help="Print what happened as JSON, and nothing else.")
 def command(
     preds: Path | None,
     task: Path,

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     "--task",
     type=FILE,
     show_default="$POLARIS_RXRX_TASK, else task/",
-    help="The prepared folder to score it on.",
+    help="Score it again on this prepared folder.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print every check as JSON and nothing else.")
+@click.option("--json", "as_json", is_flag=True, help="Print every check as JSON, and nothing else.")
 def command(bundle: Path, task: Path | None, as_json: bool) -> None:
     """Re-score a bundle and check its hashes.
 

@@ -12,8 +12,8 @@ from polaris_rxrx.cli.login import described, env_file_option
 
 @click.command()
 @env_file_option
-@click.option("--offline", is_flag=True, help="Only look at what is kept here; do not ask the Hub.")
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON and nothing else.")
+@click.option("--offline", is_flag=True, help="Look only at what is kept here, and do not ask the Hub.")
+@click.option("--json", "as_json", is_flag=True, help="Print the account as JSON, and nothing else.")
 def command(env_file: Path | None, offline: bool, as_json: bool) -> None:
     """Say who is logged in.
 

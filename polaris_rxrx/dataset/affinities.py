@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
@@ -28,7 +29,9 @@ from polaris_rxrx.damage import number_hint, refuse_dates
 from polaris_rxrx.dataset import units
 from polaris_rxrx.errors import DataError, UsageError, short
 from polaris_rxrx.files import sha256
+from polaris_rxrx.metrics import METRICS
 from polaris_rxrx.tables import Table, read_table
+from polaris_rxrx.task import MetricSpec, Task
 from polaris_rxrx.types import Bools, Floats, Ints
 
 ACTIVE = 1_000.0
@@ -272,4 +275,61 @@ def draw(affinities: Affinities, seed: int) -> Draw:
         active=can.active[row, column].astype(int).tolist(),
         seed=seed,
         short=can.short,
+    )
+
+
+def active_compounds(
+    affinities: Affinities, active: float = ACTIVE, genes: Collection[str] = ()
+) -> dict[str, list[tuple[float, str]]]:
+    """Annotated genes with their active compounds as (nM, name), strongest first; genes sorted.
+
+    Args:
+        affinities: The table.
+        active: Active at or below, in nM.
+        genes: Only these; by default every gene with an active compound.
+
+    Raises:
+        DataError: A gene asked for is not in the table, or has no active compound.
+    """
+    known: dict[str, list[tuple[float, str]]] = {gene: [] for gene in affinities.genes}
+    for compound, values in affinities.by_compound.items():
+        for gene, value in values.items():
+            known[gene].append((value, compound))
+    for gene in sorted(genes):
+        if gene not in known:
+            near = get_close_matches(gene.upper(), affinities.genes, n=3)
+            hint = f"; did you mean {' or '.join(near)}?" if near else ""
+            raise DataError(f"{affinities.path}: no gene {gene!r}{hint}")
+        if (strongest := min(known[gene])[0]) > active:
+            raise DataError(
+                f"{affinities.path}: {gene} has no active compound; its strongest affinity is "
+                f"{strongest:,g} nM"
+            )
+    found = {gene: sorted(pair for pair in pairs if pair[0] <= active) for gene, pairs in known.items()}
+    return {gene: pairs for gene, pairs in found.items() if pairs and (not genes or gene in genes)}
+
+
+def draw_task(affinities: Affinities, seed: int) -> Task:
+    """The benchmark of one seed as a task, whose owner is `local`."""
+    drawn = draw(affinities, seed)
+    return Task(
+        artifact_id=f"local/compound-gene-activity-seed-{seed}",
+        inputs={"treatment": drawn.treatment, "gene_symbol": drawn.gene_symbol},
+        active=np.array(drawn.active, dtype=np.float64),
+        main_metric="pr_auc",
+        metrics=tuple(
+            MetricSpec(name=name, label=name, group_by="treatment", aggregation="mean", on_error="ignore")
+            for name in METRICS
+        ),
+        source="annotations",
+        protocol={
+            "annotations_sha256": affinities.sha256,
+            "seed": seed,
+            "active_nM": ACTIVE,
+            "inactive_nM": INACTIVE,
+            "min_negatives": MIN_NEGATIVES,
+            "negatives_per_active": NEGATIVES_PER_ACTIVE,
+            "too_few_negatives": drawn.short,
+            **({"made_up": True} if affinities.made_up else {}),
+        },
     )

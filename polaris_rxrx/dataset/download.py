@@ -32,7 +32,7 @@ from polaris_rxrx.dataset.registry import (
     present,
     size_problem,
 )
-from polaris_rxrx.dataset.sources import PAGE, Hub, Source, github_source
+from polaris_rxrx.dataset.sources import PAGE, HuggingFace, Origin, github_source
 from polaris_rxrx.dataset.transfer import Progress, content_problem, new_client, receive
 from polaris_rxrx.errors import DataError, PolarisRxrxError, UpstreamError, UsageError
 from polaris_rxrx.files import new_file, sha256
@@ -76,9 +76,9 @@ def fetch(
     """
     wanted = [_known(what) for what in dict.fromkeys(whats)]
     if is_made_up(data):
-        raise UsageError(f"{data} holds the made-up data of a demo; the real data goes into another folder")
+        raise UsageError(f"{data} holds the synthetic data of a demo; the real data goes into another folder")
     with _one_at_a_time(data, say), new_client() as client:
-        hub = Hub(client)
+        hub = HuggingFace(client)
         absent = [(k, f) for k in wanted for f in _absent(k, data, force, hub, say)]
         if absent:
             gated = any(known.gated for known, _ in absent)
@@ -147,7 +147,7 @@ def _one_at_a_time(data: Path, say: Say) -> Iterator[None]:
 # --- what is there already ---------------------------------------------------------------------------------
 
 
-def _absent(known: Known, data: Path, force: bool, hub: Hub, say: Say) -> list[Remote]:
+def _absent(known: Known, data: Path, force: bool, hub: HuggingFace, say: Say) -> list[Remote]:
     """The files to get."""
     if force:
         return list(known.files)
@@ -160,7 +160,7 @@ def _absent(known: Known, data: Path, force: bool, hub: Hub, say: Say) -> list[R
     return [file for file in known.files if file not in here.values()]
 
 
-def _check_present(path: Path, file: Remote, data: Path, hub: Hub, say: Say) -> None:
+def _check_present(path: Path, file: Remote, data: Path, hub: HuggingFace, say: Say) -> None:
     name, record = path.relative_to(data).as_posix(), Record.read(data)
     problem = size_problem(path, expected_size(name, file, record))
     if problem is None:  # files with a known hash or header are small: this is quick
@@ -180,12 +180,12 @@ def _check_present(path: Path, file: Remote, data: Path, hub: Hub, say: Say) -> 
 # --- before a file is sent ---------------------------------------------------------------------------------
 
 
-def _say_plan(sources: Sequence[Source], data: Path, say: Say) -> None:
+def _say_plan(sources: Sequence[Origin], data: Path, say: Say) -> None:
     listed = ", ".join(f"{source.job.name} ({human(source.size)})" for source in sources)
     say(f"To fetch into {data}: {listed}; {human(sum(source.size for source in sources))} in all.")
 
 
-def _check_room(sources: Sequence[Source], data: Path) -> None:
+def _check_room(sources: Sequence[Origin], data: Path) -> None:
     needed = sum(max(source.size - source.job.so_far(data), 0) for source in sources)
     free = shutil.disk_usage(data).free
     if needed > free:
@@ -195,7 +195,7 @@ def _check_room(sources: Sequence[Source], data: Path) -> None:
         )
 
 
-def _accept_licence(hub: Hub, data: Path, ask: Ask | None, say: Say) -> None:
+def _accept_licence(hub: HuggingFace, data: Path, ask: Ask | None, say: Say) -> None:
     content = hub.read(LICENCE_FILE)
     digest, record = hashlib.sha256(content).hexdigest(), Record.read(data)
     if record.licence.get("sha256") == digest:
@@ -221,7 +221,7 @@ def _nobody_to_ask(again: str = "") -> UsageError:
 # --- after it has come -------------------------------------------------------------------------------------
 
 
-def _remember(source: Source, data: Path) -> int:
+def _remember(source: Origin, data: Path) -> int:
     """Write down what came; its size."""
     target = data / source.job.name
     size, record = target.stat().st_size, Record.read(data)

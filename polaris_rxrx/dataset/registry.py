@@ -31,6 +31,14 @@ MADE_UP_README = "README.txt"  # of a folder that `polaris-rxrx demo` wrote
 _MADE_UP_START = "THIS DATA IS MADE UP"
 
 _ANNOTATIONS = "efaar_benchmarking/benchmark_annotations"
+# Bytes, SHA-256 and licence of each source of relations.
+_RELATIONS = {
+    "CORUM": (928_150, "edaafc77a184ef452996d211e9fe1699615315a36e1efc9d602042c06168a695", "CC BY-NC 4.0"),
+    "HuMAP": (1_452_420, "6d08074df77f1a7274e754bc6e5e29aa438004bec0a13cbfb934c2c81328f3c4", "CC BY 4.0"),
+    "Reactome": (267_969, "ed3cd0fc32d2fe3510f167e9df39668bc9637348d78787615d3f970b2b862e70", "CC0 1.0"),
+    "SIGNOR": (141_437, "00525d3a90198378b54c5c3093374d5c9ee0550bbd799f06b443512a465bcad3", "CC BY-NC 4.0"),
+    "StringDB": (1_412_650, "7955c846a551530c07b1eb508404cf15ef0b77ea39ad2368ed40c5c099dedb8c", "CC BY 4.0"),
+}
 _EULA = "Recursion's RxRx3-core licence (EULA): shown and accepted first, no redistribution"
 
 
@@ -102,15 +110,9 @@ def _phenom(number: int, width: int, about: int) -> Known:
 
 
 def _relation(name: str, size: int, sha256: str, licence: str) -> Remote:
-    return Remote(
-        f"{_ANNOTATIONS}/{name}.txt",
-        f"relations/{name}.txt",
-        licence,
-        GITHUB,
-        "2248f400630abfb711bb442be7e29a34c70d4720",
-        size,
-        sha256,
-    )
+    revision = "2248f400630abfb711bb442be7e29a34c70d4720"
+    path, place = f"{_ANNOTATIONS}/{name}.txt", f"relations/{name}.txt"
+    return Remote(path, place, licence, GITHUB, revision, size, sha256)
 
 
 _ALL = (
@@ -152,38 +154,7 @@ _ALL = (
     Known(
         "relations",
         "gene-gene relations: CORUM, hu.MAP, Reactome, SIGNOR, StringDB",
-        (
-            _relation(
-                "CORUM",
-                928_150,
-                "edaafc77a184ef452996d211e9fe1699615315a36e1efc9d602042c06168a695",
-                "CC BY-NC 4.0",
-            ),
-            _relation(
-                "HuMAP",
-                1_452_420,
-                "6d08074df77f1a7274e754bc6e5e29aa438004bec0a13cbfb934c2c81328f3c4",
-                "CC BY 4.0",
-            ),
-            _relation(
-                "Reactome",
-                267_969,
-                "ed3cd0fc32d2fe3510f167e9df39668bc9637348d78787615d3f970b2b862e70",
-                "CC0 1.0",
-            ),
-            _relation(
-                "SIGNOR",
-                141_437,
-                "00525d3a90198378b54c5c3093374d5c9ee0550bbd799f06b443512a465bcad3",
-                "CC BY-NC 4.0",
-            ),
-            _relation(
-                "StringDB",
-                1_412_650,
-                "7955c846a551530c07b1eb508404cf15ef0b77ea39ad2368ed40c5c099dedb8c",
-                "CC BY 4.0",
-            ),
-        ),
+        tuple(_relation(name, *known) for name, known in _RELATIONS.items()),
         folder="relations",
     ),
 )
@@ -323,7 +294,7 @@ def status(data: Path) -> list[dict[str, Any]]:
 _MADE_UP: dict[str, Any] = {
     "expected_bytes": None,
     "problem": None,
-    "source": "made up (polaris-rxrx demo)",
+    "source": "synthetic (polaris-rxrx demo)",
     "revision": None,
     "licence": "drawn numbers: say nothing about any model",
 }

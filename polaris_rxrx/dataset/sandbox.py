@@ -1,4 +1,4 @@
-"""A small, made-up RxRx3-core: real names, published columns and file names, drawn numbers.
+"""A small, synthetic RxRx3-core: real names, published columns and file names, drawn numbers.
 
 For `polaris-rxrx demo` and for tests: everything that reads the real files reads these. Nothing in them is a
 measurement, and every file says so.
@@ -34,24 +34,12 @@ import numpy as np
 import numpy.typing as npt
 
 from polaris_rxrx.dataset.registry import KNOWN, MADE_UP_README
-from polaris_rxrx.dataset.rxrx3 import NOMINAL
+from polaris_rxrx.dataset.rxrx3 import COLUMNS, NOMINAL
 from polaris_rxrx.dataset.sandbox_names import COMPOUNDS, FAMILIES, UNEXPRESSED
 from polaris_rxrx.errors import UsageError
 from polaris_rxrx.types import Floats
 
 MADE_UP = "made up: the names are real, every number is drawn at random and means nothing"
-METADATA_COLUMNS = (
-    "well_id",
-    "experiment_name",
-    "plate",
-    "address",
-    "gene",
-    "treatment",
-    "SMILES",
-    "concentration",
-    "perturbation_type",
-    "cell_type",
-)
 INTERACTION_COLUMNS = ("gene_symbol", "nM_value", "measurement_type", "database", "treatment")
 RELATION_COLUMNS = ("entity1", "entity2", "database")
 
@@ -107,7 +95,7 @@ class Sandbox:
 
 
 class _Well(NamedTuple):
-    """One metadata row, in `METADATA_COLUMNS`' order, as text."""
+    """One metadata row, in `COLUMNS`' order, as text."""
 
     well_id: str
     experiment_name: str
@@ -135,7 +123,7 @@ class _Content(NamedTuple):
 
 
 def write_sandbox(folder: Path, *, seed: int = 0) -> Sandbox:
-    """Write the made-up data set into `folder`, which must exist; files already there are overwritten.
+    """Write the synthetic data set into `folder`, which must exist; files already there are overwritten.
 
     Args:
         folder: Where the files go.
@@ -170,7 +158,7 @@ def write_sandbox(folder: Path, *, seed: int = 0) -> Sandbox:
         actives=sum(len(c.targets) for c in COMPOUNDS),
         related=sum(map(len, relations.values())),
     )
-    _write_csv(sandbox.metadata, METADATA_COLUMNS, wells)
+    _write_csv(sandbox.metadata, COLUMNS, wells)
     _write_csv(sandbox.interactions, INTERACTION_COLUMNS, affinities)
     sandbox.relations.mkdir(exist_ok=True)
     for source, pairs in relations.items():
@@ -421,11 +409,11 @@ table is no statement about that compound.
 {sandbox.openphenom.name}
 {sandbox.phenom1.name}
 {sandbox.cellprofiler.name}
-    made-up embeddings keyed by well_id; CellProfiler's table has gaps, constants and missing wells on purpose
+    synthetic embeddings keyed by well_id; CellProfiler's has gaps, constants and missing wells on purpose
 {sandbox.interactions.name}
-    {sandbox.affinities} made-up affinities, {sandbox.actives} of them active (at most 1,000 nM)
+    {sandbox.affinities} synthetic affinities, {sandbox.actives} of them active (at most 1,000 nM)
 {sandbox.relations.name}/
-    {sandbox.related} made-up relations in {", ".join(f"{source}.txt" for source in RELATIONS)}:
+    {sandbox.related} synthetic relations in {", ".join(f"{source}.txt" for source in RELATIONS)}:
     genes drawn to look alike, nothing from the sources of those names; no statement about any gene
 {sandbox.unexpressed.name}
     {len(UNEXPRESSED)} genes, for `evaluate signal --unexpressed`; no statement about any cell

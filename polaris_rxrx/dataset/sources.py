@@ -36,7 +36,7 @@ _IF_REFUSED = (
 
 
 @dataclass(frozen=True)
-class Source:
+class Origin:
     """A file of the registry, and where its bytes are."""
 
     known: Known
@@ -50,14 +50,14 @@ class Source:
         return self.job.size or self.file.about
 
 
-def github_source(known: Known, file: Remote) -> Source:
+def github_source(known: Known, file: Remote) -> Origin:
     base = _base("POLARIS_RXRX_GITHUB_RAW", "https://raw.githubusercontent.com")
     url = f"{base}/{file.repository}/{file.revision}/{file.path}"
     job = Job(file.name, url, file.size, file.sha256, columns=file.columns)
-    return Source(known, file, file.revision, job)
+    return Origin(known, file, file.revision, job)
 
 
-class Hub:
+class HuggingFace:
     """RxRx3-core's repository on Hugging Face, asked once and only when needed."""
 
     def __init__(self, client: httpx.Client) -> None:
@@ -65,10 +65,10 @@ class Hub:
         self.endpoint = _base("HF_ENDPOINT", "https://huggingface.co")
         self.host = host_of(self.endpoint)
 
-    def source(self, known: Known, file: Remote, data: Path) -> Source:
+    def source(self, known: Known, file: Remote, data: Path) -> Origin:
         """Where `file` is. One whose name is not known is found by its width."""
         job = self._job(file.path or self._find(known, data), file.columns)
-        return Source(known, file, self._revision, job)
+        return Origin(known, file, self._revision, job)
 
     def read(self, path: str) -> bytes:
         """A small file."""

@@ -158,12 +158,15 @@ def _answer(job: Job, client: httpx.Client, start: int, bounds: dict[str, Any]) 
             if status == 206 and not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
                 raise Trouble("sent another part of the file than was asked for")
             yield response
-    except httpx.TransportError as error:
-        raise network_trouble(error) from None
-    except httpx.HTTPError as error:  # endless redirects, an undecodable body
-        if bounded.overrun(error):
-            raise Trouble(f"sent {error}") from None
-        raise Trouble(f"gave an answer that makes no sense ({error})") from None
+    except httpx.LocalProtocolError:  # its text quotes the header: that may be the token
+        words = "was not asked: a header cannot be sent (is HF_TOKEN well-formed?)"
+        raise Trouble(words, passing=True) from None
+    except httpx.HTTPError as error:
+        none = network.no_answer(error)
+        if none.kind == "other":  # endless redirects, an undecodable body
+            raise Trouble(f"gave an answer that makes no sense ({error})") from None
+        passing = none.kind != "bounds"
+        raise Trouble(f"did not send it: {none.happened}", passing=passing) from None
 
 
 # --- whether it is the right content -----------------------------------------------------------------------
@@ -261,8 +264,8 @@ def with_retries(attempt: Callable[[], T], name: str, host: str, reached: Callab
 def status_trouble(status: int, headers: Mapping[str, str], if_refused: str) -> Trouble:
     """What an answer with a status other than success means."""
     if status in (408, 429) or status >= 500:
-        wait = headers.get("Retry-After", "")
-        pause = min(float(wait), LONGEST_PAUSE) if wait.isdigit() else None
+        wait = network.retry_after(headers.get("Retry-After"), -1)
+        pause = min(wait, LONGEST_PAUSE) if wait >= 0 else None
         return Trouble(f"is overloaded or out of order (HTTP {status})", passing=True, pause=pause)
     if status in (401, 403):
         return Trouble(f"refused access (HTTP {status})", if_refused)
@@ -270,16 +273,3 @@ def status_trouble(status: int, headers: Mapping[str, str], if_refused: str) -> 
         step = "Check HF_ENDPOINT and POLARIS_RXRX_GITHUB_RAW if you set them; else it has moved: report it."
         return Trouble("has no such file (HTTP 404)", step)
     return Trouble(f"answered HTTP {status}")
-
-
-def network_trouble(error: Exception) -> Trouble:
-    """What an error below HTTP means."""
-    if isinstance(error, httpx.TimeoutException):
-        happened = f"did not answer within {TIMEOUT:.0f} s"
-    elif isinstance(error, httpx.LocalProtocolError):  # its text quotes the header: that may be the token
-        happened = "was not asked: a header cannot be sent (is HF_TOKEN well-formed?)"
-    elif isinstance(error, httpx.ConnectError):
-        happened = f"could not be reached ({error})"
-    else:
-        happened = f"broke off ({str(error) or type(error).__name__})"
-    return Trouble(happened, passing=True)

@@ -74,7 +74,7 @@ def describe(task: Task, spec: MetricSpec, references: Mapping[str, float]) -> s
     return _TEXT.format(
         name=" ".join(task.name.split()),
         warning=(
-            "\n**The labels are made up (`polaris-rxrx demo`): scores say nothing about any model.**\n"
+            "\n**The labels are synthetic (`polaris-rxrx demo`): scores say nothing about any model.**\n"
             if task.protocol.get("made_up")
             else ""
         ),

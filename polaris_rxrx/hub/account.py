@@ -24,12 +24,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from polaris_rxrx import bounded
 from polaris_rxrx.errors import MissingError, PolarisRxrxError, UpstreamError, UsageError
-from polaris_rxrx.hub import tokens, upstream
-from polaris_rxrx.hub.files import one_line
+from polaris_rxrx.hub import answers, tokens, upstream
 
 if TYPE_CHECKING:
     import httpx
@@ -317,7 +316,7 @@ class _Kept:
         ]
         self._username, self._password = settings.username, settings.password
         self._unkept: UsageError | None = None
-        self.entry: tokens.Entry | None = None
+        self.entry: tokens.Login | None = None
         self.name: str | None = None
 
     def load(self) -> None:
@@ -340,12 +339,12 @@ class _Kept:
             known = tokens.recognisable(self._username, self._password)
         else:
             how, name, known = "browser", self.name, {}
-        self.entry = tokens.Entry(
+        self.entry = tokens.Login(
             how=how, name=name, servers=self._servers, token=token, external=external, **known
         )
         self._write(self.entry)
 
-    def _write(self, entry: tokens.Entry) -> None:
+    def _write(self, entry: tokens.Login) -> None:
         try:
             tokens.put(self.key, entry)
         except UsageError as error:
@@ -401,30 +400,32 @@ def _check(response: Any, advice: str) -> None:
     status, host = response.status_code, response.url.host
     shown = f"{status} {HTTPStatus(status).phrase}" if status in set(HTTPStatus) else str(status)
     if 300 <= status < 400:
-        _fail(host, f"it answered with a redirect ({shown})", "it is not followed; check POLARIS_HUB_URL")
+        raise _failure(
+            host, f"it answered with a redirect ({shown})", "it is not followed; check POLARIS_HUB_URL"
+        )
     if status == 429:
-        _fail(host, f"it was asked too often ({shown})", "wait a few minutes")
+        raise _failure(host, f"it was asked too often ({shown})", "wait a few minutes")
     if status >= 500:
-        _fail(host, f"the answer was {shown}", "try again later")
+        raise _failure(host, f"the answer was {shown}", "try again later")
     if status in (404, 405):
-        _fail(host, f"there is no such address ({shown})", "is POLARIS_HUB_URL a Polaris Hub?")
+        raise _failure(host, f"there is no such address ({shown})", "is POLARIS_HUB_URL a Polaris Hub?")
     try:
         said = response.json()
     except ValueError:
         said = None
     if not isinstance(said, dict):
         page = response.text.lstrip()[:1] == "<"
-        _fail(
+        raise _failure(
             host,
             f"{'a web page' if page else 'something else'} came instead of JSON ({shown})",
-            "is a proxy or a login page in between, or is POLARIS_HUB_URL no Polaris Hub?",
+            answers.NO_HUB,
         )
     error = said.get("error")
     if status >= 400 or error:
         known = f": {error}" if isinstance(error, str) and error in _KNOWN_ERRORS else ""
         raise RefusedError(f"{host} refused the login ({shown}{known}); {advice}")
     if not tokens.usable(said):
-        _fail(host, "no usable token came", "is POLARIS_HUB_URL a Polaris Hub?")
+        raise _failure(host, "no usable token came", "is POLARIS_HUB_URL a Polaris Hub?")
 
 
 def _told(call: Callable[[], T]) -> T:
@@ -433,45 +434,15 @@ def _told(call: Callable[[], T]) -> T:
     from authlib.common.errors import AuthlibBaseError
     from polaris.utils.errors import PolarisHubError
 
+    from polaris_rxrx import network
+
     try:
         return call()
     except PolarisRxrxError:
         raise
     except (httpx.HTTPError, httpx.InvalidURL, PolarisHubError, AuthlibBaseError, ValueError) as error:
-        failure = _explained(error)
-    raise failure
-
-
-def _explained(error: BaseException) -> UpstreamError:
-    import httpx
-
-    cause = error.__cause__
-    if isinstance(cause, (httpx.HTTPError, httpx.InvalidURL)):
-        return _explained(cause)
-    try:
-        host = str(getattr(error, "request").url.host)  # noqa: B009
-    except (AttributeError, RuntimeError):
-        host = "the Hub"
-    if isinstance(error, httpx.ConnectError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
-        what, advice = "its certificate cannot be verified", "set POLARIS_CA_BUNDLE to your network's file"
-    elif isinstance(error, httpx.ConnectError):
-        what, advice = (
-            f"there is no connection ({one_line(error)})",
-            "check the network, the proxy and POLARIS_HUB_URL",
-        )
-    elif isinstance(error, httpx.TimeoutException):
-        what, advice = f"no answer came in time ({type(error).__name__})", "try again later"
-    elif isinstance(error, (httpx.NetworkError, httpx.RemoteProtocolError)):
-        what, advice = "the connection broke off", "try again later"
-    elif bounded.overrun(error):
-        what, advice = f"it sent {error}", "is POLARIS_HUB_URL a Polaris Hub?"
-    else:
-        what, advice = f"it failed ({type(error).__name__})", "check the proxy and POLARIS_HUB_URL"
-    return _failure(host, what, advice)
-
-
-def _fail(host: str, happened: str, advice: str) -> NoReturn:
-    raise _failure(host, happened, advice)
+        none = network.no_answer(error)
+    raise _failure(none.host or "the Hub", none.happened, answers.ADVICE[none.kind])
 
 
 def _failure(host: str, happened: str, advice: str) -> UpstreamError:

@@ -15,12 +15,26 @@ import html
 import json
 import re
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 from polaris_rxrx.errors import without_secrets
 
+if TYPE_CHECKING:
+    from polaris_rxrx.network import Kind
+
 IN_BETWEEN = "Is a proxy or a login page in between?"
+NO_HUB = "is a proxy or a login page in between, or is POLARIS_HUB_URL no Polaris Hub?"
+# What helps where no answer came.
+ADVICE: dict[Kind, str] = {
+    "certificate": "set POLARIS_CA_BUNDLE to your network's file of certificates",
+    "connection": "check the network, the proxy and POLARIS_HUB_URL",
+    "request": "check the proxy and POLARIS_HUB_URL",
+    "time": "try again later",
+    "broken": "try again later",
+    "bounds": "is POLARIS_HUB_URL a Polaris Hub? If so, try again later",
+    "other": "check the proxy and POLARIS_HUB_URL",
+}
 _LOOKED_AT = 20_000  # characters of a body
 _MOST_WORDS = 100
 
@@ -122,21 +136,23 @@ def document(response: Any) -> dict[str, Any] | None:
 def is_page(response: Any) -> bool:
     """Whether a web page came."""
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    return kind in ("text/html", "application/xhtml+xml") or starts_page(response.content[:200])
+    start = response.content[:200].removeprefix(b"\xef\xbb\xbf")
+    page = re.match(rb"\s*(<!doctype\s+html|<html)\b", start, re.I)
+    return kind in ("text/html", "application/xhtml+xml") or page is not None
 
 
-def starts_page(raw: bytes) -> bool:
-    return re.match(rb"\s*(<!doctype\s+html|<html)\b", raw.removeprefix(b"\xef\xbb\xbf"), re.I) is not None
+def status(response: Any) -> str:
+    """`404 Not Found`, with the server's own phrase."""
+    return printable(f"{response.status_code} {response.reason_phrase}")[:60]
 
 
 def told(response: Any, secrets: Iterable[str] = ()) -> str:
     """An answer in a few words: status, type, length, and what it begins with."""
-    status = f"{response.status_code} {response.reason_phrase}".strip()
     kind = response.headers.get("Content-Type", "").partition(";")[0]
     text = body(response)
     said = words(text or "", secrets)
     parts = [
-        printable(status)[:60],
+        status(response),
         printable(kind)[:60] or "of no type",
         "cut off" if text is None else "empty" if not text.strip() else f'"{said}"' if said else "",
     ]

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import difflib
 import re
-import sys
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -26,8 +25,7 @@ from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
+    Field,
     HttpUrl,
     TypeAdapter,
     ValidationError,
@@ -37,13 +35,9 @@ from pydantic import (
 
 from polaris_rxrx import bounded
 from polaris_rxrx.errors import DataError, UsageError, some
+from polaris_rxrx.hub.artifact import Kind, understand
+from polaris_rxrx.validation import Complaint, Strict, complaints, told
 
-if sys.version_info >= (3, 11):
-    pass
-else:
-    pass
-
-Kind = Literal["v1", "v2", "competition"]
 Supervision = Literal["zero-shot", "perturbation-labels", "targets"]
 
 CARD = "submission.toml"
@@ -109,15 +103,13 @@ def _user(value: str) -> str:
 def _owner(value: str) -> str:
     if not _SLUG.fullmatch(value):
         hint = f"; did you mean {slug(value)!r}?" if _SLUG.fullmatch(slug(value)) else ""
-        raise ValueError(f"a Hub user's or organisation's slug: 4 to 64 of a-z, 0-9 and -{hint}")
+        raise ValueError(f"a Hub user's or organization's slug: 4 to 64 of a-z, 0-9 and -{hint}")
     return value
 
 
 def _artifact(value: str) -> str:
     owner, _, name = value.partition("/")
     if not (_SLUG.fullmatch(owner) and _SLUG.fullmatch(name)):
-        from polaris_rxrx.hub.references import understand
-
         try:
             meant = understand(value)
         except UsageError:
@@ -154,7 +146,7 @@ def _url(value: str) -> str:
     try:
         _CLIENT_URL.validate_python(value)  # what is left: punycode that is none
     except ValidationError as error:
-        raise ValueError(f"a URL ({error.errors()[0]['msg']})") from None
+        raise ValueError(f"a URL ({told(error)})") from None
     return value
 
 
@@ -184,11 +176,7 @@ Text = Annotated[str, AfterValidator(_text(_TEXT, lines=True))]
 Tags = tuple[Annotated[str, AfterValidator(_tag)], ...]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Model(_Strict):
+class Model(Strict):
     """What made the predictions, as V2 results name it.
 
     Either `artifact`, the id of a model the Hub has already, or the name and the rest of one to create. A
@@ -221,7 +209,7 @@ class Model(_Strict):
         return self
 
 
-class SubmissionCard(_Strict):
+class SubmissionCard(Strict):
     """`submission.toml`. What each kind of benchmark needs of it, `check_for` says."""
 
     name: Name
@@ -229,7 +217,7 @@ class SubmissionCard(_Strict):
     owner: Owner
     contributors: tuple[User, ...] = ()
     tags: Tags = ()
-    user_attributes: dict[str, Line] = {}
+    user_attributes: dict[str, Line] = Field(default_factory=dict)
     code_url: Url | None = None
     paper_url: Url | None = None
     report_url: Url | None = None
@@ -280,7 +268,9 @@ def read_card(path: Path) -> SubmissionCard:
     Raises:
         DataError: Naming the file and, for everything that is wrong, field, value and rule.
     """
-    return parse_card(path, _read(path))
+    if not path.exists():
+        raise DataError(f"{path}: no such file; polaris-rxrx submit --init NAME writes a card to fill in")
+    return parse_card(path, bounded.read_file(path, bounded.CARD))
 
 
 def parse_card(path: Path, raw: bytes) -> SubmissionCard:
@@ -291,23 +281,16 @@ def parse_card(path: Path, raw: bytes) -> SubmissionCard:
     try:
         card = SubmissionCard.model_validate(data)
     except ValidationError as error:
-        for found in error.errors():
-            place = found["loc"]
+        for found in complaints(error):
             # One thing said of a field is enough, and what an unfilled field breaks is no news.
-            if not any(place[: len(p)] == p for p in wrong):
-                wrong[place] = _told(found)
+            if not any(found.place[: len(p)] == p for p in wrong):
+                wrong[found.place] = _told(found)
     if wrong or card is None:
         lines = list(wrong.values())
         if len(lines) == 1:
             raise DataError(f"{path}: {lines[0]}")
         raise DataError("\n  ".join([f"{path}: {len(lines)} fields are not right", *lines]))
     return card
-
-
-def _read(path: Path) -> bytes:
-    if not path.exists():
-        raise DataError(f"{path}: no such file; polaris-rxrx submit --init NAME writes a card to fill in")
-    return bounded.read_file(path, bounded.CARD)
 
 
 def _toml(path: Path, raw: bytes) -> dict[str, Any]:
@@ -346,7 +329,7 @@ def _unfilled(place: tuple[Any, ...], value: str) -> str:
 _RULES = {
     "name": "4 to 64 letters, digits, - and _",
     "description": "text: what made these predictions",
-    "owner": "the slug of the Hub user or organisation it is sent for: 4 to 64 of a-z, 0-9 and -",
+    "owner": "the slug of the Hub user or organization it is sent for: 4 to 64 of a-z, 0-9 and -",
     "contributors": 'a list of Hub user names, as in ["ada-l", "grace_h"]',
     "tags": 'a list of words, as in ["zero-shot", "openphenom"]',
     "user_attributes": "a table [user_attributes] of names with text in quotes",
@@ -410,19 +393,18 @@ _KINDS = {
 }
 
 
-def _told(error: Mapping[str, Any]) -> str:
-    """One of pydantic's findings: field, value, rule."""
-    place, value, kind = error["loc"], error["input"], error["type"]
+def _told(found: Complaint) -> str:
+    """A complaint in the card's own words: field, value, rule."""
+    place, value, kind = found.place, found.value, found.kind
     field = _field(place)
     if kind == "missing":
         return f"{field} is missing; expected {_rule(place)}"
     if kind == "extra_forbidden":
         return _unknown(place)
     if kind == "value_error":
-        reason = str(error["ctx"]["error"])
         if isinstance(value, dict):  # of a whole table: its values were shown to nobody's use
-            return f"[{field}]: {reason}"
-        return f"{field} is {_shown(value)}; expected {reason}"
+            return f"[{field}]: {found.rule}"
+        return f"{field} is {_shown(value)}; expected {found.rule}"
     if kind == "literal_error":
         close = difflib.get_close_matches(str(value), ["zero-shot", "perturbation-labels", "targets"], n=1)
         hint = f"; did you mean {close[0]!r}?" if close else ""
@@ -510,7 +492,7 @@ _TEMPLATE = """\
 # 4 to 64 letters, digits, - and _.
 name = "{name}"
 
-# The slug of the Hub user or organisation it is sent for: 4 to 64 of a-z, 0-9 and -.
+# The slug of the Hub user or organization it is sent for: 4 to 64 of a-z, 0-9 and -.
 owner = "{owner}"
 
 # A sentence or two: what made these predictions.

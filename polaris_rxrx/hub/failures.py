@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from polaris_rxrx import bounded
-from polaris_rxrx.errors import UpstreamError
+from polaris_rxrx.errors import UpstreamError, one_line
 from polaris_rxrx.hub import answers, files
 
 Outcome = Literal["refused", "unknown"]
@@ -20,7 +20,7 @@ Outcome = Literal["refused", "unknown"]
 _LOOK = "Look for it on the Hub before you send it again"
 _ADVICE = {
     401: "Log in again: polaris-rxrx login",
-    403: "Is the owner in the card your user name or your organisation's? If you joined it lately, log in "
+    403: "Is the owner in the card your user name or your organization's? If you joined it lately, log in "
     "again: polaris-rxrx login",
     404: "Does the Hub still have this benchmark, and may your account see it?",
     409: "Something of this name is there already: look at it on the Hub, or choose another name in the card",
@@ -95,8 +95,7 @@ class Watch:
         if request.read() != self._body:
             raise UploadError(
                 "what polaris-lib was about to send is not what was shown, so it was stopped; nothing was "
-                "stored. "
-                "Please report it",
+                "stored. Please report it",
                 "refused",
             )
         self.out = True
@@ -109,41 +108,26 @@ class Watch:
 
 def classify(error: BaseException, watch: Watch, client: Any) -> Failure:
     """What an error of the client's, or an answer that proves nothing, means."""
-    import httpx
+    from polaris_rxrx import network
 
     if watch.answer is not None:
         came = _unproven(watch, client) if watch.answer.is_success else _status(watch.answer, client)
         return replace(came, status=int(watch.answer.status_code))
-    found = error if isinstance(error, httpx.HTTPError) else error.__cause__
-    if isinstance(found, httpx.ConnectTimeout):
-        return Failure("no connection in time", "refused", "Check the network and the proxy", wait=0)
-    if isinstance(found, httpx.ConnectError):
-        if "CERTIFICATE_VERIFY_FAILED" in str(found):
-            advice = "Set POLARIS_CA_BUNDLE to your network's file of certificates"
-            return Failure("its certificate cannot be verified", "refused", advice)
-        said = f"no connection ({_clean(files.one_line(found), client)})"
-        return Failure(said, "refused", "Check the network, the proxy and POLARIS_HUB_URL", wait=0)
-    never = (httpx.ProxyError, httpx.UnsupportedProtocol, httpx.LocalProtocolError)
-    if isinstance(found, never):
-        said = f"the request could not be made ({_clean(files.one_line(found), client)})"
-        return Failure(said, "refused", "Check the proxy and POLARIS_HUB_URL")
-    if not watch.out:
-        return _before(error, found, client)
-    if isinstance(found, httpx.TimeoutException):
-        return Failure(f"no answer in time ({type(found).__name__})", "unknown", _LOOK)
-    if isinstance(found, httpx.TransportError):
-        return Failure(f"the connection broke off ({type(found).__name__})", "unknown", _LOOK)
-    return Failure(_clean(files.one_line(error), client), "unknown", _LOOK)
-
-
-def _before(error: BaseException, found: Any, client: Any) -> Failure:
-    """It failed on the way to a token."""
+    none = network.no_answer(error)
+    said = _clean(none.happened, client)
+    if none.kind in ("certificate", "connection", "request"):
+        advice = answers.ADVICE[none.kind]
+        wait = 0 if none.kind == "connection" else None
+        return Failure(said, "refused", f"{advice[0].upper()}{advice[1:]}", wait=wait)
+    if none.kind == "other":
+        said = _clean(one_line(error), client)
+    if watch.out:
+        return Failure(said, "unknown", _LOOK)
+    # It failed on the way to a token.
     from polaris.utils.errors import PolarisUnauthorizedError
 
-    login = isinstance(error, PolarisUnauthorizedError)
-    if login:
+    if isinstance(error, PolarisUnauthorizedError):
         return Failure("you are not logged in", "refused", _ADVICE[401], login=True)
-    said = _clean(files.one_line(found if found is not None else error), client)
     return Failure(f"the login failed ({said})", "refused", _ADVICE[401])
 
 
@@ -155,8 +139,10 @@ def _unproven(watch: Watch, client: Any) -> Failure:
 
 
 def _status(response: Any, client: Any) -> Failure:
+    from polaris_rxrx.network import retry_after
+
     code = int(response.status_code)
-    said = f"the answer was {code} {response.reason_phrase}".strip()
+    said = f"the answer was {answers.status(response)}"
     if 300 <= code < 400:
         target = re.match(r"https?://(?:[^/?#@]*@)?([^/?#]+)", response.headers.get("Location", ""))
         where = f", which leads to {_clean(target[1], client)}" if target else ""
@@ -172,7 +158,7 @@ def _status(response: Any, client: Any) -> Failure:
     advice = _ADVICE.get(code, "Correct what it names, then submit again")
     wait = None
     if code == 429:
-        wait = files._retry_after(response.headers.get("Retry-After"), 0.0)
+        wait = retry_after(response.headers.get("Retry-After"), 0.0)
         if wait > files.PATIENCE:
             advice, wait = f"Submit again in {wait:,.0f} s", None
     return Failure(said, "refused", advice, wait=wait, login=code == 401)

@@ -9,7 +9,6 @@ Conventions
 
 from __future__ import annotations
 
-import email.utils
 import io
 import json
 import logging
@@ -24,15 +23,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polaris_rxrx import bounded
-from polaris_rxrx.errors import DataError, UpstreamError, some
+from polaris_rxrx.errors import DataError, UpstreamError, one_line, some
 from polaris_rxrx.hub import answers, zarrs
 
 TRIES = 3
-_NO_HUB = "is a proxy or a login page in between, or is POLARIS_HUB_URL no Polaris Hub?"
 PATIENCE = 30.0  # the longest Retry-After that is waited for, in seconds
 
 logger = logging.getLogger(__name__)
-_pause = time.sleep
+pause = time.sleep
 
 Columns = dict[str, NDArray[Any]]
 Read = Callable[[str], "bytes | None"]
@@ -41,7 +39,7 @@ Read = Callable[[str], "bytes | None"]
 # ---- the Hub
 
 
-class Hub:
+class PublicHub:
     """GET requests without a login, tried again where that can help; every failure is told in one way."""
 
     def __init__(self, settings: Any, verify: Any) -> None:
@@ -50,14 +48,15 @@ class Hub:
         from polaris_rxrx import network
 
         limits = settings.default_timeout
-        self._limits = limits if isinstance(limits, tuple) else None
         self._api = str(settings.api_url).rstrip("/")
         self.host = httpx.URL(self._api).host
         self._client = network.client(
-            verify=verify, timeout=httpx.Timeout(self._limits or (10, 200)), follow_redirects=True
+            verify=verify,
+            timeout=httpx.Timeout(limits if isinstance(limits, tuple) else (10, 200)),
+            follow_redirects=True,
         )
 
-    def __enter__(self) -> Hub:
+    def __enter__(self) -> PublicHub:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -72,7 +71,9 @@ class Hub:
             data = bounded.json_loads(raw)
         except ValueError:
             said = answers.words(raw[:20_000].decode(errors="replace"))
-            self._fail(what, f'broken JSON came ("{said}")' if said else "an empty answer came", _NO_HUB)
+            self._fail(
+                what, f'broken JSON came ("{said}")' if said else "an empty answer came", answers.NO_HUB
+            )
         if not isinstance(data, dict):
             self._fail(what, "JSON of another kind came", "is POLARIS_HUB_URL a Polaris Hub?")
         return data
@@ -87,6 +88,8 @@ class Hub:
         """The content at a web address, at most so many bytes; None if there is none (404)."""
         import httpx
 
+        from polaris_rxrx import network
+
         address = re.match(r"https?://(?:[^/?#@]*@)?([^/?#:]+)", str(url))
         if address is None:
             self._fail(what, "it does not lie at a web address", "ask the benchmark's owner")
@@ -95,70 +98,36 @@ class Hub:
         for left in reversed(range(TRIES)):
             try:
                 response = self._client.get(url, extensions=bounded.asking(most, bounded.SECONDS))
-            except httpx.TimeoutException as error:
-                kind = "no connection" if isinstance(error, httpx.ConnectTimeout) else "no answer"
-                limit = (self._limits or (10, 200))[kind == "no answer"]
-                self._fail(what, f"{kind} within {limit} s", "try again later")
-            except httpx.ConnectError as error:
-                self._cannot_connect(what, error)
-            except (httpx.NetworkError, httpx.RemoteProtocolError):
-                if not left:
-                    self._fail(what, f"the connection broke off {TRIES} times", "try again later")
-                _pause(2.0 ** (TRIES - left - 2))
             except (httpx.HTTPError, httpx.InvalidURL) as error:
-                if bounded.overrun(error):
-                    self._fail(what, f"it sent {error}", "try again later; if it goes on, tell the Hub")
-                self._fail(
-                    what, f"the request failed ({type(error).__name__})", "check proxy and POLARIS_HUB_URL"
-                )
+                none = network.no_answer(error)
+                if none.kind != "broken":
+                    self._fail(what, none.happened, answers.ADVICE[none.kind])
+                if not left:
+                    self._fail(what, f"{none.happened} {TRIES} times", answers.ADVICE[none.kind])
+                pause(2.0 ** (TRIES - left - 2))
             else:
-                wait = _retry_after(response.headers.get("Retry-After"), 2.0 ** (TRIES - left - 2))
+                wait = network.retry_after(response.headers.get("Retry-After"), 2.0 ** (TRIES - left - 2))
                 if response.status_code not in {429, 502, 503, 504} or not left or wait > PATIENCE:
                     return self._content(response, what)
-                _pause(wait)
+                pause(wait)
         raise AssertionError("unreachable")
 
     def _content(self, response: Any, what: str) -> bytes | None:
         if response.status_code == 404:
             return None
-        status = f"{response.status_code} {response.reason_phrase}".strip()
+        status = answers.status(response)
         if response.status_code in {401, 403}:
             advice = "only public benchmarks can be read; is this one private?"
             self._fail(what, f"access was refused ({status})", advice)
         if not response.is_success:
             self._fail(what, f"the answer was {status}", "try again later")
         if answers.is_page(response):  # whoever follows a redirect may end at a login
-            self._fail(what, f"a web page came instead ({answers.told(response)})", _NO_HUB)
+            self._fail(what, f"a web page came instead ({answers.told(response)})", answers.NO_HUB)
         content: bytes = response.content
         return content
 
-    def _cannot_connect(self, what: str, error: Exception) -> NoReturn:
-        if "CERTIFICATE_VERIFY_FAILED" in str(error):
-            self._fail(
-                what,
-                "its certificate cannot be verified",
-                "set POLARIS_CA_BUNDLE to your network's file of certificates",
-            )
-        self._fail(
-            what,
-            f"no connection ({one_line(error)})",
-            "check the network, the proxy and POLARIS_HUB_URL",
-        )
-
     def _fail(self, what: str, happened: str, advice: str) -> NoReturn:
         raise UpstreamError(f"{self.host}: asked for {what}, but {happened}; {advice}")
-
-
-def _retry_after(header: str | None, default: float) -> float:
-    """Seconds to wait, from a header that holds seconds or a date."""
-    if header is None:
-        return default
-    if header.isdigit():
-        return float(header)
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(header).timestamp() - time.time())
-    except ValueError:
-        return default
 
 
 # ---- tables and archives
@@ -282,9 +251,3 @@ def is_missing(value: Any) -> bool:
     import pandas as pd
 
     return bool(pd.api.types.is_scalar(value) and pd.isna(value))
-
-
-def one_line(error: BaseException) -> str:
-    """An error's first line, without the colour codes polaris puts in."""
-    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
-    return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__

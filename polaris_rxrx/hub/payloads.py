@@ -21,10 +21,10 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from polaris_rxrx.errors import DataError
-from polaris_rxrx.hub import files, upstream
-from polaris_rxrx.hub.benchmarks import Artifact
-from polaris_rxrx.hub.card import Kind, SubmissionCard, attributes, check_for
+from polaris_rxrx.errors import DataError, one_line
+from polaris_rxrx.hub import upstream
+from polaris_rxrx.hub.artifact import Artifact, Kind
+from polaris_rxrx.hub.card import SubmissionCard, attributes, check_for
 from polaris_rxrx.types import Floats
 
 
@@ -63,17 +63,6 @@ class Upload:
         return f"the {'predictions' if self.kind == 'competition' else 'result'} {self.name!r}"
 
 
-def check_card(artifact: Artifact, card: SubmissionCard) -> None:
-    """Raise `DataError` if this benchmark or competition needs what the card lacks."""
-    check_for(card, kind=artifact.kind)
-
-
-def evaluate(artifact: Artifact, values: Floats) -> dict[str, float | None]:
-    """What the client's own `evaluate` says."""
-    with upstream.session():
-        return upstream.evaluate(artifact.specification, values)
-
-
 def official_scores(
     task: str, ours: Mapping[str, float | None], client: Mapping[str, float | None], *, most: float = 1e-9
 ) -> dict[str, float]:
@@ -88,17 +77,15 @@ def official_scores(
         if theirs is None or not np.isfinite(theirs) or value is None or not np.isfinite(value):
             raise DataError(
                 f"{task}: {name} is {_number(ours.get(name))} here and {_number(theirs)} by the client's "
-                "`evaluate`; "
-                "the Hub takes finite numbers only, so nothing can be sent. Where a treatment's pairs are "
-                "of one "
-                "class, the client gives nan with scikit-learn 1.6 or later and a number with 1.5"
+                "`evaluate`; the Hub takes finite numbers only, so nothing can be sent. Where a treatment's "
+                "pairs are of one class, the client gives nan with scikit-learn 1.6 or later and a number "
+                "with 1.5"
             )
         if abs(value - theirs) > most:
             raise DataError(
                 f"{task}: {name} is {value!r} here and {theirs!r} by the client's `evaluate`; they must "
-                "agree to "
-                f"{most:g}, so nothing is sent. Prepare the task again with --force; should it last, report "
-                "it"
+                f"agree to {most:g}, so nothing is sent. Prepare the task again with --force; should it "
+                "last, report it"
             )
         scores[name] = float(value)
     return scores
@@ -129,7 +116,7 @@ def build(
         DataError: The card lacks what this kind needs, or polaris-lib does not take something.
         UsageError: POLARIS_HUB_URL cannot be sent to.
     """
-    check_card(artifact, card)
+    check_for(card, kind=artifact.kind)
     with upstream.session() as polaris:
         settings, _ = upstream.hub_settings(env_file)
         hub = upstream.origin(settings.hub_url)
@@ -141,9 +128,7 @@ def build(
                 model, result_model = _models(card)
                 subject = _results(artifact, card, scores, result_model)
         except ValueError as error:  # pydantic's and polaris's
-            raise DataError(
-                f"{card.name}: polaris-lib does not take this card ({files.one_line(error)})"
-            ) from None
+            raise DataError(f"{card.name}: polaris-lib does not take this card ({one_line(error)})") from None
         competition = artifact.specification if artifact.kind == "competition" else None
         payloads = _rehearse(settings, model, subject, competition)
     return Upload(artifact.kind, card.name, hub, subject, competition, model, payloads, polaris.__version__)
@@ -233,7 +218,7 @@ def _rehearse(settings: Any, model: Any, subject: Any, competition: Any) -> tupl
             for call in calls(client, model, subject, competition):
                 call()
         except ValueError as error:  # NaN and infinity are no JSON
-            raise DataError(f"this cannot be sent as JSON ({files.one_line(error)})") from None
+            raise DataError(f"this cannot be sent as JSON ({one_line(error)})") from None
     return tuple(seen)
 
 

@@ -35,7 +35,7 @@ _LATEST = 2**36  # of the times a calendar knows
 logger = logging.getLogger(__name__)
 
 
-class Entry(BaseModel):
+class Login(BaseModel):
     """A login at one Hub: its token, and the external server's, which is good for others."""
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
@@ -72,7 +72,7 @@ class _File(BaseModel):
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
     version: Literal[1] = 1
-    hubs: dict[str, Entry] = {}
+    hubs: dict[str, Login] = {}
 
 
 def usable(token: dict[str, Any]) -> bool:
@@ -91,7 +91,7 @@ def usable(token: dict[str, Any]) -> bool:
 
 
 def recognisable(username: str, password: str) -> dict[str, str]:
-    """The fields of an `Entry` that tell these credentials from others."""
+    """The fields of a `Login` that tell these credentials from others."""
     salt = secrets.token_hex(16)
     return {"salt": salt, "credentials": _hashed(salt, username, password)}
 
@@ -110,7 +110,7 @@ def path() -> Path:
     return user_config_path("polaris-rxrx", appauthor=False) / "token.json"
 
 
-def read() -> dict[str, Entry]:
+def read() -> dict[str, Login]:
     """Every login by its Hub. A file that holds something else is reported and counts as empty.
 
     Raises:
@@ -127,7 +127,7 @@ def read() -> dict[str, Entry]:
     return entries
 
 
-def put(hub: str, entry: Entry) -> None:
+def put(hub: str, entry: Login) -> None:
     """Keep a login; those at other Hubs stay.
 
     Raises:
@@ -196,14 +196,14 @@ def _guard(place: Path, handle: int) -> None:
     )
 
 
-def _parsed(raw: bytes) -> dict[str, Entry] | None:
+def _parsed(raw: bytes) -> dict[str, Login] | None:
     try:
         return _File.model_validate_json(raw).hubs
     except ValidationError:
         return None
 
 
-def _write(place: Path, entries: dict[str, Entry]) -> None:
+def _write(place: Path, entries: dict[str, Login]) -> None:
     content = _File(hubs=entries).model_dump_json(indent=2).encode()
     place = place.resolve()  # a link stays, what it points to is replaced
     temporary: str | None = None

@@ -123,7 +123,7 @@ class Sender:
         self._say(
             f"{self.upload.host}: {failure.happened}; trying again in {seconds:g} s ({tried + 1} of {TRIES})"
         )
-        files._pause(seconds)
+        files.pause(seconds)
 
     def address(self) -> str | None:
         """The page of what was stored."""

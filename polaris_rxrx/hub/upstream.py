@@ -69,9 +69,10 @@ from urllib.request import url2pathname
 import numpy as np
 from numpy.typing import NDArray
 
-from polaris_rxrx.errors import DataError, UpstreamError, UsageError, some
-from polaris_rxrx.hub.files import is_missing, one_line
+from polaris_rxrx.errors import DataError, UpstreamError, UsageError, one_line, some
+from polaris_rxrx.hub.files import is_missing
 from polaris_rxrx.types import Floats
+from polaris_rxrx.validation import complaints
 
 logger = logging.getLogger(__name__)
 
@@ -249,7 +250,7 @@ def hub_settings(env_file: Path | None = None) -> tuple[Any, ssl.SSLContext | bo
         reason = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else error.strerror
         raise UsageError(f"{env_file}: cannot be read ({reason})") from None
     except ValidationError as error:
-        raise _bad_settings(str(e["loc"][0]) for e in error.errors()) from None
+        raise _bad_settings(str(found.place[0]) for found in complaints(error)) from None
     except KeyError:  # [18] addresses are built on the Hub's even if it is none
         raise _bad_settings(["hub_url"]) from None
     except SettingsError as error:  # not JSON, where JSON is expected; it quotes the field
@@ -372,15 +373,8 @@ def plain_table(table: Any, target: str, labels: Floats) -> Any:
 
 def dataset_fields(data: Mapping[str, Any], columns: Collection[str]) -> dict[str, Any]:
     """What a dataset's JSON says, for these columns, less where its data lie and the noted dtypes [7]."""
-    gone = {
-        "root",
-        "extension",
-        "table",
-        "zarrRootPath",
-        "zarr_root_path",
-        "defaultAdapters",
-        "default_adapters",
-    }
+    places = ("root", "extension", "table", "zarrRootPath", "zarr_root_path")
+    gone = (*places, "defaultAdapters", "default_adapters")
     fields = {k: v for k, v in data.items() if k not in gone}
     adapters = data.get("default_adapters") or data.get("defaultAdapters") or {}
     fields["default_adapters"] = {c: a for c, a in adapters.items() if c in columns}

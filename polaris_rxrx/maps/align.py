@@ -7,12 +7,12 @@ Conventions
     therefore the aligned mean of its wells, and no well need be transformed on its own.
 
 Aligners
-    pca-cs        PCA fitted on all control wells, all components kept; then centre and scale in each
+    pca-cs        PCA fitted on all control wells, all components kept; then center and scale in each
                   experiment on its control wells.
-    center-scale  Centre and scale in each experiment on its control wells.
-    tvn           Centre and scale on all control wells; PCA fitted on them, all components kept; centre and
+    center-scale  Center and scale in each experiment on its control wells.
+    tvn           Center and scale on all control wells; PCA fitted on them, all components kept; center and
                   scale on all control wells again; then multiply each experiment by (C + I/2)^-1/2, C the
-                  covariance (ddof 1) of its control wells. Nothing is centred in an experiment, so the mean
+                  covariance (ddof 1) of its control wells. Nothing is centered in an experiment, so the mean
                   of its control wells is not zero.
     none          Nothing.
 
@@ -139,7 +139,7 @@ def basis(aligner: Aligner, controls: Moments | None, n_features: int) -> Basis:
         scale = 1 / _deviation(np.diag(covariance), controls.mean, controls.n)
         scaled = covariance * np.outer(scale, scale)
         directions = _directions(scaled)
-        # The scores of all control wells have mean 0, so centring them again does nothing.
+        # The scores of all control wells have mean 0, so centering them again does nothing.
         variance = np.einsum("ij,ij->j", directions, scaled @ directions)
         rotation = scale[:, None] * (directions / np.sqrt(variance))
     else:
@@ -162,7 +162,7 @@ def fit(shared: Basis, controls: NDArray[Any]) -> Affine:
     scale = 1 / _deviation(np.mean(z * z, axis=0), mean, len(z))
     if shared.rotation is None:
         return Affine(mean, None, scale)
-    # The experiment's mean in rotated space is that of its controls: centre on them before rotating.
+    # The experiment's mean in rotated space is that of its controls: center on them before rotating.
     return Affine(controls.mean(axis=0, dtype=np.float64), shared.rotation, scale)
 
 

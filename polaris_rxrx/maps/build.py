@@ -7,28 +7,30 @@ that experiments may be streamed from disk or spread over machines:
 
 Conventions
     A map has one row a perturbation (type, name, concentration), a gene over all its guides. Controls
-    (`*_control`) have no row: where experiments are centred, EMPTY_control is zero up to rounding and its
+    (`*_control`) have no row: where experiments are centered, EMPTY_control is zero up to rounding and its
     cosines are noise.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
 from polaris_rxrx._version import __version__
 from polaris_rxrx.dataset.rxrx3 import CONTROL
-from polaris_rxrx.errors import DataError, some
+from polaris_rxrx.errors import DataError, UsageError, some
 from polaris_rxrx.maps import align
 from polaris_rxrx.maps.align import Aligner, Basis, Moments
 from polaris_rxrx.types import Floats, Ints, Progress
 from polaris_rxrx.wells.metadata import Perturbations
-from polaris_rxrx.wells.source import Block, WellSource
+from polaris_rxrx.wells.source import WellBlock, WellSource
 
 if TYPE_CHECKING:
     import pandas as pd
+
+Aggregate = Literal["mean"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,12 +77,12 @@ class Sums:
     sums: Floats
 
 
-def control_moments(block: Block) -> Moments:
+def control_moments(block: WellBlock) -> Moments:
     """First reduction: the moments of an experiment's control wells."""
     return align.moments(block.x[block.control])
 
 
-def aligned_sums(block: Block, basis: Basis) -> Sums:
+def aligned_sums(block: WellBlock, basis: Basis) -> Sums:
     """Second reduction: an experiment's sums of aligned wells, by perturbation."""
     affine = align.fit(basis, block.x[block.control])
     start = np.flatnonzero(np.r_[True, block.perturbation[1:] != block.perturbation[:-1]])
@@ -91,17 +93,27 @@ def aligned_sums(block: Block, basis: Basis) -> Sums:
     return Sums(block.perturbation[start], counts, affine.sums(sums, counts))
 
 
-def build_map(wells: WellSource, align_by: Aligner = "pca-cs", *, progress: Progress | None = None) -> Map:
+def build_map(
+    wells: WellSource,
+    align_by: Aligner = "pca-cs",
+    *,
+    aggregate: Aggregate = "mean",
+    progress: Progress | None = None,
+) -> Map:
     """Align on controls and average by perturbation.
 
     Args:
         wells: From `read_wells`, or anything that yields whole experiments.
         align_by: See `polaris_rxrx.maps.align`.
+        aggregate: What a perturbation's row is of its aligned wells.
         progress: Called with a word, how far, out of how many.
 
     Raises:
+        UsageError: The aligner or the aggregate is unknown.
         DataError: An experiment has fewer than two control wells.
     """
+    if aggregate not in get_args(Aggregate):
+        raise UsageError(f"aggregate is {aggregate!r}; expected one of {', '.join(get_args(Aggregate))}")
     controls, counts = pooled_controls(wells, align_by)
     basis = align.basis(align_by, controls, len(wells.features))
     n = len(wells.perturbations)
@@ -121,7 +133,7 @@ def build_map(wells: WellSource, align_by: Aligner = "pca-cs", *, progress: Prog
     )
     protocol = {
         "align": align_by,
-        "aggregate": "mean",
+        "aggregate": aggregate,
         "control": CONTROL,
         "n_features": len(wells.features),
         "n_components": basis.width,

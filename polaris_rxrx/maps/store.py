@@ -125,7 +125,7 @@ def _write_h5ad(map_: Map, path: Path) -> None:
 def _read_h5ad(path: Path) -> Map:
     anndata = _anndata()
     try:
-        _check_h5(path)
+        bounded.check_hdf5(path)
         data = anndata.read_h5ad(path)
         perturbations = Perturbations(
             [str(v) for v in data.obs["perturbation_type"]],
@@ -137,21 +137,3 @@ def _read_h5ad(path: Path) -> Map:
         return Map(perturbations, x, data.obs["n_wells"].to_numpy(dtype=np.int64), protocol)
     except (KeyError, OSError, TypeError, ValueError) as error:
         raise DataError(f"{path}: not a whole map ({str(error).splitlines()[0]})") from None
-
-
-def _check_h5(path: Path) -> None:
-    """Raise `DataError` if the arrays of an HDF5 file claim more than is believed of its size."""
-    import h5py
-
-    sizes: list[int] = []
-
-    def add(_: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset):
-            sizes.append(int(item.size or 0) * item.dtype.itemsize)
-
-    with h5py.File(path, "r") as file:
-        file.visititems(add)
-    if (claimed := sum(sizes)) > (most := bounded.room(path.stat().st_size)):
-        raise DataError(
-            f"{path}: claims {claimed:,} bytes unpacked; at most {bounded.size(most)} are read of it"
-        )

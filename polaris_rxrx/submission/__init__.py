@@ -1,6 +1,5 @@
 """What surrounds an upload, so that it works the first time and can be proven later.
 
-    card      submission.toml: what the Hub is told beside the predictions, checked before anything is sent
     choose    which submission is meant
     submit    the way of one: checked, scored twice, shown, sent once, its receipt settled
     receipt   what was sent, when, and how it ended; why nothing is sent twice by accident
@@ -8,5 +7,6 @@
     unpack    archives that somebody else made
     verify    whether a bundle is whole and its scores are true
 
-Only `submit` calls the Hub, and only when it sends.
+What the Hub is told beside the predictions is `polaris_rxrx.hub.card`. Only `submit` calls the Hub, and only
+when it sends.
 """

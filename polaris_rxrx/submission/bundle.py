@@ -9,8 +9,8 @@ A bundle is flat and holds
     receipt.json       what was sent and how it ended (if it was)
     SHA256SUMS         of all of these, as `sha256sum -c` reads it
 
-An archive (.tar.gz or .zip) holds one folder, `bundle/`; the same bundle gives the same bytes. `verify`
-checks a bundle and scores it again, `unpack` reads archives that somebody else made.
+An archive (.tar.gz) holds one folder, `bundle/`; the same bundle gives the same bytes. `verify` checks a
+bundle and scores it again, `unpack` reads archives that somebody else made, also .zip.
 """
 
 from __future__ import annotations
@@ -21,14 +21,12 @@ import io
 import json
 import platform
 import re
-import stat
 import tarfile
-import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from polaris_rxrx import bounded
 from polaris_rxrx._version import __version__
@@ -58,7 +56,7 @@ _SUM = re.compile(r"([0-9a-f]{64})  ([^/\\]+)")
 
 
 @dataclass(frozen=True)
-class Check:
+class Verdict:
     """One thing that was looked at. `ok` is None where it could not be; `detail` says what or why."""
 
     name: str
@@ -148,17 +146,17 @@ def _json(data: Mapping[str, Any]) -> bytes:
         raise DataError("the score report holds a number that is not finite; JSON has none") from None
 
 
-def check_files(folder: Path) -> list[Check]:
+def check_files(folder: Path) -> list[Verdict]:
     """Every file is what SHA256SUMS says; nothing is missing, nothing is there besides."""
     if not (folder / SUMS).is_file():
-        return [Check("files", False, f"there is no {SUMS}")]
+        return [Verdict("files", False, f"there is no {SUMS}")]
     sums: dict[str, str] = {}
     for number, line in enumerate(
         read_bytes(folder / SUMS).decode("utf-8", "replace").rstrip("\n").split("\n"), 1
     ):
         found = _SUM.fullmatch(line)
         if found is None or found[2] in sums or found[2] in {".", "..", SUMS}:
-            return [Check("files", False, f"{SUMS}, line {number}: {line[:90]!r} is no line of it")]
+            return [Verdict("files", False, f"{SUMS}, line {number}: {line[:90]!r} is no line of it")]
         sums[found[2]] = found[1]
     there = {p.name for p in folder.iterdir()} - {SUMS}
     odd = sorted(n for n in there if (folder / n).is_symlink() or not (folder / n).is_file())
@@ -169,26 +167,23 @@ def check_files(folder: Path) -> list[Check]:
         for what, names in (("missing", missing), ("not listed", extra), ("not a plain file", odd))
         if names
     ]
-    checks = [Check("files", not parts, "; ".join(parts) or f"{len(there)} and {SUMS}")]
+    checks = [Verdict("files", not parts, "; ".join(parts) or f"{len(there)} and {SUMS}")]
     for name, expected in sums.items():
         if name in missing or name in odd:
             continue
         got = sha256(folder / name)
         detail = "" if got == expected else f"its SHA-256 is {got}, {SUMS} says {expected}"
-        checks.append(Check(f"sha256 {name}", got == expected, detail))
+        checks.append(Verdict(f"sha256 {name}", got == expected, detail))
     return checks
 
 
 def archive(bundle: Path, out: Path) -> Path:
-    """Pack a bundle's folder as .tar.gz, .tgz or .zip; the same bundle gives the same bytes.
+    """Pack a bundle's folder as .tar.gz; the same bundle gives the same bytes.
 
     Raises:
-        UsageError: `out` has another ending, or lies in the bundle.
+        UsageError: `out` lies in the bundle.
         DataError: The bundle does not hold (see `verify`), or is larger than what `verify` reads.
     """
-    pack = next((p for end, p in _PACKERS.items() if out.name.lower().endswith(end)), None)
-    if pack is None:
-        raise UsageError(f"{out}: a name ending in {', '.join(_PACKERS)} was expected")
     if out.resolve().is_relative_to(bundle.resolve()):
         raise UsageError(f"{out} lies in the bundle it is to hold; choose another place")
     if failed := [c for c in check_files(bundle) if not c.ok]:
@@ -198,14 +193,10 @@ def archive(bundle: Path, out: Path) -> Path:
         raise DataError(
             f"{bundle} is larger than {MOST_BYTES >> 20} MiB, which is the most an archive may hold"
         )
-    with new_file(out) as temporary, temporary.open("wb") as handle:
-        pack(handle, files)
-    return out
-
-
-def _pack_tar(handle: BinaryIO, files: Mapping[str, bytes]) -> None:
     # No name and no time in the gzip header, and no owner in the tar's: nothing that differs between runs.
     with (
+        new_file(out) as temporary,
+        temporary.open("wb") as handle,
         gzip.GzipFile(filename="", fileobj=handle, mode="wb", mtime=0) as packed,
         tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar,
     ):
@@ -213,19 +204,4 @@ def _pack_tar(handle: BinaryIO, files: Mapping[str, bytes]) -> None:
             entry = tarfile.TarInfo(f"{BUNDLE}/{name}")
             entry.size, entry.mode = len(raw), 0o644
             tar.addfile(entry, io.BytesIO(raw))
-
-
-def _pack_zip(handle: BinaryIO, files: Mapping[str, bytes]) -> None:
-    with zipfile.ZipFile(handle, "w", zipfile.ZIP_DEFLATED) as packed:
-        for name, raw in files.items():
-            entry = zipfile.ZipInfo(f"{BUNDLE}/{name}", date_time=(1980, 1, 1, 0, 0, 0))
-            entry.compress_type, entry.create_system = zipfile.ZIP_DEFLATED, 3
-            entry.external_attr = (stat.S_IFREG | 0o644) << 16
-            packed.writestr(entry, raw)
-
-
-_PACKERS: dict[str, Callable[[BinaryIO, Mapping[str, bytes]], None]] = {
-    ".tar.gz": _pack_tar,
-    ".tgz": _pack_tar,
-    ".zip": _pack_zip,
-}
+    return out

@@ -52,8 +52,7 @@ def locate(given: Path, card: Path | None, root: Path = SUBMISSIONS) -> Place:
     if card is None:
         raise UsageError(
             f"{given} is a predictions file, so a card is needed: --card FILE, or put both into a folder "
-            "under "
-            f"{root}/ (polaris-rxrx submit --init NAME writes the card)"
+            f"under {root}/ (polaris-rxrx submit --init NAME writes the card)"
         )
     folder = root / read_card(card).name
     for path in (given, card):
@@ -84,8 +83,7 @@ def the_one(root: Path = SUBMISSIONS, choose: Callable[[list[Path]], Path] | Non
     if not found:
         raise UsageError(
             f"nothing under {root}/ is waiting to be sent: no folder has a card, its predictions and no "
-            "receipt of "
-            "being sent. Name one, or begin with polaris-rxrx submit --init NAME"
+            "receipt of being sent. Name one, or begin with polaris-rxrx submit --init NAME"
         )
     if len(found) == 1:
         return found[0]

@@ -23,7 +23,7 @@ from typing import Any
 
 from polaris_rxrx import bounded
 from polaris_rxrx.errors import PolarisRxrxError
-from polaris_rxrx.files import new_file
+from polaris_rxrx.files import write_text
 
 Say = Callable[[str], None]
 
@@ -32,7 +32,7 @@ _MOST_BYTES = 1 << 20  # a copy has some kilobytes
 
 
 @dataclass(frozen=True)
-class Entry:
+class Copy:
     """A copy in the index: where it lies, the path of the receipt it is of, and the receipt's fields."""
 
     path: Path
@@ -67,22 +67,19 @@ def keep(original: Path, receipt: Mapping[str, Any], say: Say, *, again: bool = 
     entry = {"schema_version": VERSION, "original": str(original), "receipt": dict(receipt)}
     try:
         make()
-        with new_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as handle:
-            # A path with bytes that are no UTF-8 is escaped.
-            handle.write(json.dumps(entry, indent=2, allow_nan=False) + "\n")
-            handle.flush()
-            os.fsync(handle.fileno())
+        # A path with bytes that are no UTF-8 is escaped.
+        write_text(path, json.dumps(entry, indent=2, allow_nan=False) + "\n", sync=True)
     except (OSError, PolarisRxrxError) as error:
         if again and not path.exists():
             return
         reason = error.strerror if isinstance(error, OSError) else str(error)
         say(
             f"Warning: {path} could not be written ({reason}): sent from another folder, these predictions "
-            "will not be recognised"
+            "will not be recognized"
         )
 
 
-def find(values_sha256: str, say: Say) -> list[Entry]:
+def find(values_sha256: str, say: Say) -> list[Copy]:
     """The copies of receipts of these scores; one that cannot be read is said and left aside."""
     folder, start = place(), _start(values_sha256)
     try:
@@ -113,13 +110,13 @@ def damaged(path: Path, error: BaseException) -> str:
     )
 
 
-def _read(path: Path) -> Entry:
+def _read(path: Path) -> Copy:
     data = bounded.json_loads(bounded.read_file(path, _MOST_BYTES).decode("utf-8"))
     if not isinstance(data, dict) or data.get("schema_version") != VERSION:
         raise ValueError("not written by this version of polaris-rxrx")
     if not (isinstance(data.get("original"), str) and isinstance(data.get("receipt"), dict)):
         raise ValueError("the path of a receipt and the receipt were expected")
-    return Entry(path, Path(data["original"]), data["receipt"])
+    return Copy(path, Path(data["original"]), data["receipt"])
 
 
 def _start(values_sha256: str) -> str:

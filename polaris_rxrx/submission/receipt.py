@@ -33,15 +33,16 @@ from typing import Annotated, Any, BinaryIO, Literal
 from urllib.parse import urlsplit, urlunsplit
 
 import numpy as np
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
-from polaris_rxrx import bounded
 from polaris_rxrx.errors import DataError, PolarisRxrxError, UsageError, without_secrets
-from polaris_rxrx.files import new_file
-from polaris_rxrx.hub.card import Kind, slug
+from polaris_rxrx.files import write_text
+from polaris_rxrx.hub.artifact import Kind
+from polaris_rxrx.hub.card import slug
 from polaris_rxrx.submission import index
 from polaris_rxrx.submission.index import Say
 from polaris_rxrx.types import Floats
+from polaris_rxrx.validation import Strict, read_json, told
 
 State = Literal["pending", "sent", "refused", "unknown"]
 
@@ -80,15 +81,13 @@ Utc = Annotated[str, AfterValidator(_utc)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
-class Receipt(BaseModel):
+class Receipt(Strict):
     """One attempt to submit.
 
     `scores` holds what we and the client computed, by metric ({"ours": {...}, "client": {...}}); a
     competition has none. `payload_sha256` is of the JSON that was sent. `warnings` is what the checks before
     it had to say of the predictions.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     schema_version: Literal[1] = 1
     state: State = "pending"
@@ -103,9 +102,9 @@ class Receipt(BaseModel):
     predictions_sha256: Sha256
     values_sha256: Sha256
     payload_sha256: Sha256
-    scores: dict[str, dict[str, Number | None] | Number | None] = {}
+    scores: dict[str, dict[str, Number | None] | Number | None] = Field(default_factory=dict)
     warnings: tuple[str, ...] = ()
-    versions: dict[str, str] = {}
+    versions: dict[str, str] = Field(default_factory=dict)
     url: Url | None = None
     message: Annotated[str, AfterValidator(without_secrets)] = ""
     forced: bool = False
@@ -128,7 +127,7 @@ def start(folder: Path, *, say: Say = index.tell, **fields: Any) -> tuple[Path, 
     try:
         receipt = Receipt(created=now, updated=now, **fields)
     except ValidationError as error:
-        raise UsageError(f"not a receipt: {_first(error)}") from None
+        raise UsageError(f"not a receipt: {told(error)}") from None
     path = folder / RECEIPTS / f"{_for_name(now)}-{receipt.predictions_sha256[:8]}.json"
     if path.exists():  # a clock without microseconds
         path = path.with_stem(f"{path.stem}-{os.getpid()}")
@@ -165,14 +164,12 @@ def read_receipt(path: Path) -> Receipt:
     Raises:
         DataError: Not there, or not what `start` and `finish` write.
     """
-    raw = bounded.read_file(path)
     try:
-        return Receipt.model_validate(bounded.json_loads(raw.decode("utf-8")))
+        return read_json(Receipt, path)
     except ValueError as error:
-        reason = _first(error) if isinstance(error, ValidationError) else str(error)
         raise DataError(
-            f"{path} is not a receipt ({reason}), so it cannot be told whether these predictions were sent. "
-            "Look at your results on the Hub; then mend it, or move it out of receipts/"
+            f"{path} is not a receipt ({told(error)}), so it cannot be told whether these predictions were "
+            "sent. Look at your results on the Hub; then mend it, or move it out of receipts/"
         ) from None
 
 
@@ -201,7 +198,7 @@ def read_everywhere(folder: Path, values_sha256: str, say: Say) -> list[tuple[Pa
         try:
             receipt, path = Receipt.model_validate(entry.receipt), entry.path
         except ValidationError as error:
-            say(index.damaged(entry.path, DataError(_first(error))))
+            say(index.damaged(entry.path, DataError(told(error))))
             continue
         with suppress(DataError, OSError):
             original = read_receipt(entry.original)
@@ -387,17 +384,10 @@ def _for_name(now: str) -> str:
     return re.sub(r"[-:]", "", now.removesuffix("+00:00")) + "Z"
 
 
-def _first(error: ValidationError) -> str:
-    found = error.errors()[0]
-    return f"{'.'.join(map(str, found['loc']))}: {found['msg']}"
-
-
 def _write(path: Path, receipt: Receipt) -> None:
     """Whole and on the disk, or not at all."""
-    with new_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as handle:
-        handle.write(json.dumps(receipt.model_dump(), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
-        handle.flush()
-        os.fsync(handle.fileno())
+    text = json.dumps(receipt.model_dump(), indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(path, f"{text}\n", sync=True)
     _sync(path.parent)
 
 

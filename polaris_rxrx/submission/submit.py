@@ -24,13 +24,14 @@ from polaris_rxrx import quick
 from polaris_rxrx._version import __version__
 from polaris_rxrx.errors import DataError, Interrupted, PolarisRxrxError, UpstreamError, UsageError
 from polaris_rxrx.files import sha256
-from polaris_rxrx.hub.card import SubmissionCard, read_card, slug
+from polaris_rxrx.hub.card import SubmissionCard, check_for, read_card, slug
 from polaris_rxrx.predictions import Predictions, read_predictions
 from polaris_rxrx.scoring import score
 from polaris_rxrx.submission import receipt as receipts
 from polaris_rxrx.submission.choose import Place
 from polaris_rxrx.submission.receipt import Receipt
 from polaris_rxrx.task import MANIFEST, Task, load_task
+from polaris_rxrx.validation import complaints
 
 if TYPE_CHECKING:
     from polaris_rxrx.hub.competitions import Window
@@ -89,12 +90,12 @@ def make_ready(
     report = _report(task, predictions)
     artifact = open_saved(task_folder)
     _refuse_other(artifact.task, task, task_folder)
-    payloads.check_card(artifact, card)
+    check_for(card, kind=artifact.kind)
     scores: dict[str, dict[str, float | None]] = {}
     official: dict[str, float] = {}
     if task.active is not None:
         say("Scoring with polaris-lib's own evaluate ...")
-        client = payloads.evaluate(artifact, predictions.values)
+        client = artifact.client_scores(predictions.values)
         report["client"] = client
         scores = {"ours": dict(report["official"]), "client": client}
         official = payloads.official_scores(task.name, scores["ours"], client)
@@ -123,16 +124,15 @@ def _owned(card: SubmissionCard, owner: str | None) -> SubmissionCard:
     try:
         return SubmissionCard.model_validate({**card.model_dump(exclude_unset=True), "owner": owner})
     except ValidationError as error:
-        rule = error.errors()[0]["msg"].removeprefix("Value error, ")
-        raise UsageError(f"--owner {owner}: expected {rule}") from None
+        raise UsageError(f"--owner {owner}: expected {complaints(error)[0].rule}") from None
 
 
 def _refuse_local(task: Task) -> None:
     if task.artifact_id is None or task.artifact_id.startswith("local/"):
         raise UsageError(
             f"{task.name} was made here and the Hub does not have it (its owner is `local`), so there is "
-            "nothing to "
-            "submit to. Prepare the Hub's benchmark: polaris-rxrx prepare --out ANOTHER, then --task ANOTHER"
+            "nothing to submit to. Prepare the Hub's benchmark: polaris-rxrx prepare --out ANOTHER, then "
+            "--task ANOTHER"
         )
 
 

@@ -47,12 +47,11 @@ Deviations from the public code (`legacy` undoes 1 to 3)
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from polaris_rxrx.dataset.affinities import (
     ACTIVE,
@@ -67,21 +66,27 @@ from polaris_rxrx.dataset.affinities import (
 from polaris_rxrx.dataset.rxrx3 import NOMINAL
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.maps.build import Map
-from polaris_rxrx.maps.pairs import pair_tables
+from polaris_rxrx.maps.pairs import PairTables, pair_tables
 from polaris_rxrx.maps.similarity import SIMILARITIES, Similarity
-from polaris_rxrx.metrics import group_scores
 from polaris_rxrx.suites.deviations import listed
 from polaris_rxrx.suites.random_embedding import pairs_by_compound, random_cosines
 from polaris_rxrx.suites.result import Digest, Result, versions
+from polaris_rxrx.suites.sampled import (
+    EqualDraws,
+    Scores,
+    draws_of,
+    pooled_scores,
+    ranked_values,
+    score_draws,
+)
 from polaris_rxrx.suites.spread import Spread, spreads
-from polaris_rxrx.types import Bools, Floats, Ints
+from polaris_rxrx.types import Floats, Ints, Progress
 from polaris_rxrx.wells.metadata import Perturbations
 
 ROUNDING = 1e-12  # a spread below this is that of sums in floating point
 RANDOM = 1  # in the seeds of random embeddings, so that none is the seed of a draw
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 By = Literal["compound", "gene"]
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -103,7 +108,7 @@ class Protocol:
             raise UsageError(f"seeds is {self.seeds}; 1 or more was expected")
         if not self.concentrations:
             raise UsageError("at least one concentration was expected")
-        labels = [f"{c:g}" for c in self.concentrations]
+        labels = self.rules[:-1]
         if not all(0 < c < np.inf for c in self.concentrations) or len(set(labels)) < len(labels):
             said = ", ".join(labels)
             raise UsageError(f"concentrations are {said}; different numbers above 0 were expected")
@@ -114,16 +119,13 @@ class Protocol:
             if value not in known:
                 raise UsageError(f"{name} is {value!r}; {' or '.join(known)} was expected")
 
-
-@dataclass(frozen=True, eq=False)
-class Scores:
-    """Average precision and AUROC, shape (n_rules, n_rows, n_seeds), NaN where a row has no score."""
-
-    average_precision: Floats
-    auroc: Floats
+    @property
+    def rules(self) -> list[str]:
+        """The dose rules, by name."""
+        return [f"{c:g}" for c in self.concentrations] + ["max"]
 
 
-def evaluate(
+def evaluate_drug_target(
     map_: Map, affinities: Affinities, protocol: Protocol | None = None, *, progress: Progress | None = None
 ) -> Result:
     """Run the benchmark on a map.
@@ -135,12 +137,12 @@ def evaluate(
     p = protocol or Protocol()
     _check(map_)
     map_ = _annotated(map_, affinities)
-    tables, names = _tables(map_, p.concentrations, p.similarity)
+    tables, names = _tables(map_, p)
     can = _candidates(affinities, names, p)
     negatives = np.stack([_draw(can, seed, legacy=p.legacy) for seed in range(p.seeds)])
     tables = _arrange(tables, names, can, p.by)
-    groups = list(_groups(can, negatives))
-    scores = _score(tables, can, negatives, groups, progress)
+    groups = list(draws_of(can, negatives))
+    scores = score_draws(tables, can, negatives, groups, progress)
     if np.isnan(scores.average_precision).all():
         n_genes = len(set(names.genes) & set(affinities.genes))
         raise DataError(
@@ -148,49 +150,26 @@ def evaluate(
             f"{len(names.compounds):,} annotated compounds and {n_genes:,} annotated genes"
         )
     chance = _score_random(tables, groups, p, map_.x.shape[1], progress)
-    pooled = _pooled(tables, can, negatives)
+    pooled = pooled_scores(tables, can, negatives)
     best = scores.average_precision[-1], scores.auroc[-1]
     of_max = spreads(tables[-1], can.active, negatives, can.n_negatives, best)
     notes = _notes(affinities, can, tables, scores, p, names)
-    return _result(map_, affinities, can, scores, chance, pooled, of_max, p, names.rules, notes)
+    return _result(map_, affinities, can, scores, chance, pooled, of_max, p, notes)
 
 
-@dataclass(frozen=True)
-class Names:
-    """The rows and columns of the similarity tables, sorted."""
-
-    compounds: list[str]
-    genes: list[str]
-    rules: list[str]
-
-
-def similarities(
-    map_: Map, concentrations: Sequence[float], kind: Similarity, compounds: Collection[str] | None = None
-) -> tuple[Floats, Names]:
+def _tables(map_: Map, p: Protocol) -> tuple[Floats, PairTables]:
     """Similarity of every compound with every gene by dose rule, shape (n_rules, n_compounds, n_genes).
 
     The rules are the concentrations, then `max`. NaN where a compound was not tested at a concentration, or a
-    row of the map is zero.
-
-    Raises:
-        DataError: The map has no gene, or none of the compounds at any of the concentrations.
+    row of the map is zero. The names of the last two axes are those of the pair tables.
     """
-    _check(map_)
-    return _tables(map_, concentrations, kind, compounds)
-
-
-def _tables(
-    map_: Map, concentrations: Sequence[float], kind: Similarity, compounds: Collection[str] | None = None
-) -> tuple[Floats, Names]:
-    """`similarities` of a map that is known to be good."""
-    found = pair_tables(map_, concentrations, kind, compounds)
+    found = pair_tables(map_, p.concentrations, p.similarity)
     if not found.genes or not found.compounds:
         raise DataError(
             f"the map has {len(found.genes)} genes and {len(found.compounds)} of the compounds at the "
             "concentrations"
         )
-    tables = np.concatenate([found.values, found.largest()[None]])
-    return tables, Names(found.compounds, found.genes, [f"{c:g}" for c in concentrations] + ["max"])
+    return np.concatenate([found.values, found.largest()[None]]), found
 
 
 def _check(map_: Map) -> None:
@@ -220,7 +199,7 @@ def _annotated(map_: Map, affinities: Affinities) -> Map:
     return Map(kept, map_.x[rows], map_.n_wells[rows], map_.protocol)
 
 
-def _candidates(affinities: Affinities, names: Names, p: Protocol) -> Candidates:
+def _candidates(affinities: Affinities, names: PairTables, p: Protocol) -> Candidates:
     """Who may be drawn: what the map has; with legacy, all annotated columns."""
     return candidates(
         affinities,
@@ -244,7 +223,7 @@ def _draw(can: Candidates, seed: int, *, legacy: bool) -> Ints:
     return out
 
 
-def _arrange(tables: Floats, names: Names, can: Candidates, by: By) -> Floats:
+def _arrange(tables: Floats, names: PairTables, can: Candidates, by: By) -> Floats:
     """The tables with the rows and columns of the candidates: (n_rules, n_rows, n_columns)."""
     compounds, genes = (can.rows, can.columns) if by == "compound" else (can.columns, can.rows)
     cut = _taken(_taken(tables, names.compounds, compounds, 1), names.genes, genes, 2)
@@ -261,62 +240,8 @@ def _taken(tables: Floats, names: Sequence[str], wanted: Sequence[str], axis: in
     return cut
 
 
-@dataclass(frozen=True, eq=False)
-class Group:
-    """Rows with as many actives `a` and negatives; `columns` (n_rows, n_seeds, k) has the actives first."""
-
-    rows: Ints
-    a: int
-    columns: Ints
-
-
-def _groups(can: Candidates, negatives: Ints) -> Iterator[Group]:
-    """The rows that have negatives, by how many they and their actives are."""
-    n_active, n_negatives = can.active.sum(axis=1), can.n_negatives
-    for a, n in sorted({(int(x), int(y)) for x, y in zip(n_active, n_negatives, strict=True)}):
-        rows = np.flatnonzero((n_active == a) & (n_negatives == n))
-        if n:
-            actives = np.nonzero(can.active[rows])[1].reshape(len(rows), 1, a)
-            drawn = negatives[:, rows, :n].transpose(1, 0, 2)
-            both = [np.broadcast_to(actives, (*drawn.shape[:2], a)), drawn]
-            yield Group(rows, a, np.concatenate(both, axis=2))
-
-
-def _score(
-    tables: Floats, can: Candidates, negatives: Ints, groups: Sequence[Group], progress: Progress | None
-) -> Scores:
-    n_rules, n_rows, _ = tables.shape
-    ap = np.full((n_rules, n_rows, len(negatives)), np.nan)
-    auroc = np.full_like(ap, np.nan)
-    for rule, table in enumerate(tables):
-        _score_rule(table, can, negatives, groups, ap[rule], auroc[rule])
-        if progress is not None:
-            progress("scoring", rule + 1, n_rules)
-    return Scores(ap, auroc)
-
-
-def _score_rule(
-    table: Floats, can: Candidates, negatives: Ints, groups: Sequence[Group], ap: Floats, auroc: Floats
-) -> None:
-    """Fill `ap` and `auroc` (n_rows, n_seeds) for one dose rule.
-
-    A row's columns are ranked once; a draw then only sorts small integers. Rows with a tie take the general
-    way.
-    """
-    place, tied = _places(table)
-    for group in groups:
-        here = ~tied[group.rows]
-        rows, columns = group.rows[here], group.columns[here]
-        if rows.size:
-            ap[rows], auroc[rows] = _ranked(
-                np.take_along_axis(place[rows][:, None], columns, axis=2), group.a
-            )
-    for row in np.flatnonzero(tied):
-        _tied_row(table[row], can, negatives, int(row), ap[row], auroc[row])
-
-
 def _score_random(
-    tables: Floats, groups: Sequence[Group], p: Protocol, width: int, progress: Progress | None
+    tables: Floats, groups: Sequence[EqualDraws], p: Protocol, width: int, progress: Progress | None
 ) -> Scores:
     """The pairs that have a similarity in `tables`, scored by a random embedding of its own for each seed."""
     n_rules, n_rows, n_columns = tables.shape
@@ -342,102 +267,10 @@ def _score_random(
             n, _, k = g.columns.shape
             part = values[:, at : at + n * k].reshape(n_rules, n, k)
             at += n * k
-            ap[:, g.rows, seed], auroc[:, g.rows, seed] = _ranked_values(part, g.a)
+            ap[:, g.rows, seed], auroc[:, g.rows, seed] = ranked_values(part, g.a)
         if progress is not None:
             progress("random", seed + 1, p.seeds)
     return Scores(ap, auroc)
-
-
-def _places(table: Floats) -> tuple[NDArray[Any], Bools]:
-    """Each column's place in its row, best first, -1 without a score; and rows with a tie."""
-    order = np.argsort(-table, axis=1)  # NaN last
-    small = np.int16 if table.shape[1] < 2**14 else np.int32  # small integers sort quickest
-    place: NDArray[Any] = np.empty(table.shape, dtype=small)
-    np.put_along_axis(place, order, np.arange(table.shape[1], dtype=small)[None], axis=1)
-    place[np.isnan(table)] = -1
-    tied: Bools = (np.diff(np.take_along_axis(table, order, axis=1), axis=1) == 0).any(axis=1)
-    return place, tied
-
-
-def _ranked(place: NDArray[Any], a: int) -> tuple[Floats, Floats]:
-    """Average precision and AUROC from places (..., k) without ties, the first `a` being the actives'.
-
-    Places below 0 are left out; NaN without both classes.
-    """
-    return _sorted_scores(place * place.dtype.type(2), place < 0, a)
-
-
-def _ranked_values(values: Floats, a: int) -> tuple[Floats, Floats]:
-    """The same from drawn similarities, NaN where there is none; equal ones do not occur among them."""
-    # Bits of numbers above 0 are in the order of the numbers.
-    return _sorted_scores((2.0 - values).view(np.int64) & ~1, np.isnan(values), a)
-
-
-def _sorted_scores(key: NDArray[Any], absent: Bools, a: int) -> tuple[Floats, Floats]:
-    """Scores from even integers, the smallest the best; `key` is overwritten."""
-    k = key.shape[-1]
-    n_active: Any = a
-    n_negative: Any = k - a
-    key[..., a:] |= 1  # the lowest bit says that it is a negative
-    if absent.any():
-        key[absent] = np.iinfo(key.dtype).max  # behind everything, and no active
-        n_active = a - absent[..., :a].sum(axis=-1)
-        n_negative = k - a - absent[..., a:].sum(axis=-1)
-    key.sort(axis=-1)
-    is_active = (key & 1) == 0
-    found = np.cumsum(is_active, axis=-1, dtype=np.float64)
-    found *= is_active
-    # Sums along short rows are quickest as products; those of ranks are whole numbers, so exact.
-    rank = np.arange(1.0, k + 1)
-    precision = (found / rank) @ np.ones(k)
-    # An active has beaten the negatives but for those in front of it.
-    lost = is_active.astype(np.float64) @ rank - n_active * (n_active + 1) / 2
-    both = np.asarray(n_active * n_negative, dtype=np.float64)
-    both[both == 0] = np.nan
-    return precision / np.where(np.isnan(both), np.nan, n_active), 1 - lost / both
-
-
-def _tied_row(values: Floats, can: Candidates, negatives: Ints, row: int, ap: Floats, auroc: Floats) -> None:
-    """One row through the general kernel; columns without a score are left out, NaN without both classes."""
-    actives, n = np.flatnonzero(can.active[row]), int(can.n_negatives[row])
-    n_seeds = len(negatives)
-    columns = np.hstack([np.broadcast_to(actives, (n_seeds, len(actives))), negatives[:, row, :n]])
-    label = np.r_[np.ones(len(actives)), np.zeros(n)]
-    score = values[columns]
-    there = ~np.isnan(score)
-    seed = np.broadcast_to(np.arange(n_seeds)[:, None], score.shape)
-    groups = group_scores(np.broadcast_to(label, score.shape)[there], score[there], seed[there], n_seeds)
-    both = (groups.n_active > 0) & (groups.n_active < groups.n_pairs)
-    ap[both], auroc[both] = groups.average_precision[both], groups.auroc[both]
-
-
-def _pooled(tables: Floats, can: Candidates, negatives: Ints) -> Floats:
-    """Micro average precision and AUROC of each seed, shape (n_rules, 2, n_seeds)."""
-    own = np.arange(negatives.shape[2]) < can.n_negatives[:, None]
-    begin = np.broadcast_to(np.arange(len(can.rows))[:, None] * len(can.columns), own.shape)[own]
-    actives = np.flatnonzero(can.active.reshape(-1))
-    flat = tables.reshape(len(tables), -1)
-    place = np.empty(flat.shape, dtype=np.int32)
-    tied = np.zeros(len(flat), dtype=bool)
-    for rule, values in enumerate(flat):
-        order = np.argsort(-values)  # NaN last
-        place[rule, order] = np.arange(len(values), dtype=np.int32)
-        place[rule, np.isnan(values)] = -1
-        tied[rule] = (np.diff(values[order]) == 0).any()
-    out = np.full((len(flat), 2, len(negatives)), np.nan)
-    place = place[~tied]
-    for i, drawn in enumerate(negatives):
-        pairs: Ints = np.r_[actives, begin + drawn[own]]
-        if len(place):
-            out[~tied, 0, i], out[~tied, 1, i] = _ranked(place[:, pairs], len(actives))
-        for t in np.flatnonzero(tied):
-            there = ~np.isnan(flat[t, pairs])
-            label = (np.arange(len(pairs)) < len(actives))[there].astype(np.float64)
-            if 0 < label.sum() < len(label):
-                score, seed = flat[t, pairs[there]], np.zeros(len(label), dtype=np.int64)
-                one = group_scores(label, score, seed, 1)
-                out[t, :, i] = one.average_precision[0], one.auroc[0]
-    return out
 
 
 def _result(
@@ -449,11 +282,10 @@ def _result(
     pooled: Floats,
     of_max: tuple[Spread, Spread],
     p: Protocol,
-    rules: list[str],
     notes: tuple[str, ...],
 ) -> Result:
     ddof = 1 if p.legacy else 0
-    by_rule = {name: _summary(scores, chance, pooled[i], i, ddof) for i, name in enumerate(rules)}
+    by_rule = {name: _summary(scores, chance, pooled[i], i, ddof) for i, name in enumerate(p.rules)}
     best = [
         [_mean_sd(v[~np.isnan(v)], ddof) for v in of[-1]] for of in (scores.average_precision, scores.auroc)
     ]
@@ -560,7 +392,7 @@ def _z(m: float | None, s: float | None, b: float | None, s_b: float | None) -> 
 
 
 def _notes(
-    affinities: Affinities, can: Candidates, tables: Floats, scores: Scores, p: Protocol, names: Names
+    affinities: Affinities, can: Candidates, tables: Floats, scores: Scores, p: Protocol, names: PairTables
 ) -> tuple[str, ...]:
     notes = []
     other = "genes" if p.by == "compound" else "compounds"
@@ -576,7 +408,7 @@ def _notes(
         notes.append(
             f"{len(can.short):,} {p.by}s have fewer eligible negatives than wanted and got all: {few}"
         )
-    for rule, name in enumerate(names.rules):
+    for rule, name in enumerate(p.rules):
         none = np.flatnonzero(np.isnan(scores.average_precision[rule]).all(axis=1))
         if none.size:
             listed = ", ".join(can.rows[i] for i in none)

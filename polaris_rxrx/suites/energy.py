@@ -30,10 +30,10 @@ def energy_distance(x: ArrayLike, y: ArrayLike) -> float:
     left, right = _checked(x, "x"), _checked(y, "y")
     if left.shape[1] != right.shape[1]:
         raise DataError(f"x has {left.shape[1]} columns and y has {right.shape[1]}; they must have as many")
-    return float(energy_distances(left, np.zeros(1, dtype=np.int64), Reference.of(right))[0])
+    return float(energy_distances(left, np.zeros(1, dtype=np.int64), ReferenceWells.of(right))[0])
 
 
-def energy_distances(x: Floats, start: Ints, reference: Reference) -> Floats:
+def energy_distances(x: Floats, start: Ints, reference: ReferenceWells) -> Floats:
     """Energy distances of groups of rows from one reference; group k, not empty, begins at x[start[k]]."""
     end = np.r_[start[1:], len(x)]
     cross = np.add.reduceat(reference.mean_distances(x), start) / (end - start)
@@ -43,7 +43,7 @@ def energy_distances(x: Floats, start: Ints, reference: Reference) -> Floats:
 
 
 @dataclass(frozen=True, eq=False)
-class Reference:
+class ReferenceWells:
     """Rows (m, d) that many groups are compared with; what depends on them alone is worked out once."""
 
     center: Floats
@@ -51,7 +51,7 @@ class Reference:
     own: float
 
     @classmethod
-    def of(cls, rows: Floats) -> Reference:
+    def of(cls, rows: Floats) -> ReferenceWells:
         center = rows.mean(axis=0)
         return cls(center, right_factor(rows, center), mean_self_distance(rows))
 

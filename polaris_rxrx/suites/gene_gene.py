@@ -31,69 +31,30 @@ Deviations from the public code
 
 from __future__ import annotations
 
-import hashlib
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from polaris_rxrx import bounded
-from polaris_rxrx.damage import INDEX, NO_INDEX, START, refuse_dates, refuse_other_kind
 from polaris_rxrx.errors import DataError, UsageError, some
-from polaris_rxrx.files import open_binary
 from polaris_rxrx.maps.build import Map
 from polaris_rxrx.maps.similarity import unit_rows
 from polaris_rxrx.stats import dyads
 from polaris_rxrx.stats.intervals import Interval
 from polaris_rxrx.suites.deviations import listed
 from polaris_rxrx.suites.layout import Layout
+from polaris_rxrx.suites.relations import Relations
 from polaris_rxrx.suites.result import Digest, Result, versions
-from polaris_rxrx.tables import read_table
 from polaris_rxrx.types import Bools, Floats, Ints
 
-KNOWN_SOURCES = ("CORUM", "HuMAP", "Reactome", "StringDB", "SIGNOR")
 LOW, HIGH = 0.05, 0.95
 N_BOOTSTRAP = 1000
 INTERVAL = 0.95
 # Shorter than this beside the longest vector of a map, a vector is a zero with rounding errors.
 ZERO = 1e-10
-
-
-@dataclass(frozen=True, eq=False)
-class Relations:
-    """A file of relations as it stands: row k says that `names[first[k]]` and `names[second[k]]` are related.
-
-    `names` are the distinct names, `sha256` is that of the file's bytes; `made_up`: `polaris-rxrx demo` drew
-    the pairs, as the third column of the file says.
-    """
-
-    path: Path
-    sha256: str
-    header: tuple[str, str]
-    names: list[str]
-    first: Ints
-    second: Ints
-    made_up: bool = False
-
-    def __len__(self) -> int:
-        return len(self.first)
-
-    def places(self, at: Mapping[str, int]) -> Ints:
-        """The place of every name, -1 where it has none."""
-        return np.array([at.get(name, -1) for name in self.names], dtype=np.int64)
-
-    def pairs(self, place: Ints) -> Ints:
-        """Relations (k, 2) between names that have a place, as places i < j, sorted, each once."""
-        a, b = place[self.first], place[self.second]
-        here = (a >= 0) & (b >= 0) & (a != b)
-        a, b = a[here], b[here]
-        n = int(place.max()) + 1
-        key = np.unique(np.minimum(a, b) * n + np.maximum(a, b))
-        return np.stack([key // n, key % n], axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,25 +71,7 @@ class Ranked:
         return self.low | self.high
 
 
-def read_relations(path: Path | str) -> Relations:
-    """Read a table with a header whose first two columns name what is related (CSV, also gzip, or parquet).
-
-    Raises:
-        DataError: Naming the file, the line and what is wrong with it.
-    """
-    path = Path(path)
-    with open_binary(path) as handle:
-        raw = bounded.read_all(handle, path, bounded.OBJECT)
-    refuse_other_kind(path, raw[:START])
-    header, names, first, second = _quick_columns(raw) or _careful_columns(path)
-    if not len(first):  # a header alone
-        raise DataError(f"{path} holds no relations; two names a line were expected below the header")
-    refuse_dates(names, "a partner", lambda i: f"{path}, row {1 + _first_row(i, first, second)}")
-    made_up = b"".join(raw.split(b"\n", 2)[1:2]).rstrip().endswith(b",made up")
-    return Relations(path, hashlib.sha256(raw).hexdigest(), header, names, first, second, made_up)
-
-
-def evaluate(
+def evaluate_gene_gene(
     map_: Map,
     relations: Mapping[str, Relations],
     *,
@@ -154,102 +97,154 @@ def evaluate(
         UsageError: Thresholds, seed or number of draws cannot be, or there is no source.
         DataError: The map has fewer than two genes, one of them twice, or NaN; no relation is of its genes.
     """
-    _check_arguments(relations, low, high, seed, n_bootstrap)
-    genes, x, notes = _genes(map_)
-    cosines = gene_cosines(x)
-    upper = ~np.tri(len(genes), dtype=bool)
-    null = np.sort(cosines[upper])
-    together = None if layout is None else layout.together(genes)
-    null_apart = None if together is None else np.sort(cosines[upper & ~together])
-    other = None if against is None else _Other.of(against, genes)
-    at = {gene: i for i, gene in enumerate(genes)}
+    asked = _Asked(float(low), float(high), int(seed), int(n_bootstrap))
+    if not relations:
+        raise UsageError("no source of relations is given; at least one was expected")
+    ours = _Genes.of(map_)
+    other = None if against is None else _Genes.of(against)
+    apart = None if layout is None else _Apart.of(ours, layout)
+    notes = list(ours.notes)
     sources: dict[str, dict[str, Any]] = {}
     table: dict[str, list[Any]] = {name: [] for name in COLUMNS}
     for name, known in relations.items():
-        _refuse_missing_header(known, at)
-        place = known.places(at)
+        _refuse_missing_header(known, ours.at)
+        place = known.places(ours.at)
         pairs = known.pairs(place)
-        ranked = rank(cosines[pairs[:, 0], pairs[:, 1]], null, low, high)
-        sources[name] = _summary(name, known, pairs, ranked, seed, n_bootstrap)
-        if together is not None and null_apart is not None:
-            sources[name] |= _apart(name, cosines, pairs, together, null_apart, low, high, seed, n_bootstrap)
+        ranked = ours.rank(pairs, asked)
+        sources[name] = _summary(name, known, pairs, ranked, asked)
+        if apart is not None:
+            sources[name] |= apart.recall(name, ours, pairs, asked)
         if other is not None:
-            sources[name] |= other.against(pairs, ranked, low, high)
-        _add_rows(table, name, genes, pairs, ranked)
+            sources[name] |= _difference(ours, other, pairs, ranked, asked)
+        _add_rows(table, name, ours.names, pairs, ranked)
         notes += _absences(name, known, place, len(pairs))
     if not table["source"]:
+        files = ", ".join(str(known.path) for known in relations.values())
         raise DataError(
-            f"none of the relations in {', '.join(str(r.path) for r in relations.values())} is between two "
-            f"of the map's {len(genes):,} genes ({some(genes, 3)}); are both gene symbols?"
+            f"none of the relations in {files} is between two of the map's {len(ours.names):,} genes "
+            f"({some(ours.names, 3)}); are both gene symbols?"
         )
-    protocol = {
-        "low": float(low),
-        "high": float(high),
-        "seed": int(seed),
-        "n_bootstrap": int(n_bootstrap),
-        "interval": INTERVAL,
-        "interval_of": "recall over relations, stretched to the variance over genes",
-        "null": "all pairs of genes",
-        "layout": None if layout is None else layout.sha256,
-        "against": None if other is None else other.protocol,
-        "map": map_.protocol,
-        "map_sha256": Digest().names(genes).array(x).hex(),
-        "relations_sha256": {name: known.sha256 for name, known in relations.items()},
-        "deviations": listed("gene-gene"),
-        "versions": versions(),
-    }
     summary = {
-        "n_genes": len(genes),
-        "n_pairs": len(null),
+        "n_genes": len(ours.names),
+        "n_pairs": len(ours.null),
         "expected_by_chance": round(low + 1 - high, 12),
-        "share_of_pairs_together": None if together is None else float(together[upper].mean()),
+        "share_of_pairs_together": None if apart is None else apart.share,
         "sources": sources,
     }
     per_source = {"source": list(sources)} | {
         key: [values[key] for values in sources.values()] for key in next(iter(sources.values()))
     }
+    protocol = {
+        **asdict(asked),
+        "interval": INTERVAL,
+        "interval_of": "recall over relations, stretched to the variance over genes",
+        "null": "all pairs of genes",
+        "layout": None if layout is None else layout.sha256,
+        "against": None if other is None else other.protocol,
+        **ours.protocol,
+        "relations_sha256": {name: known.sha256 for name, known in relations.items()},
+        "deviations": listed("gene-gene"),
+        "versions": versions(),
+    }
     return Result("gene-gene", protocol, summary, {"sources": per_source, "relations": table}, tuple(notes))
 
 
-@dataclass(frozen=True, eq=False)
-class _Other:
-    """Another map's genes, as places of this one's (-1: not there), and its cosines with their null."""
+@dataclass(frozen=True)
+class _Asked:
+    """Thresholds, and of the bootstrap the seed and the number of draws."""
 
-    place: Ints
+    low: float
+    high: float
+    seed: int
+    n_bootstrap: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.low < self.high <= 1:
+            raise UsageError(
+                f"the thresholds are low {self.low} and high {self.high}; 0 <= low < high <= 1 was expected"
+            )
+        for name, value in (("seed", self.seed), ("n_bootstrap", self.n_bootstrap)):
+            if value < 0:
+                raise UsageError(f"{name} is {value}; 0 or more was expected")
+
+
+@dataclass(frozen=True, eq=False)
+class _Genes:
+    """The genes of a map: names, the place of each, their cosines (n, n) and all pairs' of them, sorted."""
+
+    names: list[str]
+    at: dict[str, int]
     cosines: Floats
     null: Floats
+    notes: list[str]
     protocol: dict[str, Any]
 
     @classmethod
-    def of(cls, map_: Map, genes: list[str]) -> _Other:
-        theirs, x, _ = _genes(map_)
+    def of(cls, map_: Map) -> _Genes:
+        names, x, notes = genes_of(map_)
         cosines = gene_cosines(x)
-        at = {gene: i for i, gene in enumerate(theirs)}
-        return cls(
-            np.array([at.get(gene, -1) for gene in genes], dtype=np.int64),
-            cosines,
-            np.sort(cosines[~np.tri(len(theirs), dtype=bool)]),
-            {"map": map_.protocol, "map_sha256": Digest().names(theirs).array(x).hex()},
-        )
+        null = np.sort(cosines[~np.tri(len(names), dtype=bool)])
+        protocol = {"map": map_.protocol, "map_sha256": Digest().names(names).array(x).hex()}
+        return cls(names, {name: i for i, name in enumerate(names)}, cosines, null, notes, protocol)
 
-    def against(self, pairs: Ints, ranked: Ranked, low: float, high: float) -> dict[str, Any]:
-        """The difference of recalls over relations of genes that both maps have, each in its own null."""
-        place = self.place[pairs]
-        common = (place >= 0).all(axis=1)
-        theirs = rank(self.cosines[place[common, 0], place[common, 1]], self.null, low, high).recovered
-        ours = ranked.recovered[common]
-        values = ours.astype(np.float64) - theirs
-        ends, p = dyads.difference(values, pairs[common], INTERVAL)
-        n = len(values)
+    def rank(self, pairs: Ints, asked: _Asked, null: Floats | None = None) -> Ranked:
+        """Where pairs (k, 2) of places stand among all pairs, or in another null."""
+        cosine = self.cosines[pairs[:, 0], pairs[:, 1]]
+        return rank(cosine, self.null if null is None else null, asked.low, asked.high)
+
+
+@dataclass(frozen=True, eq=False)
+class _Apart:
+    """Which genes share an experiment (n, n), the share of pairs that do, the others' cosines, sorted."""
+
+    together: Bools
+    share: float
+    null: Floats
+
+    @classmethod
+    def of(cls, genes: _Genes, layout: Layout) -> _Apart:
+        together = layout.together(genes.names)
+        upper = ~np.tri(len(genes.names), dtype=bool)
+        return cls(together, float(together[upper].mean()), np.sort(genes.cosines[upper & ~together]))
+
+    def recall(self, name: str, genes: _Genes, pairs: Ints, asked: _Asked) -> dict[str, Any]:
+        """Recall of relations between genes that share no experiment, among pairs that share none."""
+        share = self.together[pairs[:, 0], pairs[:, 1]]
+        pairs = pairs[~share]
+        n = len(pairs)
+        recall, ends = None, None
+        if n:  # then the null holds them
+            recovered = genes.rank(pairs, asked, self.null).recovered
+            recall = float(recovered.mean())
+            if asked.n_bootstrap:
+                ends, _ = interval(recovered, pairs, asked.seed, name, asked.n_bootstrap)
         return {
-            "n_relations_both": n,
-            "recall_both": float(ours.mean()) if n else None,
-            "recall_against": float(theirs.mean()) if n else None,
-            "difference": float(values.mean()) if n else None,
-            "difference_low_end": ends.low,
-            "difference_high_end": ends.high,
-            "difference_p_value": p,
+            "n_relations_apart": n,
+            "share_together": float(share.mean()) if len(share) else None,
+            "recall_apart": recall,
+            "recall_apart_low_end": ends and ends.low,
+            "recall_apart_high_end": ends and ends.high,
         }
+
+
+def _difference(ours: _Genes, other: _Genes, pairs: Ints, ranked: Ranked, asked: _Asked) -> dict[str, Any]:
+    """The difference of recalls over relations of genes that both maps have, each in its own null."""
+    place = np.array([other.at.get(gene, -1) for gene in ours.names], dtype=np.int64)[pairs]
+    common = (place >= 0).all(axis=1)
+    theirs = other.rank(place[common], asked).recovered
+    own = ranked.recovered[common]
+    values = own.astype(np.float64) - theirs
+    ends, p = dyads.difference(values, pairs[common], INTERVAL)
+    n = len(values)
+    return {
+        "n_relations_both": n,
+        "recall_both": float(own.mean()) if n else None,
+        "recall_against": float(theirs.mean()) if n else None,
+        "difference": float(values.mean()) if n else None,
+        "difference_low_end": ends.low,
+        "difference_high_end": ends.high,
+        "difference_p_value": p,
+    }
 
 
 COLUMNS = ("source", "gene1", "gene2", "cosine", "percentile", "recovered", "side")
@@ -288,20 +283,7 @@ def interval(
     return independent.stretched(recall, factor, 0.0, 1.0), independent
 
 
-def _check_arguments(
-    relations: Mapping[str, Relations], low: float, high: float, seed: int, n_bootstrap: int
-) -> None:
-    if not relations:
-        raise UsageError("no source of relations is given; at least one was expected")
-    if not 0 <= low < high <= 1:
-        raise UsageError(f"the thresholds are low {low} and high {high}; 0 <= low < high <= 1 was expected")
-    if seed < 0:
-        raise UsageError(f"seed is {seed}; 0 or more was expected")
-    if n_bootstrap < 0:
-        raise UsageError(f"n_bootstrap is {n_bootstrap}; 0 or more was expected")
-
-
-def _genes(map_: Map) -> tuple[list[str], Floats, list[str]]:
+def genes_of(map_: Map) -> tuple[list[str], Floats, list[str]]:
     """Genes sorted by name, their vectors, and what was left out."""
     p = map_.perturbations
     rows = [int(i) for i in map_.rows("CRISPR")]
@@ -312,7 +294,7 @@ def _genes(map_: Map) -> tuple[list[str], Floats, list[str]]:
     names = [p.name[i] for i in rows]
     if twice := sorted({a for a, b in pairwise(names) if a == b}):
         raise DataError(
-            f"{len(twice):,} genes stand in the map more than once: {some(twice)}; one row a gene is expected"
+            f"{len(twice):,} genes stand in the map more than once: {some(twice)}; expected one row per gene"
         )
     x = np.asarray(map_.x[rows], dtype=np.float64)
     _refuse_nan(names, x)
@@ -349,14 +331,12 @@ def _refuse_missing_header(known: Relations, at: Mapping[str, int]) -> None:
         )
 
 
-def _summary(
-    name: str, known: Relations, pairs: Ints, ranked: Ranked, seed: int, n_bootstrap: int
-) -> dict[str, Any]:
+def _summary(name: str, known: Relations, pairs: Ints, ranked: Ranked, asked: _Asked) -> dict[str, Any]:
     n = len(ranked.cosine)
     recall = float(ranked.recovered.mean()) if n else None
     ends: tuple[Interval | None, Interval | None] = (None, None)
-    if recall is not None and n_bootstrap:
-        ends = interval(ranked.recovered, pairs, seed, name, n_bootstrap)
+    if recall is not None and asked.n_bootstrap:
+        ends = interval(ranked.recovered, pairs, asked.seed, name, asked.n_bootstrap)
     return {
         "n_relations": n,
         "n_rows": len(known),
@@ -368,36 +348,6 @@ def _summary(
         "n_recovered": int(ranked.recovered.sum()),
         "n_low": int(ranked.low.sum()),
         "n_high": int(ranked.high.sum()),
-    }
-
-
-def _apart(
-    name: str,
-    cosines: Floats,
-    pairs: Ints,
-    together: Bools,
-    null: Floats,
-    low: float,
-    high: float,
-    seed: int,
-    n_bootstrap: int,
-) -> dict[str, Any]:
-    """Recall of relations between genes that share no experiment, among pairs that share none."""
-    share = together[pairs[:, 0], pairs[:, 1]]
-    pairs = pairs[~share]
-    n = len(pairs)
-    recall, ends = None, None
-    if n:  # then the null holds them
-        recovered = rank(cosines[pairs[:, 0], pairs[:, 1]], null, low, high).recovered
-        recall = float(recovered.mean())
-        if n_bootstrap:
-            ends, _ = interval(recovered, pairs, seed, name, n_bootstrap)
-    return {
-        "n_relations_apart": n,
-        "share_together": float(share.mean()) if len(share) else None,
-        "recall_apart": recall,
-        "recall_apart_low_end": ends and ends.low,
-        "recall_apart_high_end": ends and ends.high,
     }
 
 
@@ -425,64 +375,3 @@ def _absences(name: str, known: Relations, place: Ints, n_pairs: int) -> list[st
     if not n_pairs:
         notes.append(f"{name}: no relation is between two genes of the map, so it has no recall")
     return notes
-
-
-def _first_row(code: int, first: Ints, second: Ints) -> int:
-    return int(np.flatnonzero((first == code) | (second == code))[0])
-
-
-_Columns = tuple[tuple[str, str], list[str], Ints, Ints]
-
-
-def _quick_columns(raw: bytes) -> _Columns | None:
-    """Read plain CSV; None where anything is out of the ordinary, for `_careful_columns` to say what."""
-    import pyarrow as pa
-    import pyarrow.csv as pacsv
-
-    if raw.startswith((b"PAR1", b"\x1f\x8b", b"#")) or b'"' in raw or b"\x00" in raw:
-        return None
-    try:
-        header = raw[: raw.find(b"\n")].removesuffix(b"\r").decode("utf-8-sig").split(",")
-        if len(header) < 2 or "" in header or len(set(header)) < len(header) or "\r" in "".join(header):
-            return None
-        if INDEX.fullmatch(header[0]) or header[0].startswith("#"):
-            return None
-        options = pacsv.ConvertOptions(
-            column_types=dict.fromkeys(header, pa.string()),
-            include_columns=header[:2],
-            strings_can_be_null=False,
-        )
-        parse = pacsv.ParseOptions(quote_char=False)
-        table = pacsv.read_csv(pa.BufferReader(raw), convert_options=options, parse_options=parse)
-    except (pa.ArrowException, UnicodeDecodeError):
-        return None
-    both = pa.chunked_array(table.column(0).chunks + table.column(1).chunks, type=pa.string())
-    encoded = both.combine_chunks().dictionary_encode()
-    names: list[str] = encoded.dictionary.to_numpy(zero_copy_only=False).tolist()
-    if "" in names:
-        return None
-    codes = encoded.indices.to_numpy().astype(np.int64)
-    n = table.num_rows
-    return (header[0], header[1]), names, codes[:n], codes[n:]
-
-
-def _careful_columns(path: Path) -> _Columns:
-    table = read_table(path)
-    header = list(table.columns)[:2]
-    if header and INDEX.fullmatch(header[0]):
-        raise DataError(
-            f"{path}: column {header[0]!r} is an index, but the first two columns are partners; {NO_INDEX}"
-        )
-    if len(header) < 2:
-        raise DataError(
-            f"{path} has one column, {some(header)}; two were expected, one a partner (entity1,entity2)"
-        )
-    at: dict[str, int] = {}
-    codes = []
-    for column in header:
-        for row, name in enumerate(table.columns[column]):
-            if not isinstance(name, str) or not name:
-                raise DataError(f"{table.at(row)}: {column} is {name!r}; a name was expected")
-            codes.append(at.setdefault(name, len(at)))
-    both = np.array(codes, dtype=np.int64)
-    return (header[0], header[1]), list(at), both[: len(table)], both[len(table) :]

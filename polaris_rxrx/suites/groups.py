@@ -23,7 +23,7 @@ from polaris_rxrx.maps.build import pooled_controls
 from polaris_rxrx.suites.result import Digest
 from polaris_rxrx.types import Bools, Floats, Ints
 from polaris_rxrx.wells.metadata import Perturbations
-from polaris_rxrx.wells.source import Block, WellSource
+from polaris_rxrx.wells.source import WellBlock, WellSource
 
 By = Literal["gene", "guide", "compound", "compound-concentration"]
 BYS: tuple[By, ...] = get_args(By)
@@ -36,7 +36,7 @@ _GUIDE = re.compile(r"_guide_\d+\Z")
 
 
 @dataclass(frozen=True, eq=False)
-class Groups:
+class WellGroups:
     """Which wells belong together: perturbations of at least `min_wells` wells, sorted by name and dose.
 
     `of` (n perturbation codes,) is a code's group or -1, `side_control` whether it is a control of the side.
@@ -55,6 +55,13 @@ class Groups:
     @property
     def start(self) -> Ints:
         return np.cumsum(self.sizes) - self.sizes
+
+    def places(self, group: Ints, free: Ints) -> Ints:
+        """Where wells (k,) of these groups, in ascending order, go; `free`, where each has room, moves on."""
+        codes, first, n = np.unique(group, return_index=True, return_counts=True)
+        places: Ints = np.arange(len(group)) + np.repeat(free[codes] - first, n)
+        free[codes] += n
+        return places
 
     @property
     def genes(self) -> list[str]:
@@ -88,7 +95,7 @@ def check_choices(by: By, *, min_wells: int, seed: int, n_random: int) -> None:
             raise UsageError(f"{name} is {value}; {least} or more was expected")
 
 
-def group_wells(wells: WellSource, by: By, min_wells: int) -> Groups:
+def group_wells(wells: WellSource, by: By, min_wells: int) -> WellGroups:
     """Look through the wells once: what is there, how often, and whether all of it is finite."""
     p = wells.perturbations
     side = "CRISPR" if by in ("gene", "guide") else "COMPOUND"
@@ -123,7 +130,7 @@ def group_wells(wells: WellSource, by: By, min_wells: int) -> Groups:
     at = {key: k for k, key in enumerate(kept)}
     of = np.full(len(p), -1, dtype=np.int64)
     of[members] = [at.get(key, -1) for key in keys]
-    return Groups(
+    return WellGroups(
         by=by,
         name=[name for name, _ in kept],
         concentration=[dose if dose >= 0 else None for _, dose in kept],
@@ -144,7 +151,7 @@ def _key(p: Perturbations, i: int, by: By) -> tuple[str, float]:
     return p.name[i], dose if by == "compound-concentration" and dose >= 0 else -1.0
 
 
-def _refuse_nan(block: Block, wells: WellSource) -> None:
+def _refuse_nan(block: WellBlock, wells: WellSource) -> None:
     bad = ~np.isfinite(block.x)
     if bad.any():
         row, column = (int(i[0]) for i in np.nonzero(bad))
@@ -156,7 +163,7 @@ def _refuse_nan(block: Block, wells: WellSource) -> None:
 
 
 def aligned_wells(
-    wells: WellSource, align_by: Aligner, groups: Groups, chosen: Ints
+    wells: WellSource, align_by: Aligner, groups: WellGroups, chosen: Ints
 ) -> tuple[Floats, Floats]:
     """Aligned wells of the groups, group after group, and the chosen ones of the side's control wells."""
     controls, _ = pooled_controls(wells, align_by)
@@ -178,9 +185,5 @@ def aligned_wells(
         if (to >= 0).any():
             picked[to[to >= 0]] = affine.rows(block.x[control[to >= 0]])
         rows = rows[np.argsort(group[rows], kind="stable")]
-        aligned = affine.rows(block.x[rows])
-        codes, first, n = np.unique(group[rows], return_index=True, return_counts=True)
-        for k, a, m in zip(codes.tolist(), first.tolist(), n.tolist(), strict=True):
-            x[free[k] : free[k] + m] = aligned[a : a + m]
-            free[k] += m
+        x[groups.places(group[rows], free)] = affine.rows(block.x[rows])
     return x, picked

@@ -30,6 +30,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from polaris_rxrx import bounded
 from polaris_rxrx.errors import DataError, UsageError, some
 from polaris_rxrx.suites.deviations import DEVIATIONS
+from polaris_rxrx.validation import complaints
 
 NAMES = ("table4", "table6", "notebook")
 ALL = (*NAMES, "arxiv-2411.02572", "arxiv-2506.06290", "arxiv-2509.19896")
@@ -40,17 +41,17 @@ Grade = Literal["reproduced", "author-reported", "transcribed"]
 Supervision = Literal["zero-shot", "perturbation-labels", "targets", "unknown"]
 
 
-class _Strict(BaseModel):
+class _TablePart(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
-class _Figure(_Strict):
+class _Figure(_TablePart):
     model: str
     value: float
     spread: float | None = Field(None, gt=0)
 
 
-class _Group(_Strict):
+class _Group(_TablePart):
     suite: Suite
     quantity: str
     at: str | None = None
@@ -58,7 +59,7 @@ class _Group(_Strict):
     figures: list[_Figure]
 
 
-class Published(_Strict):
+class Published(_TablePart):
     """A published table."""
 
     name: str
@@ -139,8 +140,7 @@ def read(path: Path) -> Published:
     try:
         return Published.model_validate(bounded.read_toml(path))
     except ValidationError as error:
-        first = error.errors()[0]
-        if first["type"] == "value_error":  # of the whole table
-            raise DataError(f"{path}: {first['ctx']['error']}") from None
-        field = ".".join(str(part) for part in first["loc"])
-        raise DataError(f"{path}: {field} is {first['input']!r}: {first['msg']}") from None
+        found = complaints(error)[0]
+        if found.kind == "value_error":  # of the whole table
+            raise DataError(f"{path}: {found.rule}") from None
+        raise DataError(f"{path}: {found.field} is {found.value!r}: {found.rule}") from None

@@ -30,27 +30,23 @@ Deviations from the public code
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
 
 import numpy as np
 
-from polaris_rxrx.errors import DataError, UsageError, some
+from polaris_rxrx.errors import DataError, some
 from polaris_rxrx.maps.align import Aligner
 from polaris_rxrx.maps.similarity import unit_rows
-from polaris_rxrx.suites import splits
-from polaris_rxrx.suites.deviations import listed
-from polaris_rxrx.suites.groups import MIN_WELLS, N_RANDOM, By, aligned_wells, check_choices, group_wells
-from polaris_rxrx.suites.result import Result, versions
-from polaris_rxrx.suites.signal import mad, shares
-from polaris_rxrx.suites.splits import Tested
-from polaris_rxrx.suites.unexpressed import null_groups, p_values, split
-from polaris_rxrx.types import Floats, Ints
+from polaris_rxrx.suites.groups import MIN_WELLS, N_RANDOM, By, aligned_wells
+from polaris_rxrx.suites.result import Result
+from polaris_rxrx.suites.signal import evaluate_signal
+from polaris_rxrx.suites.splits import Tested, held_out
+from polaris_rxrx.suites.study import Null, Study, mad, shares
+from polaris_rxrx.suites.unexpressed import p_values, rows_of
+from polaris_rxrx.types import Bools, Floats, Ints, Progress
 from polaris_rxrx.wells.source import WellSource
 
-Null = Literal["controls"] | Sequence[str]
 
-
-def replicate_consistency(
+def evaluate_replicates(
     wells: WellSource,
     *,
     by: By = "gene",
@@ -64,7 +60,7 @@ def replicate_consistency(
     """Mean pairwise cosine among every perturbation's wells.
 
     Args:
-        wells, by, align_by, min_wells, seed: As in `polaris_rxrx.suites.signal.evaluate`.
+        wells, by, align_by, min_wells, seed: As in `polaris_rxrx.suites.signal.evaluate_signal`.
         null: "controls", or names of unexpressed genes, which are then not reported but in the table "null".
         n_random: Exchanges with held-out control wells, over all splits.
         tested: What `splits.held_out` made of these very wells and choices, if it is at hand.
@@ -74,69 +70,70 @@ def replicate_consistency(
         DataError: No perturbation with enough wells, a value that is not finite, a gene of the null that is
             not there or whose wells have no cosine, nothing but genes of the null.
     """
-    check_choices(by, min_wells=min_wells, seed=seed, n_random=n_random)
-    if isinstance(null, str) and null != "controls":
-        raise UsageError(f"null is {null!r}; 'controls' or a list of genes was expected")
-    groups = group_wells(wells, by, min_wells)
-    in_null = None if isinstance(null, str) else null_groups(groups, null)
-    x, _ = aligned_wells(wells, align_by, groups, np.empty(0, dtype=np.int64))
-    code = np.repeat(np.arange(len(groups.sizes)), groups.sizes)
-    units = unit_rows(x)
-    del x
-    there = ~np.isnan(units[:, 0])
-    notes = groups.notes(min_wells)
-    if not there.all():
-        notes.append(f"{int((~there).sum()):,} wells have no length, hence no cosines, and were left out")
-        units, code = units[there], code[there]
-    counts = np.bincount(code, minlength=len(groups.sizes))
-    cosine = mean_pair_cosines(units, code, counts)
-    tables: dict[str, dict[str, list[Any]]] = {}
-    if in_null is None:
-        reported = np.ones(len(cosine), dtype=bool)
-        if tested is None:
-            tested = splits.hold(wells, align_by, groups, n_random=n_random, seed=seed)
+    study = Study(wells, by, align_by, min_wells, seed, null, n_random)
+    groups, reported = study.groups, study.reported
+    cosine, width, n_without = _cosines(study)
+    columns = {**groups.table(), "mean_cosine": cosine.tolist()}
+    tables, notes = {}, groups.notes(min_wells)
+    if n_without:
+        notes.append(f"{n_without:,} wells have no length, hence no cosines, and were left out")
+    if study.in_null is None:
+        tested = study.held_out(tested)
         p, null_mean = tested.cosine_p, tested.null_cosine
         notes += tested.notes(groups)
+        columns["n_tested"] = tested.n_wells.tolist()
     else:
-        reported = ~in_null
-        values = cosine[in_null & ~np.isnan(cosine)]
-        if len(values) < in_null.sum():
-            lost = [groups.name[k] for k in np.flatnonzero(in_null & np.isnan(cosine))]
-            raise DataError(f"the null's {some(lost)} has no two wells with a length, so no mean cosine")
+        values = _null_values(cosine, study.in_null, groups.name)
         p, null_mean = p_values(cosine, values, "left"), np.full(len(cosine), values.mean())
-    defined = cosine[reported & ~np.isnan(cosine)]
-    p, null_mean = p[reported], null_mean[reported]
+        tables["null"] = rows_of(columns, study.in_null)
+    columns |= {"null_mean_cosine": null_mean.tolist(), "p_value": p.tolist()}
+    defined, null_mean = cosine[reported & ~np.isnan(cosine)], null_mean[reported]
     summary = {
         "n_perturbations": int(reported.sum()),
         "mean": float(defined.mean()) if len(defined) else None,
         "mad": mad(defined) if len(defined) else None,
         "median": float(np.median(defined)) if len(defined) else None,
         "null_mean": float(np.nanmean(null_mean)) if not np.isnan(null_mean).all() else None,
-        **shares(p),
+        **shares(p[reported]),
     }
-    columns = {**groups.table(), "mean_cosine": cosine.tolist()}
-    if in_null is not None:
-        _, tables["null"] = split(columns, in_null)
-    columns, _ = split(columns, ~reported)
-    if tested is not None and in_null is None:
-        columns["n_tested"] = tested.n_wells.tolist()
-    columns |= {"null_mean_cosine": null_mean.tolist(), "p_value": p.tolist()}
-    protocol = {
-        "by": by,
-        "align": align_by,
-        "n_directions_dropped": len(wells.features) - units.shape[1],
-        "min_wells": int(min_wells),
-        **splits.protocol(in_null is None),
-        "seed": int(seed),
-        "null": "held-out controls" if in_null is None else sorted(set(null)),
-        "n_random": int(n_random) if in_null is None else None,
-        "p_value": splits.P_VALUE if in_null is None else "1 - searchsorted(null, value, left) / n",
-        "deviations": listed("replicate-consistency"),
-        "wells_sha256": groups.sha256,
-        "versions": versions(),
-    }
-    tables = {"perturbations": columns, **tables}
+    protocol = study.protocol("replicate-consistency", width, "left")
+    tables = {"perturbations": rows_of(columns, reported), **tables}
     return Result("replicate-consistency", protocol, summary, tables, tuple(notes))
+
+
+def evaluate_wells(
+    wells: WellSource, *, by: By, align_by: Aligner, seed: int, null: Null, progress: Progress
+) -> list[Result]:
+    """Signal and replicate consistency of the same wells, tested against held-out controls once."""
+    progress("signal", 0, 3)
+    tested = held_out(wells, by=by, align_by=align_by, seed=seed) if isinstance(null, str) else None
+    progress("signal", 1, 3)
+    energy = evaluate_signal(wells, by=by, align_by=align_by, seed=seed, null=null, tested=tested)
+    progress("signal", 2, 3)
+    cosines = evaluate_replicates(wells, by=by, align_by=align_by, seed=seed, null=null, tested=tested)
+    progress("signal", 3, 3)
+    return [energy, cosines]
+
+
+def _cosines(study: Study) -> tuple[Floats, int, int]:
+    """Mean cosine of each group, columns of aligned wells, and how many wells have no length."""
+    groups = study.groups
+    x, _ = aligned_wells(study.wells, study.align_by, groups, np.empty(0, dtype=np.int64))
+    code = np.repeat(np.arange(len(groups.sizes)), groups.sizes)
+    units = unit_rows(x)
+    del x
+    there = ~np.isnan(units[:, 0])
+    if not there.all():
+        units, code = units[there], code[there]
+    cosine = mean_pair_cosines(units, code, np.bincount(code, minlength=len(groups.sizes)))
+    return cosine, units.shape[1], int((~there).sum())
+
+
+def _null_values(cosine: Floats, in_null: Bools, names: Sequence[str]) -> Floats:
+    """The mean cosines of the null's genes, which all must have one."""
+    if lost := [names[k] for k in np.flatnonzero(in_null & np.isnan(cosine)).tolist()]:
+        raise DataError(f"the null's {some(lost)} has no two wells with a length, so no mean cosine")
+    return cosine[in_null]
 
 
 def mean_pair_cosines(units: Floats, code: Ints, counts: Ints) -> Floats:

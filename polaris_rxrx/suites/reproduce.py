@@ -13,7 +13,7 @@ Conventions
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -22,14 +22,17 @@ import numpy as np
 from polaris_rxrx.dataset.affinities import Affinities
 from polaris_rxrx.errors import DataError, UsageError, some
 from polaris_rxrx.maps.build import Map
-from polaris_rxrx.suites import drug_target, gene_gene, signal
-from polaris_rxrx.suites.gene_gene import Relations
+from polaris_rxrx.suites import drug_target
+from polaris_rxrx.suites.drug_target import evaluate_drug_target
+from polaris_rxrx.suites.gene_gene import evaluate_gene_gene
 from polaris_rxrx.suites.published import Figure, Published
+from polaris_rxrx.suites.relations import Relations
 from polaris_rxrx.suites.result import Result
-from polaris_rxrx.wells.memory import Wells
+from polaris_rxrx.suites.signal import evaluate_signal
+from polaris_rxrx.types import Progress
+from polaris_rxrx.wells.source import WellSource
 
 RANDOM = "random"
-Progress = Callable[[str, int, int], None]
 Results = dict[tuple[str, str], Result]
 """(Model, suite) -> result; a random row's result may be a model's, which holds the random figures too."""
 
@@ -66,7 +69,7 @@ def run(
     published: Published,
     model: str,
     map_: Map,
-    wells: Wells | None,
+    wells: WellSource | None,
     data: Data,
     *,
     cache: dict[str, Result] | None = None,
@@ -96,11 +99,12 @@ def run(
         protocol = published.protocols[suite]
         key = f"{suite} {protocol}"
         if key not in cache:
-            cache[key] = runs(published, protocol, map_, wells, data, progress)
+            cache[key] = runs(_Run(published, protocol, map_, wells, data, progress))
         out[model, suite] = out[RANDOM, suite] = cache[key]
         if suite == "gene-gene" and RANDOM in published.models:
             if f"{RANDOM} {key}" not in cache:
-                cache[f"{RANDOM} {key}"] = runs(published, protocol, random_map(map_), None, data, progress)
+                noise = _Run(published, protocol, random_map(map_), None, data, progress)
+                cache[f"{RANDOM} {key}"] = runs(noise)
             out[RANDOM, suite] = cache[f"{RANDOM} {key}"]
     return out
 
@@ -139,67 +143,54 @@ def deviations(results: Iterable[Result]) -> list[str]:
     return list(dict.fromkeys(lines))
 
 
-def _drug_target(
-    published: Published,
-    protocol: Mapping[str, Any],
-    map_: Map,
-    wells: Wells | None,
-    data: Data,
-    progress: Progress | None,
-) -> Result:
-    if data.affinities is None:
-        raise DataError(f"{published.name} needs the affinity table")
-    p = protocol
-    chosen = drug_target.Protocol(
-        seeds=p["seeds"],
-        active=p["active_nM"],
-        inactive=p["inactive_nM"],
-        min_negatives=p["min_negatives"],
-        by=p["by"],
-        similarity=p["similarity"],
-        concentrations=tuple(p["concentrations"]),
-        legacy=p["legacy"],
-    )
-    return drug_target.evaluate(map_, data.affinities, chosen, progress=progress)
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """A suite of a published table, to be run by its protocol."""
 
+    published: Published
+    protocol: Mapping[str, Any]
+    map_: Map
+    wells: WellSource | None
+    data: Data
+    progress: Progress | None
 
-def _gene_gene(
-    published: Published,
-    protocol: Mapping[str, Any],
-    map_: Map,
-    wells: Wells | None,
-    data: Data,
-    progress: Progress | None,
-) -> Result:
-    wanted = list(dict.fromkeys(f.at for f in published.figures() if f.suite == "gene-gene" and f.at))
-    given = data.relations or {}
-    if absent := [name for name in wanted if name not in given]:
-        raise DataError(
-            f"{published.name} needs the relations of {some(absent)}; a file is named by its source"
+    def drug_target(self) -> Result:
+        if self.data.affinities is None:
+            raise DataError(f"{self.published.name} needs the affinity table")
+        p = self.protocol
+        chosen = drug_target.Protocol(
+            seeds=p["seeds"],
+            active=p["active_nM"],
+            inactive=p["inactive_nM"],
+            min_negatives=p["min_negatives"],
+            by=p["by"],
+            similarity=p["similarity"],
+            concentrations=tuple(p["concentrations"]),
+            legacy=p["legacy"],
         )
-    chosen = {name: given[name] for name in wanted}
-    return gene_gene.evaluate(map_, chosen, low=protocol["low"], high=protocol["high"])
+        return evaluate_drug_target(self.map_, self.data.affinities, chosen, progress=self.progress)
+
+    def gene_gene(self) -> Result:
+        figures = self.published.figures()
+        wanted = list(dict.fromkeys(f.at for f in figures if f.suite == "gene-gene" and f.at))
+        given = self.data.relations or {}
+        if absent := [name for name in wanted if name not in given]:
+            raise DataError(
+                f"{self.published.name} needs the relations of {some(absent)}; a file is named by its source"
+            )
+        chosen = {name: given[name] for name in wanted}
+        return evaluate_gene_gene(self.map_, chosen, low=self.protocol["low"], high=self.protocol["high"])
+
+    def signal(self) -> Result:
+        if self.wells is None:
+            raise DataError(f"{self.published.name} needs wells for signal")
+        p = self.protocol
+        return evaluate_signal(
+            self.wells, align_by=p["align"], max_controls=p["max_controls"], min_wells=p["min_wells"]
+        )
 
 
-def _signal(
-    published: Published,
-    protocol: Mapping[str, Any],
-    map_: Map,
-    wells: Wells | None,
-    data: Data,
-    progress: Progress | None,
-) -> Result:
-    if wells is None:
-        raise DataError(f"{published.name} needs wells for signal")
-    return signal.evaluate(
-        wells,
-        align_by=protocol["align"],
-        max_controls=protocol["max_controls"],
-        min_wells=protocol["min_wells"],
-    )
-
-
-_RUNS = {"drug-target": _drug_target, "gene-gene": _gene_gene, "signal": _signal}
+_RUNS = {"drug-target": _Run.drug_target, "gene-gene": _Run.gene_gene, "signal": _Run.signal}
 
 
 def _cell(published: Published, figure: Figure, result: Result | None) -> Cell:

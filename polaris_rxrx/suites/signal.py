@@ -33,9 +33,9 @@ Deviations from the public code
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -43,38 +43,28 @@ from polaris_rxrx.dataset.rxrx3 import CONTROL
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.maps import align
 from polaris_rxrx.maps.align import Aligner
-from polaris_rxrx.suites import splits
-from polaris_rxrx.suites.deviations import listed
-from polaris_rxrx.suites.energy import Reference, energy_distances
+from polaris_rxrx.suites.energy import ReferenceWells, energy_distances
 from polaris_rxrx.suites.groups import (
     CONTROLS,
     EMBEDDINGS,
     MIN_WELLS,
     N_RANDOM,
     By,
-    Groups,
+    WellGroups,
     aligned_wells,
-    check_choices,
-    group_wells,
 )
-from polaris_rxrx.suites.result import Result, versions
+from polaris_rxrx.suites.result import Result
 from polaris_rxrx.suites.splits import Tested
-from polaris_rxrx.suites.unexpressed import null_groups, p_values, split
-from polaris_rxrx.types import Bools, Floats, Ints
+from polaris_rxrx.suites.study import Null, Study, mad, shares
+from polaris_rxrx.suites.unexpressed import p_values, rows_of
+from polaris_rxrx.types import Floats, Ints
 from polaris_rxrx.wells.metadata import Perturbations
-from polaris_rxrx.wells.source import Block, WellSource
+from polaris_rxrx.wells.source import WellBlock, WellPlaces, WellSource
 
 MAX_CONTROLS = 1000
 
-Null = Literal["controls"] | Sequence[str]
 
-
-def mad(values: Floats) -> float:
-    """Median distance from the median."""
-    return float(np.median(np.abs(values - np.median(values))))
-
-
-def evaluate(
+def evaluate_signal(
     wells: WellSource,
     *,
     by: By = "gene",
@@ -106,66 +96,50 @@ def evaluate(
         DataError: No perturbation with enough wells, too few controls, a value that is not finite, a gene of
             the null that is not there, nothing but genes of the null.
     """
-    check_choices(by, min_wells=min_wells, seed=seed, n_random=n_random)
     if max_controls < 2:
         raise UsageError(f"max_controls is {max_controls}; 2 or more was expected")
-    if isinstance(null, str) and null != "controls":
-        raise UsageError(f"null is {null!r}; 'controls' or a list of genes was expected")
-    groups = group_wells(wells, by, min_wells)
+    study = Study(wells, by, align_by, min_wells, seed, null, n_random)
+    groups, reported = study.groups, study.reported
     if groups.n_side_controls < align.MIN_CONTROLS:
         raise DataError(
             f"the wells hold {groups.n_side_controls} {CONTROL} wells on the side of {by}; at least "
             f"{align.MIN_CONTROLS} were expected"
         )
-    in_null = None if isinstance(null, str) else null_groups(groups, null)
     order = np.random.default_rng([seed, CONTROLS]).permutation(groups.n_side_controls)
-    reference_wells = order[:max_controls]
-
-    x, controls = aligned_wells(wells, align_by, groups, reference_wells)
-    energy = energy_distances(x, groups.start, Reference.of(controls))
-    del x
-    tables: dict[str, dict[str, list[Any]]] = {}
-    notes = groups.notes(min_wells)
-    null_energy = None
-    if in_null is None:
-        reported = np.ones(len(energy), dtype=bool)
-        if tested is None:
-            tested = splits.hold(wells, align_by, groups, n_random=n_random, seed=seed)
+    chosen = order[:max_controls]
+    energy, width = _energy(wells, study, chosen)
+    columns = {**groups.table(), "energy_distance": energy.tolist()}
+    tables, notes = {}, groups.notes(min_wells)
+    null_energy = np.empty(0)
+    if study.in_null is None:
+        tested = study.held_out(tested)
         p, null_energy = tested.energy_p, tested.null_energy
         notes += tested.notes(groups)
+        columns |= {"null_energy_distance": null_energy.tolist(), "n_tested": tested.n_wells.tolist()}
     else:
-        reported = ~in_null
-        p = p_values(energy, energy[in_null], "right")
-    summary = _summary(energy[reported], p[reported])
-    known = np.empty(0) if null_energy is None else null_energy[~np.isnan(null_energy)]
-    summary["null_mean"] = float(known.mean()) if len(known) else None
-    if baseline:
-        summary |= _against_random(wells, align_by, groups, reference_wells, energy, reported, seed)
-    columns = {**groups.table(), "energy_distance": energy.tolist()}
-    if in_null is not None:
-        _, tables["null"] = split(columns, in_null)
-    else:
-        assert tested is not None
-        columns |= {"null_energy_distance": tested.null_energy.tolist(), "n_tested": tested.n_wells.tolist()}
-    columns, _ = split({**columns, "p_value": p.tolist()}, ~reported)
-    protocol = {
-        "by": by,
-        "align": align_by,
-        "n_directions_dropped": len(wells.features) - controls.shape[1],
-        "max_controls": int(max_controls),
-        "n_controls": len(reference_wells),
-        "min_wells": int(min_wells),
-        **splits.protocol(in_null is None),
-        "seed": int(seed),
-        "null": "held-out controls" if in_null is None else sorted(set(null)),
-        "n_random": int(n_random) if in_null is None else None,
-        "p_value": splits.P_VALUE if in_null is None else "1 - searchsorted(null, value, right) / n",
-        "baseline": "gaussian" if baseline else None,
-        "deviations": listed("signal"),
-        "wells_sha256": groups.sha256,
-        "versions": versions(),
+        p = p_values(energy, energy[study.in_null], "right")
+        tables["null"] = rows_of(columns, study.in_null)
+    known = null_energy[~np.isnan(null_energy)]
+    summary = {
+        **_summary(energy[reported], p[reported]),
+        "null_mean": float(known.mean()) if len(known) else None,
     }
-    return Result("signal", protocol, summary, {"perturbations": columns, **tables}, tuple(notes))
+    if baseline:
+        chance, _ = _energy(RandomWells(wells, groups, seed), study, chosen)
+        summary |= _against_random(energy[reported], chance[reported])
+    protocol = study.protocol("signal", width, "right") | {
+        "max_controls": int(max_controls),
+        "n_controls": len(chosen),
+        "baseline": "gaussian" if baseline else None,
+    }
+    tables = {"perturbations": rows_of({**columns, "p_value": p.tolist()}, reported), **tables}
+    return Result("signal", protocol, summary, tables, tuple(notes))
+
+
+def _energy(wells: WellSource, study: Study, chosen: Ints) -> tuple[Floats, int]:
+    """Energy distance of each group from the chosen controls, and how many columns aligned wells have."""
+    x, controls = aligned_wells(wells, study.align_by, study.groups, chosen)
+    return energy_distances(x, study.groups.start, ReferenceWells.of(controls)), x.shape[1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +147,7 @@ class RandomWells:
     """The experiments with wells or controls of the groups, and seeded Gaussian embeddings."""
 
     wells: WellSource
-    groups: Groups
+    groups: WellGroups
     seed: int
 
     @property
@@ -184,27 +158,24 @@ class RandomWells:
     def perturbations(self) -> Perturbations:
         return self.wells.perturbations
 
-    def blocks(self) -> Iterator[Block]:
+    @property
+    def places(self) -> WellPlaces:
+        return self.wells.places
+
+    @property
+    def provenance(self) -> Mapping[str, Any]:
+        return {"random_seed": self.seed}
+
+    def blocks(self) -> Iterator[WellBlock]:
         for i, block in enumerate(self.wells.blocks()):
             if not (self.groups.side_control | (self.groups.of >= 0))[block.perturbation].any():
                 continue
             rng = np.random.default_rng([self.seed, EMBEDDINGS, i])
             x = rng.standard_normal(block.x.shape, dtype=np.float32)
-            yield Block(block.experiment, x, block.perturbation, block.control)
+            yield WellBlock(block.experiment, x, block.perturbation, block.control)
 
 
-def _against_random(
-    wells: WellSource,
-    align_by: Aligner,
-    groups: Groups,
-    reference_wells: Ints,
-    energy: Floats,
-    reported: Bools,
-    seed: int,
-) -> dict[str, Any]:
-    x, controls = aligned_wells(RandomWells(wells, groups, seed), align_by, groups, reference_wells)
-    chance = energy_distances(x, groups.start, Reference.of(controls))[reported]
-    energy = energy[reported]
+def _against_random(energy: Floats, chance: Floats) -> dict[str, Any]:
     spread = float(np.hypot(mad(energy), mad(chance)))
     z = float(energy.mean() - chance.mean()) / spread if spread > 0 else None
     return {"random_mean": float(chance.mean()), "random_mad": mad(chance), "z": z}
@@ -218,10 +189,3 @@ def _summary(energy: Floats, p: Floats) -> dict[str, Any]:
         "median": float(np.median(energy)),
         **shares(p),
     }
-
-
-def shares(p: Floats) -> dict[str, Any]:
-    """How many perturbations have a p-value, and the share of them at the usual levels."""
-    p = p[~np.isnan(p)]
-    share = {f"share_p_{level:g}": float((p <= level).mean()) if len(p) else None for level in (0.05, 0.01)}
-    return {"n_p_values": len(p), **share}

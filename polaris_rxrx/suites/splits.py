@@ -27,7 +27,7 @@ Conventions
     gives with half of the controls; with all of them, as the reported values have, about half as much.
 
 Source
-    Exchange within strata: Fisher's randomisation. Combination: Liu and Xie, J. Am. Stat. Assoc. 115 (2020)
+    Exchange within strata: Fisher's randomization. Combination: Liu and Xie, J. Am. Stat. Assoc. 115 (2020)
     393-402; Meinshausen, Meier and Buhlmann, J. Am. Stat. Assoc. 104 (2009) 1671-1681 on splits.
 """
 
@@ -45,20 +45,20 @@ from polaris_rxrx.errors import some
 from polaris_rxrx.maps import align
 from polaris_rxrx.maps.align import Aligner, Moments
 from polaris_rxrx.maps.similarity import unit_rows
-from polaris_rxrx.suites.energy import Reference, distances, left_factor, right_factor
+from polaris_rxrx.suites.energy import ReferenceWells, distances, left_factor, right_factor
 from polaris_rxrx.suites.groups import (
     MAX_GROUP,
     MIN_WELLS,
     N_RANDOM,
     SPLIT,
     By,
-    Groups,
+    WellGroups,
     check_choices,
     group_wells,
 )
 from polaris_rxrx.suites.unexpressed import TIE
 from polaris_rxrx.types import Bools, Floats, Ints
-from polaris_rxrx.wells.source import Block, WellSource
+from polaris_rxrx.wells.source import WellBlock, WellSource
 
 SPLITS = 3
 MAX_REFERENCE = 250
@@ -80,7 +80,7 @@ class Tested:
     null_cosine: Floats
     n_wells: Ints
 
-    def notes(self, groups: Groups) -> list[str]:
+    def notes(self, groups: WellGroups) -> list[str]:
         none = [name for name, p in zip(groups.name, self.energy_p, strict=True) if np.isnan(p)]
         if not none:
             return []
@@ -104,7 +104,7 @@ def held_out(
     return hold(wells, align_by, group_wells(wells, by, min_wells), n_random=n_random, seed=seed)
 
 
-def hold(wells: WellSource, align_by: Aligner, groups: Groups, *, n_random: int, seed: int) -> Tested:
+def hold(wells: WellSource, align_by: Aligner, groups: WellGroups, *, n_random: int, seed: int) -> Tested:
     """Hold every group against held-out controls, by both statistics.
 
     Args:
@@ -167,10 +167,10 @@ class _Half:
     held: Floats
     held_experiment: Ints
     held_plate: Ints | None
-    reference: Reference
+    reference: ReferenceWells
 
     @classmethod
-    def of(cls, wells: WellSource, align_by: Aligner, groups: Groups, seed: int, split: int) -> _Half:
+    def of(cls, wells: WellSource, align_by: Aligner, groups: WellGroups, seed: int, split: int) -> _Half:
         basis = align.basis(align_by, _moments(wells, align_by, seed, split), len(wells.features))
         x = np.empty((int(groups.sizes.sum()), basis.width))
         where = np.empty((len(x), 2), dtype=np.int64)
@@ -190,13 +190,8 @@ class _Half:
             plates &= block.plate is not None
             plate = block.plate if block.plate is not None else np.zeros(len(block.x), dtype=np.int64)
             rows = rows[np.argsort(of[rows], kind="stable")]
-            aligned = affine.rows(block.x[rows])
-            codes, first, n = np.unique(of[rows], return_index=True, return_counts=True)
-            for k, a, m in zip(codes.tolist(), first.tolist(), n.tolist(), strict=True):
-                to = slice(free[k], free[k] + m)
-                x[to] = aligned[a : a + m]
-                where[to, 0], where[to, 1] = b, plate[rows[a : a + m]]
-                free[k] += m
+            to = groups.places(of[rows], free)
+            x[to], where[to, 0], where[to, 1] = affine.rows(block.x[rows]), b, plate[rows]
             out, fit = out[side[out]], fit[side[fit]]
             held.append(affine.rows(block.x[out]))
             held_where.append(np.stack([np.full(len(out), b), plate[out]], axis=1))
@@ -213,10 +208,10 @@ class _Half:
             np.concatenate(held),
             held_at[:, 0],
             held_at[:, 0] * width + held_at[:, 1] if plates else None,
-            Reference.of(reference),
+            ReferenceWells.of(reference),
         )
 
-    def pools(self, groups: Groups, seed: int, split: int) -> Iterator[_Pool | None]:
+    def pools(self, groups: WellGroups, seed: int, split: int) -> Iterator[_Pool | None]:
         """The wells that can change places, for every group."""
         by_experiment = _places(self.held_experiment)
         by_plate = None if self.held_plate is None else _places(self.held_plate)
@@ -275,7 +270,7 @@ def _moments(wells: WellSource, align_by: Aligner, seed: int, split: int) -> Mom
     return pooled
 
 
-def _halves(block: Block, seed: int, split: int, number: int) -> tuple[Ints, Ints]:
+def _halves(block: WellBlock, seed: int, split: int, number: int) -> tuple[Ints, Ints]:
     """An experiment's control wells to fit on, and those held out; half of every plate each, by turns.
 
     Where there are too few for both, all are fitted on.
@@ -289,7 +284,7 @@ def _halves(block: Block, seed: int, split: int, number: int) -> tuple[Ints, Int
     return np.sort(rows[::2]), np.sort(rows[1::2])
 
 
-def _statistics(pool: _Pool, reference: Reference, n_random: int, seed: list[int]) -> list[float]:
+def _statistics(pool: _Pool, reference: ReferenceWells, n_random: int, seed: list[int]) -> list[float]:
     """p by energy distance and by cosine, and what both are expected to be of held-out wells."""
     n, m = pool.own, len(pool.x)
     counts = np.bincount(pool.stratum)

@@ -10,12 +10,15 @@ Conventions
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from polaris_rxrx.errors import DataError, UsageError, some
-from polaris_rxrx.suites.groups import Groups, gene_of
+from polaris_rxrx import bounded
+from polaris_rxrx.damage import refuse_dates, refuse_other_kind
+from polaris_rxrx.errors import DataError, UsageError, short, some
+from polaris_rxrx.suites.groups import WellGroups, gene_of
 from polaris_rxrx.types import Bools, Floats
 
 TIE = 1e-12
@@ -23,7 +26,7 @@ TIE = 1e-12
 Side = Literal["left", "right"]
 
 
-def null_groups(groups: Groups, genes: Sequence[str]) -> Bools:
+def null_groups(groups: WellGroups, genes: Sequence[str]) -> Bools:
     """Which groups are of the null's genes, (n_groups,).
 
     Raises:
@@ -60,11 +63,32 @@ def p_values(values: Floats, null: Floats, side: Side) -> Floats:
     return p
 
 
-def split(columns: dict[str, list[Any]], in_null: Bools) -> tuple[dict[str, list[Any]], dict[str, list[Any]]]:
-    """A table's rows of the perturbations that are reported, and of those in the null."""
+def rows_of(columns: dict[str, list[Any]], which: Bools) -> dict[str, list[Any]]:
+    """Some rows of a table, (n_rows,)."""
+    at = np.flatnonzero(which).tolist()
+    return {name: [cells[i] for i in at] for name, cells in columns.items()}
 
-    def rows(keep: Bools) -> dict[str, list[Any]]:
-        at = np.flatnonzero(keep).tolist()
-        return {name: [cells[i] for i in at] for name, cells in columns.items()}
 
-    return rows(~in_null), rows(in_null)
+def read_genes(path: Path) -> list[str]:
+    """Names of genes, one on each line; lines that start with # are none.
+
+    Raises:
+        DataError: Naming the line and what is wrong with it.
+    """
+    raw = bounded.read_file(path)
+    refuse_other_kind(path, raw)
+    try:
+        lines = enumerate(raw.decode("utf-8-sig").split("\n"), 1)
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: not UTF-8 text; one gene on each line was expected") from None
+    named = [(i, text.strip()) for i, text in lines if text.strip() and not text.startswith("#")]
+    for line, name in named:
+        if any(mark in name for mark in ",;\t\0"):
+            raise DataError(
+                f"{path}, line {line}: {short(name)}; one gene on each line was expected, and nothing else"
+            )
+    genes = [name for _, name in named]
+    refuse_dates(genes, "a gene", lambda i: f"{path}, line {named[i][0]}")
+    if not genes:
+        raise DataError(f"{path} names no gene; one on each line was expected")
+    return genes

@@ -8,7 +8,7 @@ finite, or beyond `LARGEST`):
     4. what is still absent becomes the feature's median over the control wells;
     5. values beyond `TAIL` robust standard deviations (1.4826 MAD; where that is 0, the standard deviation)
        from that median are set to the bound: heavy tails would own the principal components;
-    6. every feature is centred and scaled on all control wells (population standard deviation): areas stand
+    6. every feature is centered and scaled on all control wells (population standard deviation): areas stand
        beside correlations, and principal components, whose order is that of size, would see the areas alone.
 
 What comes out has no unit: change a feature's, and nothing changes but the last bits. It is float64 for that
@@ -65,7 +65,7 @@ class Cleaning:
             f"{self.n_wells_absent:,} wells not in the table",
             f"{self.n_imputed:,} values imputed",
             f"{self.n_clipped:,} values clipped",
-            "every feature centred and scaled on all control wells",
+            "every feature centered and scaled on all control wells",
         ]
         return "; ".join(parts)
 
@@ -76,6 +76,7 @@ def clean(wells: Wells) -> tuple[Wells, Cleaning]:
     Raises:
         DataError: Nothing is left.
     """
+    table = wells.sources.get("embeddings", "the table")
     absent = np.zeros(wells.x.shape, dtype=bool)
     for a in range(0, wells.x.shape[1], _COLUMNS_AT_ONCE):
         part = wells.x[:, a : a + _COLUMNS_AT_ONCE].astype(np.float64)
@@ -83,14 +84,12 @@ def clean(wells: Wells) -> tuple[Wells, Cleaning]:
     full = absent.mean(axis=0) <= MAX_ABSENT
     mostly_missing = _names(wells, ~full)
     if not full.any():
-        raise DataError(f"{wells.sources.get('embeddings', 'the table')}: every feature is mostly missing")
+        raise DataError(f"{table}: every feature is mostly missing")
     whole = absent[:, full].mean(axis=1) <= MAX_ABSENT_IN_WELL
     kept = np.flatnonzero(full)
     control = wells.control[whole]
     if not control.any():
-        raise DataError(
-            f"{wells.sources.get('embeddings', 'the table')}: no control well is left after cleaning"
-        )
+        raise DataError(f"{table}: no control well is left after cleaning")
 
     # A few columns at a time, so the peak is one matrix in and one out.
     x = np.empty((int(whole.sum()), len(kept)))
@@ -104,9 +103,7 @@ def clean(wells: Wells) -> tuple[Wells, Cleaning]:
         x[:, a : a + len(columns)], varies[a : a + len(columns)] = out, varying
         n_imputed, n_clipped = n_imputed + imputed, n_clipped + clipped
     if not varies.any():
-        raise DataError(
-            f"{wells.sources.get('embeddings', 'the table')}: every feature is constant in control wells"
-        )
+        raise DataError(f"{table}: every feature is constant in control wells")
     constant = tuple(wells.features[i] for i in kept[~varies])
     cleaned = replace(
         wells,

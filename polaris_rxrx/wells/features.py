@@ -31,25 +31,12 @@ from pathlib import Path
 from typing import Any
 
 from polaris_rxrx.damage import INDEX
+from polaris_rxrx.dataset.rxrx3 import COLUMNS
 from polaris_rxrx.errors import DataError, some
 
 LEAST, SHARE, MOST = 3, 0.1, 0.9
 # Columns that say which well it is, as RxRx3-core names them.
-NOT_FEATURES = {
-    "well_id",
-    "experiment_name",
-    "plate",
-    "address",
-    "gene",
-    "treatment",
-    "SMILES",
-    "concentration",
-    "perturbation_type",
-    "cell_type",
-    "well_type_label",
-    "well_type",
-    "site",
-}
+NOT_FEATURES = {*COLUMNS, "well_type_label", "well_type", "site"}
 # More of them, without case, blanks and punctuation.
 _WORDS = """
     well row rows rownumber wellrow platerow col cols column columnnumber colnumber wellcol wellcolumn
@@ -186,7 +173,7 @@ def _refuse_others(path: Path, kinds: Mapping[str, str | None], names: Sequence[
     if wrong := [n for n in names if kinds[n] is not None]:
         raise DataError(
             f"{path}: column {some(wrong)} is not numeric (it holds {kinds[wrong[0]]}); well_id and one "
-            "number a feature are expected, and --features PATTERN says which columns are features"
+            "number per feature are expected, and --features PATTERN says which columns are features"
         )
 
 

@@ -3,10 +3,13 @@
 Conventions
     Ids stand without blanks at their ends; a blank too many would make one batch two. Names of genes and
     compounds are data and never pass through here.
+    RxRx3-core's own form of an id is experiment_plate_address; others are read only where an id as it stands
+    is in no metadata.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,3 +46,82 @@ def is_text(kind: Any) -> bool:
         kind = kind.value_type
     view = getattr(t, "is_string_view", None)  # pyarrow 16 has it
     return bool(t.is_string(kind) or t.is_large_string(kind) or (view is not None and view(kind)))
+
+
+# Ways of writing an id beside RxRx3-core's own, `compound-004_1_AA04`: what finds one, what it becomes.
+_WAYS = (
+    ("folders", "/", "_"),
+    ("sites", r"_s\d+(_\d+)?$", ""),
+    ("Plate", r"_[Pp]late_?(\d+)_([A-Za-z]{1,2}\d{1,2})$", r"_\1_\2"),
+    ("plates padded", r"_0+(\d+)_([A-Za-z]{1,2}\d{1,2})$", r"_\1_\2"),
+    ("lower case", r"_([a-z]{1,2})(\d{1,2})$", ""),
+    ("columns without a zero", r"_([A-Z]{1,2})(\d)$", r"_\10\2"),  # RE2 reads \10 as \1 and a 0
+)
+_PADDED = r"_[A-Z]{1,2}0\d$"
+_FORM = r"^.+_\d+_[A-Z]{1,2}\d\d$"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was made of ids: how many of which way of writing became RxRx3-core's own."""
+
+    changed: dict[str, int]
+    example: tuple[str, str] | None
+
+    def told(self, path: Path) -> list[str]:
+        """For a user; nothing where nothing was changed."""
+        if self.example is None:
+            return []
+        ways = ", ".join(f"{n:,} with {way}" for way, n in self.changed.items())
+        return [f"{path}: well_id read as {self.example[1]!r} of {self.example[0]!r} ({ways})"]
+
+
+def as_core_ids(path: Path, ids: Any) -> tuple[Any, Reading]:
+    """Ids as RxRx3-core writes them, experiment_plate_address: `compound-004_1_AA04`.
+
+    Understood are parts of a path (`compound-004/Plate1/AA04_s1_3`), `Plate1` for `1`, a site and a channel
+    behind the address, padded numbers of plates, lower case, and `A1` for `A01`. What is none of these
+    stays as it is.
+
+    Args:
+        path: For messages.
+        ids: Strings, a pyarrow array, from `as_ids`.
+
+    Returns:
+        As many strings, and what was changed.
+
+    Raises:
+        DataError: Some addresses are padded (A01) and some are not (A1), so a well could be two.
+    """
+    import pyarrow.compute as pc
+
+    changed: dict[str, int] = {}
+    found = ids
+    for way, pattern, becomes in _WAYS:
+        hits = pc.match_substring_regex(found, pattern)
+        n = pc.sum(hits).as_py() or 0
+        if not n:
+            continue
+        if way == "columns without a zero" and pc.any(pc.match_substring_regex(found, _PADDED)).as_py():
+            one = found[pc.index(hits, True).as_py()].as_py()
+            other = found[pc.index(pc.match_substring_regex(found, _PADDED), True).as_py()].as_py()
+            raise DataError(
+                f"{path}: {one!r} and {other!r} write addresses in two ways, with and without a zero; "
+                "one was expected"
+            )
+        if way == "lower case":
+            parts = pc.extract_regex(found, r"^(?P<before>.*_)(?P<address>[a-z]{1,2}\d{1,2})$")
+            upper = pc.binary_join_element_wise(
+                pc.struct_field(parts, "before"), pc.utf8_upper(pc.struct_field(parts, "address")), ""
+            )
+            new = pc.if_else(hits, upper, found)
+        else:
+            new = pc.replace_substring_regex(found, pattern, becomes)
+        found, changed[way] = new, n
+    whole = pc.fill_null(pc.match_substring_regex(found, _FORM), False)
+    kept = pc.if_else(whole, found, ids)  # what did not become an id is no other way of writing one
+    different = pc.fill_null(pc.not_equal(kept, ids), False)
+    if not pc.any(different).as_py():
+        return ids, Reading({}, None)
+    at = pc.index(different, True).as_py()
+    return kept, Reading(changed, (ids[at].as_py(), kept[at].as_py()))

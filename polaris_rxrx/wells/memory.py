@@ -26,7 +26,7 @@ from polaris_rxrx.types import Bools, Ints, Matrix, Progress
 from polaris_rxrx.wells.features import LEAST, Choice, choose
 from polaris_rxrx.wells.ids import as_ids
 from polaris_rxrx.wells.metadata import Metadata, Perturbations, read_metadata, rows_in_metadata
-from polaris_rxrx.wells.source import Block
+from polaris_rxrx.wells.source import WellBlock
 from polaris_rxrx.wells.table import OpenTable, open_table
 from polaris_rxrx.wells.values import Extremes, look
 
@@ -38,7 +38,7 @@ _LEAST_NUMBERED = 20  # rows; of fewer, whole numbers without a gap may be chanc
 class Wells:
     """Wells in memory. `missing` counts metadata wells without an embedding, `sources` says what was read.
 
-    `notes` are what a user should be told of the reading, `reading` is the same for a protocol.
+    `notes` are what a user should be told of the reading, `provenance` is what a protocol keeps of it.
     """
 
     x: Matrix
@@ -51,17 +51,21 @@ class Wells:
     missing: int
     sources: dict[str, str]
     notes: tuple[str, ...] = ()
-    reading: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
     plate: Ints | None = None
 
     def __len__(self) -> int:
         return len(self.x)
 
-    def blocks(self) -> Iterator[Block]:
+    @property
+    def places(self) -> Wells:
+        return self
+
+    def blocks(self) -> Iterator[WellBlock]:
         """Experiments in the order of their names."""
         start = np.flatnonzero(np.r_[True, np.diff(self.experiment) != 0][: len(self)])
         for a, b in zip(start, np.r_[start[1:], len(self)][: len(start)], strict=True):
-            yield Block(
+            yield WellBlock(
                 self.experiments[self.experiment[a]],
                 self.x[a:b],
                 self.perturbation[a:b],
@@ -113,22 +117,11 @@ def read_wells(
     by_name = np.empty(len(row), dtype=np.int64)
     by_name[pc.sort_indices(ids).to_numpy()] = np.arange(len(row))
     order = np.lexsort((by_name, meta.perturbation[row], meta.experiment[row]))
-    x = np.empty((len(row), len(names)), dtype=table.dtype(names))
-    extremes = Extremes.of(len(names))
-    for start in range(0, len(names), _COLUMNS_AT_ONCE):
-        some_names = names[start : start + _COLUMNS_AT_ONCE]
-        columns = table.read(some_names)
-        block = np.empty((len(some_names), len(row)), dtype=x.dtype)
-        for i, name in enumerate(some_names):
-            block[i] = _as_floats(columns.column(name))[order]
-        if not allow_nan and not extremes.add(start, block):
-            _refuse_nan(path, some_names, block, ids.take(order))
-        x[:, start : start + len(some_names)] = block.T
-        if progress is not None:
-            progress("reading", start + len(some_names), len(names))
+    extremes = None if allow_nan else Extremes.of(len(names))
+    x = _matrix(table, names, ids.take(order), order, extremes, progress)
     row = row[order]
     told = [*((meta.path, note) for note in meta.notes), *((path, note) for note in stripped)]
-    seen = look(x, names, lambda i: str(ids[int(order[i])].as_py()), path, None if allow_nan else extremes)
+    seen = look(x, names, lambda i: str(ids[int(order[i])].as_py()), path, extremes)
     return Wells(
         x=x,
         features=names,
@@ -140,13 +133,41 @@ def read_wells(
         missing=len(meta) - len(row),
         sources={"metadata": str(meta.path), "embeddings": str(path)},
         notes=(choice.told(table.numeric()), *meta.notes, *stripped, *seen.notes),
-        reading={
-            "features": choice.to_dict(),
-            "ids": [n.replace(f"{p}:", f"{p.name}:", 1) for p, n in told],  # a protocol says not where
-            "values": seen.to_dict(),
+        provenance={
+            "n_wells_missing": len(meta) - len(row),
+            "reading": {
+                "features": choice.to_dict(),
+                "ids": [n.replace(f"{p}:", f"{p.name}:", 1) for p, n in told],  # a protocol says not where
+                "values": seen.to_dict(),
+            },
+            "made_up": table.synthetic,
         },
         plate=None if meta.plate is None else meta.plate[row],
     )
+
+
+def _matrix(
+    table: OpenTable,
+    names: list[str],
+    ids: Any,
+    order: Ints,
+    extremes: Extremes | None,
+    progress: Progress | None,
+) -> Matrix:
+    """The features of the table's rows in this order, named by `ids`; finite where there are `extremes`."""
+    x = np.empty((len(order), len(names)), dtype=table.dtype(names))
+    for start in range(0, len(names), _COLUMNS_AT_ONCE):
+        some_names = names[start : start + _COLUMNS_AT_ONCE]
+        columns = table.read(some_names)
+        block = np.empty((len(some_names), len(order)), dtype=x.dtype)
+        for i, name in enumerate(some_names):
+            block[i] = _as_floats(columns.column(name))[order]
+        if extremes is not None and not extremes.add(start, block):
+            _refuse_nan(table.path, some_names, block, ids)
+        x[:, start : start + len(some_names)] = block.T
+        if progress is not None:
+            progress("reading", start + len(some_names), len(names))
+    return x
 
 
 def _choose(table: OpenTable, meta: Metadata, patterns: Sequence[str]) -> Choice:

@@ -66,9 +66,6 @@ def read_metadata(path: Path, *, guides: bool = False) -> Metadata:
     Raises:
         DataError: A needed column is absent, a `well_id` stands twice, or a row is not a well.
     """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     table = open_table(path, text=True, only=(*NEEDED, "plate", *units.CONCENTRATION_UNITS))
     absent = [n for n in NEEDED if n not in table.names]
     if absent:
@@ -77,17 +74,14 @@ def read_metadata(path: Path, *, guides: bool = False) -> Metadata:
     if columns.num_rows == 0:
         raise DataError(f"{path} holds no wells")
     well_id, notes = as_ids(path, "well_id", columns.column("well_id"))
-    _refuse_duplicates(path, well_id)
+    refuse_duplicates(path, well_id)
     code, names = {}, {}
     for name in NEEDED[1:]:
         cells = columns.column(name)
         if name == "experiment_name":
             cells, stripped = as_ids(path, name, cells)
             notes += stripped
-        cells = cells.combine_chunks() if isinstance(cells, pa.ChunkedArray) else cells
-        encoded = pc.dictionary_encode(pc.fill_null(cells, ""))
-        code[name] = encoded.indices.to_numpy().astype(np.int64)
-        names[name] = encoded.dictionary.to_pylist()
+        code[name], names[name] = _coded(cells)
 
     def where(row: int) -> str:
         return f"{table.at(row)} (well {well_id[row].as_py()!r})"
@@ -96,9 +90,7 @@ def read_metadata(path: Path, *, guides: bool = False) -> Metadata:
     if "plate" in table.names:
         plates, stripped = as_ids(path, "plate", table.read(["plate"]).column(0))
         notes += stripped
-        coded = pc.dictionary_encode(pc.fill_null(plates, ""))
-        place = np.argsort(np.argsort(coded.dictionary.to_pylist(), kind="stable"), kind="stable")
-        plate = place[coded.indices.to_numpy()].astype(np.int64)  # by name, whatever the order of rows
+        plate = _by_name(*_coded(plates))[0]
     kind = _kinds(where, code["perturbation_type"], names["perturbation_type"])
     crispr = kind == TYPES.index("CRISPR")
     used = np.unique(code["concentration"])  # by a compound well or not: one column has one unit
@@ -127,27 +119,51 @@ def read_metadata(path: Path, *, guides: bool = False) -> Metadata:
     if guides and CONTROL in at:
         name_code[control] = at[CONTROL]
     _check_rows(where, every, name_code, crispr, concentration, "treatment" if guides else "gene")
-    concentration = np.where(crispr, np.nan, concentration)
-    doses, dose_code = np.unique(concentration, return_inverse=True)  # NaN comes last, once
-    key = (kind * len(every) + name_code) * len(doses) + dose_code.reshape(-1)
-    unique, perturbation = np.unique(key, return_inverse=True)
-    experiments = sorted(names["experiment_name"])
-    experiment_at = {name: i for i, name in enumerate(experiments)}
+    dose = np.where(crispr, np.nan, concentration)
+    perturbation, perturbations = _perturbations(kind, name_code, every, dose)
+    experiment, experiments = _by_name(code["experiment_name"], names["experiment_name"])
     return Metadata(
         path=path,
         well_id=well_id,
-        experiment=np.array([experiment_at[n] for n in names["experiment_name"]])[code["experiment_name"]],
+        experiment=experiment,
         experiments=experiments,
-        perturbation=perturbation.reshape(-1).astype(np.int64),
-        perturbations=Perturbations(
-            type=[TYPES[i] for i in unique // (len(doses) * len(every))],
-            name=[every[i] for i in unique // len(doses) % len(every)],
-            concentration=doses[unique % len(doses)],
-        ),
+        perturbation=perturbation,
+        perturbations=perturbations,
         control=control,
         plate=plate,
         columns=tuple(table.header),
         notes=tuple(notes),
+    )
+
+
+def _coded(cells: Any) -> tuple[Ints, list[str]]:
+    """Cells as codes and the texts that these stand for, in the order of rows; an absent one is empty."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    cells = cells.combine_chunks() if isinstance(cells, pa.ChunkedArray) else cells
+    encoded = pc.dictionary_encode(pc.fill_null(cells, ""))
+    return encoded.indices.to_numpy().astype(np.int64), encoded.dictionary.to_pylist()
+
+
+def _by_name(code: Ints, names: list[str]) -> tuple[Ints, list[str]]:
+    """The same with names sorted, whatever the order of rows."""
+    every = sorted(names)
+    at = {name: i for i, name in enumerate(every)}
+    return np.array([at[name] for name in names], dtype=np.int64)[code], every
+
+
+def _perturbations(
+    kind: Ints, name: Ints, every: list[str], concentration: Floats
+) -> tuple[Ints, Perturbations]:
+    """The perturbation of each well (n,), as a code, and what the codes stand for."""
+    doses, dose = np.unique(concentration, return_inverse=True)  # NaN comes last, once
+    key = (kind * len(every) + name) * len(doses) + dose.reshape(-1)
+    unique, code = np.unique(key, return_inverse=True)
+    return code.reshape(-1).astype(np.int64), Perturbations(
+        type=[TYPES[i] for i in unique // (len(doses) * len(every))],
+        name=[every[i] for i in unique // len(doses) % len(every)],
+        concentration=doses[unique % len(doses)],
     )
 
 
@@ -226,7 +242,7 @@ def rows_in_metadata(path: Path, ids: Any, meta: Metadata, *, allow_missing: boo
 
     if len(ids) == 0:
         raise DataError(f"{path} holds no wells")
-    _refuse_duplicates(path, ids)
+    refuse_duplicates(path, ids)
     row = pc.index_in(ids, value_set=meta.well_id)
     if row.null_count:
         unknown = ids.filter(pc.is_null(row)).to_pylist()
@@ -247,7 +263,7 @@ def rows_in_metadata(path: Path, ids: Any, meta: Metadata, *, allow_missing: boo
     return rows
 
 
-def _refuse_duplicates(path: Path, ids: Any) -> None:
+def refuse_duplicates(path: Path, ids: Any) -> None:
     import pyarrow.compute as pc
 
     if nameless := pc.sum(pc.equal(pc.fill_null(ids, ""), "")).as_py():
@@ -255,5 +271,5 @@ def _refuse_duplicates(path: Path, ids: Any) -> None:
     if pc.count_distinct(ids).as_py() < len(ids):
         twice = [c["values"] for c in pc.value_counts(ids).to_pylist() if c["counts"] > 1]
         raise DataError(
-            f"{path}: {len(twice):,} wells stand more than once: {some(twice, 3)}; one row a well is expected"
+            f"{path}: {len(twice):,} wells stand more than once: {some(twice, 3)}; expected one row per well"
         )

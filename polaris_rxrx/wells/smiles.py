@@ -1,4 +1,4 @@
-"""Compounds' structures from the metadata, standardised.
+"""Compounds' structures from the metadata, standardized.
 
 Conventions
     A CXSMILES suffix (` |c:1,13|`) is cut off before parsing. What datamol cannot parse stays blank.
@@ -10,16 +10,22 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from polaris_rxrx.errors import DataError
+from polaris_rxrx.errors import DataError, some
 
 
 @dataclass(frozen=True)
 class Structures:
-    """Standardised SMILES of each compound; which had none, and which could not be parsed."""
+    """Standardized SMILES of each compound; which had none, and which could not be parsed."""
 
     smiles: dict[str, str]
     absent: list[str]
     unparsable: list[str]
+
+    @property
+    def notes(self) -> list[str]:
+        """What was left blank, and why."""
+        said = ((self.absent, "compounds have no SMILES"), (self.unparsable, "SMILES cannot be parsed"))
+        return [f"{len(names):,} {what}; left blank: {some(names)}" for names, what in said if names]
 
 
 def strip_extension(smiles: str) -> str:
@@ -28,7 +34,7 @@ def strip_extension(smiles: str) -> str:
 
 
 def read_structures(metadata: Path, compounds: Iterable[str]) -> Structures:
-    """Standardise the SMILES of these compounds with datamol, each once.
+    """Standardize the SMILES of these compounds with datamol, each once.
 
     Raises:
         DataError: The metadata has no SMILES column.

@@ -3,20 +3,21 @@
 Conventions
     Wells come in blocks, an experiment (batch) a block, as often as asked and each time in the same order.
     A block holds all wells of its experiment; codes of perturbations are ascending in it.
+    `places` says which wells there are without reading a feature; so does the metadata alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from polaris_rxrx.types import Bools, Ints, Matrix
 from polaris_rxrx.wells.metadata import Perturbations
 
 
 @dataclass(frozen=True, eq=False)
-class Block:
+class WellBlock:
     """All wells of an experiment: features (n, d), perturbation codes ascending (n,), control or not (n,).
 
     `plate` (n,) tells the plates of the experiment apart, where they are known.
@@ -29,11 +30,29 @@ class Block:
     plate: Ints | None = None
 
 
+class WellPlaces(Protocol):
+    """Where wells are, without their features: the perturbation and the experiment of each, as codes (n,)."""
+
+    @property
+    def perturbations(self) -> Perturbations: ...
+    @property
+    def perturbation(self) -> Ints: ...
+    @property
+    def experiment(self) -> Ints: ...
+
+
 class WellSource(Protocol):
-    """What a map is built from: whole experiments, one after the other, as often as asked."""
+    """Whole experiments, one after the other, as often as asked, and where they came from.
+
+    `provenance` is what a protocol keeps of the reading: JSON's own types, and no path.
+    """
 
     @property
     def features(self) -> Sequence[str]: ...
     @property
     def perturbations(self) -> Perturbations: ...
-    def blocks(self) -> Iterator[Block]: ...
+    @property
+    def places(self) -> WellPlaces: ...
+    @property
+    def provenance(self) -> Mapping[str, Any]: ...
+    def blocks(self) -> Iterator[WellBlock]: ...

@@ -57,6 +57,11 @@ class OpenTable:
         """`meta.csv, line 17`: where a row stands, for a message."""
         return f"{self.path}, line {row + 2}" if self.is_csv else f"{self.path}, row {row + 1}"
 
+    @property
+    def synthetic(self) -> bool:
+        """Whether `polaris-rxrx demo` drew the table, as a parquet file's schema says."""
+        return b"polaris_rxrx" in (self.schema.metadata or {})
+
     def kind(self, name: str) -> str | None:
         """None if a column holds numbers, else what it holds, in words."""
         import pyarrow.types as t

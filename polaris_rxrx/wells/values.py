@@ -93,7 +93,7 @@ class Seen:
         if self.wide:
             notes.append(
                 f"{some(self.wide, _NAMED)} spread over more than {WIDE:g} times as much as most features; "
-                'where features have units, a card with kind = "profile" standardises them first'
+                'where features have units, a card with kind = "profile" standardizes them first'
             )
         return notes
 

@@ -17,8 +17,9 @@ import numpy as np
 
 from polaris_rxrx.dataset.rxrx3 import CONTROL
 from polaris_rxrx.maps.build import Map
-from polaris_rxrx.suites.gene_gene import Relations, evaluate, read_relations
+from polaris_rxrx.suites.gene_gene import evaluate_gene_gene
 from polaris_rxrx.suites.layout import Layout
+from polaris_rxrx.suites.relations import Relations, read_relations
 from polaris_rxrx.wells.metadata import Perturbations
 
 WORLDS = ("noise", "one common direction", "the layout of the wells")
@@ -100,7 +101,7 @@ def run(world: str, draws: int, seed: int = 0, of: tuple[Relations, Layout] | No
     known, where = of
     rows = []
     for i in range(draws):
-        found = evaluate(draw(world, where, rng), {"source": known}, layout=where, seed=i)
+        found = evaluate_gene_gene(draw(world, where, rng), {"source": known}, layout=where, seed=i)
         s = found.summary["sources"]["source"]
         keys = ("recall", "recall_low_end", "recall_high_end", "independent_low_end", "independent_high_end")
         rows.append([s[k] for k in (*keys, "recall_apart")])

@@ -284,7 +284,7 @@ def signalled(function):
 if place == "building":
     baselines.map_of = signalled(baselines.map_of)
 elif place == "reading":
-    baselines.read_wells = signalled(baselines.read_wells)
+    baselines.read = signalled(baselines.read)
 else:
     Path.replace = signalled(Path.replace)
 cli.main()

@@ -80,7 +80,7 @@ def test_openphenom_against_random_and_against_itself_with_a_little_noise(
     wells.x[:] += np.random.default_rng(0).normal(0, 1e-3 * wells.x.std(), wells.x.shape)
     task = load_task(at_demo / "task")
     noisy = tmp_path / "noisy.csv"
-    write_predictions(noisy, task, predict(task, map_of(wells, card), card.recipe).values)
+    write_predictions(noisy, task, predict(task, map_of(wells, card.recipe), card.recipe).values)
     assert run(["compare", "openphenom.csv", str(noisy), "random.csv", "--json"]) == 0
     tie, better = json.loads(capsys.readouterr().out)["comparisons"]
     assert tie["verdict"] == "tie" and tie["ties"] >= 30 and tie["detectable"] < 0.02

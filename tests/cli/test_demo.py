@@ -94,7 +94,7 @@ def test_every_command_runs_on_what_it_wrote(
     assert code == 0, printed.err
     assert "not computed" not in printed.err
     if words[0] in ("evaluate", "reproduce", "targets", "fetch"):
-        assert "made up" in printed.out
+        assert ("made up" if words[0] == "fetch" else "synthetic") in printed.out
 
 
 def test_it_tells_how_to_go_on(demo: tuple[Path, str]) -> None:
@@ -109,11 +109,11 @@ def test_no_real_data_goes_beside_the_made_up(
     before = sorted((folder / "data").rglob("*"))
     for words in (["fetch"], ["fetch", "relations", "--force"], ["fetch", "phenom-2", "--accept-licence"]):
         assert run([*words, "--data", str(folder / "data")]) == 2
-        assert "holds the made-up data of a demo" in capsys.readouterr().err
+        assert "holds the synthetic data of a demo" in capsys.readouterr().err
     assert sorted((folder / "data").rglob("*")) == before
     assert run(["fetch", "--list", "--json", "--data", str(folder / "data")]) == 0
     for row in json.loads(capsys.readouterr().out):
-        assert (row["source"] == "made up (polaris-rxrx demo)") == (row["path"] is not None)
+        assert (row["source"] == "synthetic (polaris-rxrx demo)") == (row["path"] is not None)
         assert row["problem"] is None
 
 
@@ -131,4 +131,4 @@ def test_a_map_of_it_says_so_too(demo: tuple[Path, str], capsys: pytest.CaptureF
     assert run(["baseline", "openphenom", *places, "--save-map", map_]) == 0
     capsys.readouterr()
     assert run(["evaluate", "drug-target", "--map", map_, "--annotations", table, "--seeds", "2"]) == 0
-    assert "The embeddings are made up" in capsys.readouterr().out
+    assert "The embeddings are synthetic" in capsys.readouterr().out

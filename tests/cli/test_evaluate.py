@@ -22,7 +22,8 @@ from polaris_rxrx.maps.build import Map, build_map
 from polaris_rxrx.maps.store import save_map
 from polaris_rxrx.suites import drug_target, gene_gene, signal
 from polaris_rxrx.suites.layout import Layout
-from polaris_rxrx.suites.replicates import replicate_consistency
+from polaris_rxrx.suites.relations import KNOWN_SOURCES, read_relations
+from polaris_rxrx.suites.replicates import evaluate_replicates
 from polaris_rxrx.suites.result import Result
 from polaris_rxrx.wells.memory import read_wells
 from tests.wells_factory import PLAN, Group, small
@@ -98,25 +99,25 @@ def test_all_is_what_the_library_computes(run: Run, map_: Map, tmp_path: Path) -
     found = strict(out)
     assert list(found) == ["drug-target", "gene-gene", "signal", "replicate-consistency"]
     wells = read_wells("metadata_rxrx3_core.csv", "embeddings.parquet")
-    relations = {name: gene_gene.read_relations(f"relations/{name}.txt") for name in gene_gene.KNOWN_SOURCES}
+    relations = {name: read_relations(f"relations/{name}.txt") for name in KNOWN_SOURCES}
     affinities = read_affinities("compound_gene_interactions.csv")
     expected = [
-        drug_target.evaluate(map_, affinities, drug_target.Protocol(seeds=7)),
-        gene_gene.evaluate(
+        drug_target.evaluate_drug_target(map_, affinities, drug_target.Protocol(seeds=7)),
+        gene_gene.evaluate_gene_gene(
             map_, relations, layout=Layout.of(wells.perturbations, wells.perturbation, wells.experiment)
         ),
-        signal.evaluate(wells),
-        replicate_consistency(wells),
+        signal.evaluate_signal(wells),
+        evaluate_replicates(wells),
     ]
     inputs = {
         "card": "mine",
         "n_wells_missing": 0,
-        "reading": json.loads(json.dumps(wells.reading)),
+        "reading": json.loads(json.dumps(wells.provenance["reading"])),
         "metadata_sha256": sha256(tmp_path / "metadata_rxrx3_core.csv"),
         "embeddings_sha256": sha256(tmp_path / "embeddings.parquet"),
         "made_up": False,
     }
-    assert list(found["gene-gene"]["protocol"]["relations_sha256"]) == list(gene_gene.KNOWN_SOURCES)
+    assert list(found["gene-gene"]["protocol"]["relations_sha256"]) == list(KNOWN_SOURCES)
     for result in expected:
         written = strict((tmp_path / "res" / f"{result.suite}.json").read_text("utf-8"))
         assert written == found[result.suite] and written["protocol"]["inputs"] == inputs
@@ -135,7 +136,7 @@ def test_the_text_says_the_same(run: Run, map_: Map) -> None:
         "evaluate", "drug-target", "--model", "mine.toml", "--seeds", "7", "--min-negatives", "2"
     )
     assert (code, err) == (0, "My model: 6 features: feature_0 .. feature_5\n")
-    result = drug_target.evaluate(
+    result = drug_target.evaluate_drug_target(
         map_,
         read_affinities("compound_gene_interactions.csv"),
         drug_target.Protocol(seeds=7, min_negatives=2),
@@ -159,8 +160,8 @@ def test_the_text_says_the_same(run: Run, map_: Map) -> None:
     assert any("1 compounds with an active have no row in the map: nowhere" in n for n in result.notes)
 
     code, out, _ = run("evaluate", "gene-gene", "--model", "mine.toml")
-    relations = {"CORUM": gene_gene.read_relations("relations/CORUM.txt")}
-    corum = gene_gene.evaluate(map_, relations).summary["sources"]["CORUM"]
+    relations = {"CORUM": read_relations("relations/CORUM.txt")}
+    corum = gene_gene.evaluate_gene_gene(map_, relations).summary["sources"]["CORUM"]
     assert "gene-gene: My model\n8 genes, 28 pairs; recovered at or below quantile 0.05" in out
     keys = ("recall", "recall_low_end", "recall_high_end")
     assert re.search(
@@ -173,7 +174,7 @@ def test_the_text_says_the_same(run: Run, map_: Map) -> None:
     assert "Note  CORUM: 1 of 6 genes are not in the map: 'FAR'" in out
 
     code, out, _ = run("evaluate", "signal", "--model", "mine.toml")
-    s = signal.evaluate(read_wells("metadata_rxrx3_core.csv", "embeddings.parquet")).summary
+    s = signal.evaluate_signal(read_wells("metadata_rxrx3_core.csv", "embeddings.parquet")).summary
     cells = [f"{s[k]:.4f}" for k in ("mean", "mad", "median", "null_mean", "random_mean", "random_mad")]
     assert re.search("^energy distance +" + " +".join(cells) + f" +{s['z']:.2f} ", out, re.M)
     assert "replicate-consistency: My model" in out
@@ -217,15 +218,18 @@ def test_options_reach_the_library(run: Run, map_: Map) -> None:
     tvn = build_map(read_wells("metadata_rxrx3_core.csv", "embeddings.parquet"), "tvn")
     found = strict(out)["drug-target"]
     assert found["protocol"]["inputs"]["card"] == "embeddings"
-    same(found, drug_target.evaluate(tvn, read_affinities("compound_gene_interactions.csv"), protocol))
+    same(
+        found,
+        drug_target.evaluate_drug_target(tvn, read_affinities("compound_gene_interactions.csv"), protocol),
+    )
 
     Path("own.csv").write_text("a,b\nTP53,NA\nKRAS,NRAS\n")
     code, out, _ = run(
         "evaluate", "gene-gene", "--map", "map.parquet", "--relations", "own.csv", "--low", "0.2", "--high",
         "0.7", "--seed", "5", "--json",
     )  # fmt: skip
-    own = {"own": gene_gene.read_relations("own.csv")}
-    same(strict(out)["gene-gene"], gene_gene.evaluate(map_, own, low=0.2, high=0.7, seed=5))
+    own = {"own": read_relations("own.csv")}
+    same(strict(out)["gene-gene"], gene_gene.evaluate_gene_gene(map_, own, low=0.2, high=0.7, seed=5))
 
     Path("null.txt").write_text("KRAS\nNRAS\n\n")
     code, out, _ = run(
@@ -234,8 +238,8 @@ def test_options_reach_the_library(run: Run, map_: Map) -> None:
     guides = read_wells("metadata_rxrx3_core.csv", "embeddings.parquet", guides=True)
     found = strict(out)
     assert code == 0 and list(found) == ["signal", "replicate-consistency"]
-    same(found["signal"], signal.evaluate(guides, by="guide", null=["KRAS", "NRAS"]))
-    consistency = replicate_consistency(guides, by="guide", null=["KRAS", "NRAS"])
+    same(found["signal"], signal.evaluate_signal(guides, by="guide", null=["KRAS", "NRAS"]))
+    consistency = evaluate_replicates(guides, by="guide", null=["KRAS", "NRAS"])
     same(found["replicate-consistency"], consistency)
     code, out, _ = run("evaluate", "signal", "--model", "mine.toml", "--unexpressed", "null.txt")
     assert code == 0 and out.count("null: 2 genes\n") == 2
@@ -261,7 +265,7 @@ def test_made_up_data_says_so(run: Run, tmp_path: Path) -> None:
         table.replace_schema_metadata({"polaris_rxrx": "made up"}), tmp_path / "embeddings.parquet"
     )
     code, out, _ = run("evaluate", "gene-gene", "--model", "mine.toml")
-    assert code == 0 and "Note  The embeddings are made up (polaris-rxrx demo)" in out
+    assert code == 0 and "Note  The embeddings are synthetic (polaris-rxrx demo)" in out
     found = strict(run("evaluate", "gene-gene", "--model", "mine.toml", "--json")[1])["gene-gene"]
     assert found["protocol"]["inputs"]["made_up"] is True and found["notes"][0].startswith(
         "The embeddings are"
@@ -276,7 +280,7 @@ def test_made_up_relations_and_affinities_beside_real_embeddings_say_so(
     relations.write_text("entity1,entity2,database\nTP53,BRCA1,made up\n")
     words = ["evaluate", "gene-gene", "--model", "mine.toml", "--relations", str(relations)]
     code, out, _ = run(*words)
-    assert code == 0 and "Note  The relations are made up (polaris-rxrx demo)" in out
+    assert code == 0 and "Note  The relations are synthetic (polaris-rxrx demo)" in out
     found = strict(run(*words, "--json")[1])["gene-gene"]
     assert found["protocol"]["relations_made_up"] is True and not found["protocol"]["inputs"]["made_up"]
     assert (demo / "data" / "relations" / "CORUM.txt").read_text().splitlines()[1].endswith(",made up")
@@ -292,7 +296,7 @@ def test_made_up_relations_and_affinities_beside_real_embeddings_say_so(
     assert code == 0, err
     found = strict(out)["drug-target"]
     assert found["protocol"]["affinities_made_up"] is True
-    assert any(text.startswith("The affinities are made up") for text in found["notes"])
+    assert any(text.startswith("The affinities are synthetic") for text in found["notes"])
     assert "affinities_made_up" not in strict(run(*words, "--json")[1])["drug-target"]["protocol"]
 
 
@@ -333,7 +337,7 @@ MINE = ["--model", "mine.toml"]
         (
             ["signal", *MINE, "--by", "compound", "--unexpressed", "empty.txt"],
             1,
-            "empty.txt names no gene; one a line was expected",
+            "empty.txt names no gene; one on each line was expected",
         ),
         (
             ["signal", "--map", "map.parquet"],

@@ -18,6 +18,7 @@ from polaris_rxrx.dataset.registry import KNOWN
 from polaris_rxrx.maps.build import build_map
 from polaris_rxrx.suites import drug_target, gene_gene, signal
 from polaris_rxrx.suites.deviations import DEVIATIONS
+from polaris_rxrx.suites.relations import read_relations
 from polaris_rxrx.suites.reproduce import random_map
 from polaris_rxrx.wells.memory import read_wells
 from tests.cli.test_evaluate import AFFINITIES, GUIDES, RELATIONS, strict
@@ -75,7 +76,9 @@ def test_every_computed_cell_is_the_library_s(run: Run, folder: Path, tmp_path: 
     wells = read_wells(folder / "metadata_rxrx3_core.csv", folder / NAME)
     map_ = build_map(wells)
     affinities = read_affinities(folder / "compound_gene_interactions.csv")
-    hundred = drug_target.evaluate(map_, affinities, drug_target.Protocol(legacy=True)).summary["by_dose"]
+    hundred = drug_target.evaluate_drug_target(map_, affinities, drug_target.Protocol(legacy=True)).summary[
+        "by_dose"
+    ]
     table4 = cells(document, "table4")
     own, random = (
         table4["openphenom", "average_precision", "max"],
@@ -92,7 +95,7 @@ def test_every_computed_cell_is_the_library_s(run: Run, folder: Path, tmp_path: 
     assert z["computed"] == hundred["max"]["average_precision_z"] is not None
     assert z["verdict"] == "no published spread"
     assert table4["random", "average_precision_z", "max"]["verdict"] == "no published spread"
-    energy = signal.evaluate(wells).summary
+    energy = signal.evaluate_signal(wells).summary
     assert table4["openphenom", "energy_distance", None]["computed"] == energy["mean"]
     assert table4["openphenom", "energy_distance", None]["computed_spread"] == energy["mad"]
     assert table4["random", "energy_distance", None]["computed"] == energy["random_mean"]
@@ -100,15 +103,15 @@ def test_every_computed_cell_is_the_library_s(run: Run, folder: Path, tmp_path: 
     assert {c["verdict"] for c in table4.values() if c["model"] == "phenom-2"} == {"not here"}
 
     names = ("CORUM", "HuMAP", "Reactome", "StringDB")
-    relations = {n: gene_gene.read_relations(folder / "relations" / f"{n}.txt") for n in names}
+    relations = {n: read_relations(folder / "relations" / f"{n}.txt") for n in names}
     for model, x in (("openphenom", map_), ("random", random_map(map_))):
-        recall = gene_gene.evaluate(x, relations).summary["sources"]
+        recall = gene_gene.evaluate_gene_gene(x, relations).summary["sources"]
         for name in names:
             assert cells(document, "table6")[model, "recall", name]["computed"] == recall[name]["recall"]
 
-    ten = drug_target.evaluate(map_, affinities, drug_target.Protocol(seeds=10, legacy=True)).summary[
-        "by_dose"
-    ]
+    ten = drug_target.evaluate_drug_target(
+        map_, affinities, drug_target.Protocol(seeds=10, legacy=True)
+    ).summary["by_dose"]
     for (_, quantity, at), cell in cells(document, "notebook").items():
         assert at is not None and cell["computed"] == ten[at][quantity]
         assert cell["protocol"] == "drug-target deviation 5"
@@ -192,7 +195,7 @@ def test_made_up_data_says_so(run: Run, folder: Path, tmp_path: Path) -> None:
         pq.read_table(folder / NAME).replace_schema_metadata({"polaris_rxrx": "made up"}), data / NAME
     )
     code, out, _ = run("table6", "--data", "data")
-    assert code == 0 and out.startswith("The embeddings are made up (polaris-rxrx demo): these figures say")
+    assert code == 0 and out.startswith("The embeddings are synthetic (polaris-rxrx demo): these figures say")
     assert json.loads(run("table6", "--data", "data", "--json")[1])["made_up"] is True
 
 

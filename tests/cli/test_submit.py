@@ -116,7 +116,7 @@ def hub(
 ) -> Iterator[Hub]:
     """A new Hub where somebody may log in, in an empty working directory; at the end, no secret anywhere."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(hub_files, "_pause", lambda seconds: None)
+    monkeypatch.setattr(hub_files, "pause", lambda seconds: None)
     for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     with HubServer() as server:
@@ -549,7 +549,7 @@ CASES = {
     "reset after storing": Case(
         [fault(reset=True, late=True)], "the connection broke off", "unknown", stored=1
     ),
-    "timeout": Case([fault(delay=1.6, late=True)], r"no answer in time \(ReadTimeout\)", "unknown", stored=1),
+    "timeout": Case([fault(delay=1.6, late=True)], r"there was no answer within 1 s", "unknown", stored=1),
     "redirect": Case(
         [fault(status=308, headers={"Location": "https://elsewhere.example/api/v2/result?t=canary"})],
         "308 Permanent Redirect, which leads to elsewhere.example. Is POLARIS_HUB_URL",
@@ -692,7 +692,10 @@ def test_no_connection(where: str, hub: Hub, monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setattr(socket, "getaddrinfo", unknown)
     hub.submit(folder, "--yes", code=1)
     said = "Connection refused" if where == "refused" else "Name or service not known"
-    assert "nothing was stored: no connection (ConnectError: " in hub.printed[-1] and said in hub.printed[-1]
+    assert (
+        "nothing was stored: there is no connection (ConnectError: " in hub.printed[-1]
+        and said in hub.printed[-1]
+    )
     assert "trying again in 1 s (2 of 3)" in hub.printed[-1]
     assert "trying again in 2 s (3 of 3)" in hub.printed[-1]
     assert states(folder) == ["refused"] and len(hub.uploads.stored) == 1
@@ -1028,11 +1031,11 @@ def test_an_interrupt_settles_the_receipt(hub: Hub, monkeypatch: pytest.MonkeyPa
     def stop(self: Any, location: Any = None) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(hub_files, "_pause", stop)
+    monkeypatch.setattr(hub_files, "pause", stop)
     hub.server.faults.append(fault(times=1, status=429))
     hub.submit(folder, "--yes", code=130)
     assert states(folder) == ["refused"]
-    monkeypatch.setattr(hub_files, "_pause", lambda seconds: None)
+    monkeypatch.setattr(hub_files, "pause", lambda seconds: None)
     monkeypatch.setattr(upload.Sender, "_once", lambda self, call: (call(), stop(self)))
     hub.submit(folder, "--yes", code=130)
     assert states(folder) == ["refused", "sent"] and len(hub.uploads.stored) == 1

@@ -189,7 +189,7 @@ def test_stray_columns_and_their_order_change_no_bit(tmp_path: Path, container: 
     after = read_wells(metadata, path)
     assert same(before, after) and after.features == FEATURES
     assert np.array_equal(build_map(before).x, build_map(after).x)
-    assert after.reading["features"]["n"] == 6
+    assert after.provenance["reading"]["features"]["n"] == 6
     (said,) = after.notes
     assert said.startswith("6 features: feature_0 .. feature_5. Left out: ")
     assert "'confluence' (not named like the other 6)" in said
@@ -228,7 +228,9 @@ def test_a_named_index_is_told_from_the_file_where_no_stem_helps(tmp_path: Path)
         embeddings
     )
     after = read_wells(metadata, embeddings)
-    assert same(before, after) and after.reading["features"]["left_out"] == {"an index": ["when"]}
+    assert same(before, after) and after.provenance["reading"]["features"]["left_out"] == {
+        "an index": ["when"]
+    }
     # Whole numbers that count the wells, in any order and whatever they are called; but not others.
     rng = np.random.default_rng(1)
     frame["rank"] = rng.permutation(len(frame)) + 1
@@ -238,7 +240,7 @@ def test_a_named_index_is_told_from_the_file_where_no_stem_helps(tmp_path: Path)
     for path in (embeddings, tmp_path / "embeddings.csv"):
         after = read_wells(metadata, path)
         assert after.features == sorted([*names, "spots"])
-        assert after.reading["features"]["left_out"] == {"an index": ["rank"]}
+        assert after.provenance["reading"]["features"]["left_out"] == {"an index": ["rank"]}
 
 
 def test_one_file_for_both(tmp_path: Path) -> None:
@@ -321,7 +323,7 @@ def test_categories_of_numbers_and_truth_values_are_labels(tmp_path: Path) -> No
     frame.to_parquet(embeddings, index=False)
     after = read_wells(metadata, embeddings)
     assert same(before, after)
-    assert after.reading["features"]["left_out"] == {"not numeric": ["lot", "good"]}
+    assert after.provenance["reading"]["features"]["left_out"] == {"not numeric": ["lot", "good"]}
     frame.rename(columns={"lot": "feature_6"}).to_parquet(embeddings, index=False)
     with pytest.raises(DataError, match=r"'feature_6' is not numeric \(it holds categories\)"):
         read_wells(metadata, embeddings)

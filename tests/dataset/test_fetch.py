@@ -772,14 +772,17 @@ def test_offline_is_told(what: str, fetch: Fetch, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("POLARIS_RXRX_GITHUB_RAW", "http://127.0.0.1:1")
     code, out, err = fetch(what, "--accept-licence")
     assert (code, out) == (1, "")
-    assert "127.0.0.1:1 could not be reached" in err and "Connection refused" in err
+    assert (
+        "127.0.0.1:1 did not send it: there is no connection (ConnectError: " in err
+        and "Connection refused" in err
+    )
     assert "Check the network (proxy, firewall)" in err and tree(data) == []
 
 
 def test_an_unknown_host_is_told(fetch: Fetch, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://nowhere.invalid")
     code, _, err = fetch("metadata", "--accept-licence")
-    assert code == 1 and "nowhere.invalid could not be reached" in err
+    assert code == 1 and "nowhere.invalid did not send it: there is no connection" in err
 
 
 def test_hugging_face_s_offline_switch_is_told(fetch: Fetch, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -793,7 +796,9 @@ def test_silence_ends_in_a_timeout(fetch: Fetch, server: Repository, monkeypatch
     monkeypatch.setattr(transfer, "RETRIES", 1)
     server.faults = [Fault(AFFINITIES, stall=1.0)]
     code, _, err = fetch("annotations")
-    assert code == 1 and "did not answer within" in err and len(server.requests) == 2
+    assert (
+        code == 1 and "did not send it: there was no answer within 0.1 s" in err and len(server.requests) == 2
+    )
 
 
 def test_a_captive_portal_is_told(fetch: Fetch, server: Repository) -> None:

@@ -1,4 +1,4 @@
-"""The made-up sandbox: its schema, its labels, and that the baselines order on it as published.
+"""The synthetic sandbox: its schema, its labels, and that the baselines order on it as published.
 
 The scorer here is the paper's protocol written slowly with pandas and scikit-learn, apart from our own.
 """

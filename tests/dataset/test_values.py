@@ -119,14 +119,14 @@ def test_odd_rows_are_counted_and_named_and_kept(tmp_path: Path) -> None:
     assert all(repr(ids[i]) in said for i in (3, 2, 9, 11, 20))
     assert f"2 wells share their vector with another: {' = '.join(map(repr, wells_of(wells)))}; kept" in said
     assert f"1 value is over 100 robust standard deviations off, in wells {ids[20]!r}; kept" in said
-    values = wells.reading["values"]
+    values = wells.provenance["reading"]["values"]
     assert (values["n_zero"], values["n_identical"], values["n_outliers"]) == (2, 2, 1)
     assert values["outliers"] == [ids[20]] and set(values["zero"]) == {ids[9], ids[11]}
     assert set(values["identical"][0]) == {ids[2], ids[3]}
 
 
 def wells_of(wells: Wells) -> list[str]:
-    return list(wells.reading["values"]["identical"][0])
+    return list(wells.provenance["reading"]["values"]["identical"][0])
 
 
 def test_row_order_does_not_change_what_is_said(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_row_order_does_not_change_what_is_said(tmp_path: Path) -> None:
     for seed in range(5):
         frame.sample(frac=1, random_state=seed).to_parquet(embeddings, index=False)
         after = read_wells(metadata, embeddings)
-        assert (after.notes, after.reading) == (before.notes, before.reading)
+        assert (after.notes, after.provenance["reading"]) == (before.notes, before.provenance["reading"])
 
 
 def scaled(feature: str, by: float) -> Change:
@@ -197,12 +197,12 @@ def test_values_too_small_for_squares_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no value is larger than .*e-\d+ \(feature 'feature_"):
         read_wells(*small(tmp_path, change_embeddings=shrink, dtype=np.float64))
     wells = read_wells(*small(tmp_path, change_embeddings=lambda f: f.assign(**dict.fromkeys(FEATURES, 0.0))))
-    assert wells.reading["values"]["n_zero"] == len(wells)
+    assert wells.provenance["reading"]["values"]["n_zero"] == len(wells)
 
 
 def test_a_feature_in_another_unit_is_told(tmp_path: Path) -> None:
     wells = read_wells(*small(tmp_path, change_embeddings=scaled("feature_3", 1e8), dtype=np.float64))
-    assert wells.reading["values"]["wide_features"] == ["feature_3"]
+    assert wells.provenance["reading"]["values"]["wide_features"] == ["feature_3"]
     assert "'feature_3' spread over more than 1e+06 times as much as most features" in wells.notes[-1]
 
 
@@ -232,7 +232,7 @@ def test_many_rows_of_few_values(tmp_path: Path) -> None:
 def test_a_profile_s_rows_are_told_but_not_its_sizes(tmp_path: Path) -> None:
     change = spoil((3, None, 2), (9, None, 0.0), (20, "feature_4", 5e30))
     wells = read_wells(*small(tmp_path, change_embeddings=change, dtype=np.float64), allow_nan=True)
-    values = wells.reading["values"]
+    values = wells.provenance["reading"]["values"]
     assert (values["n_zero"], values["n_identical"], values["n_outliers"]) == (1, 2, 0)
 
 
@@ -243,5 +243,5 @@ def test_no_column_is_too_wide(tmp_path: Path) -> None:
     write(tmp_path, metadata, table)
     pq.write_table(table, tmp_path / "embeddings.parquet")
     wells = read_wells(tmp_path / "metadata.csv", tmp_path / "embeddings.parquet")
-    assert wells.reading["values"]["n_identical"] == len(wells)
+    assert wells.provenance["reading"]["values"]["n_identical"] == len(wells)
     assert wells.notes[0] == "1 feature: 'feature_0'"

@@ -262,7 +262,10 @@ def _all_null(frame: Frame) -> Frame:
 
 
 BAD_EMBEDDINGS: dict[str, tuple[Change, list[str]]] = {
-    "duplicate wells": (_twice, ["2 wells stand more than once", repr(FIRST), "one row a well is expected"]),
+    "duplicate wells": (
+        _twice,
+        ["2 wells stand more than once", repr(FIRST), "expected one row per well"],
+    ),
     "unknown wells": (
         _unknown,
         ["2 of ", "not in", "metadata.csv", "'gene-999_1_A01', 'x'", "belong together?"],
@@ -515,8 +518,10 @@ def test_blanks_at_the_ends_of_ids_are_taken_off_and_said(
     ]
     assert list(after.notes[1:]) == said
     # The protocol says the same of the files, and not where they are.
-    assert [str(tmp_path) in n for n in after.reading["ids"]] == [False] * 3
-    assert [n.split(": ", 1)[1] for n in after.reading["ids"]] == [n.split(": ", 1)[1] for n in said]
+    assert [str(tmp_path) in n for n in after.provenance["reading"]["ids"]] == [False] * 3
+    assert [n.split(": ", 1)[1] for n in after.provenance["reading"]["ids"]] == [
+        n.split(": ", 1)[1] for n in said
+    ]
 
 
 def test_blanks_within_ids_stay(tmp_path: Path) -> None:

@@ -148,10 +148,11 @@ def test_the_description_tells_what_counts(make_task: MakeTask, tmp_path: Path) 
         folder = export(made, tmp_path / str(i))
         texts.append((folder / "description.md").read_text("utf-8"))
         assert (folder / PUBLIC / "description.md").read_text("utf-8") == texts[-1]
-    assert "\nAUROC, over all pairs; higher is better." in texts[0] and "made up" not in texts[0]
+    assert "\nAUROC, over all pairs; higher is better." in texts[0] and "synthetic" not in texts[0]
     assert "\nAverage precision, mean over treatment;" in texts[1]
     assert (
-        "\nA treatment without a value counts as 0.5.\n" in texts[1] and "The labels are made up" in texts[1]
+        "\nA treatment without a value counts as 0.5.\n" in texts[1]
+        and "The labels are synthetic" in texts[1]
     )
 
 

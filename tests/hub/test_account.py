@@ -427,7 +427,7 @@ def test_a_connection_that_breaks_off(fault: Fault, server: HubServer) -> None:
 def test_no_answer_in_time(server: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POLARIS_DEFAULT_TIMEOUT", "[1, 1]")
     server.faults.append(Fault(TOKEN, delay=1.3))
-    assert "no answer came in time" in refused(server, UpstreamError, lambda: account.login(ask=None))
+    assert "there was no answer within 1 s" in refused(server, UpstreamError, lambda: account.login(ask=None))
 
 
 @pytest.mark.usefixtures("password")
@@ -658,7 +658,7 @@ def test_logout(server: HubServer, file: Path) -> None:
 
 
 def test_many_hubs_in_one_file(file: Path) -> None:
-    entry = tokens.Entry(how="browser", servers=[], token={"access_token": "a"})
+    entry = tokens.Login(how="browser", servers=[], token={"access_token": "a"})
     tokens.put("http://a", entry)
     tokens.put("http://b", entry)
     assert tokens.drop("http://a") and not tokens.drop("http://c")

@@ -37,7 +37,7 @@ N = len(NAMES) * len(GENES)
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(hub_files, "_pause", lambda seconds: None)
+    monkeypatch.setattr(hub_files, "pause", lambda seconds: None)
     for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     with HubServer() as running:

@@ -16,11 +16,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from polaris_rxrx.errors import DataError, UpstreamError, UsageError
-from polaris_rxrx.hub import account, payloads, upstream
+from polaris_rxrx.errors import DataError
+from polaris_rxrx.hub import account, answers, payloads, upstream
 from polaris_rxrx.hub import benchmarks as hub
 from polaris_rxrx.hub.card import SubmissionCard
-from polaris_rxrx.hub.failures import UploadError, Watch, _clean, classify
+from polaris_rxrx.hub.failures import UploadError, Watch, classify
 from polaris_rxrx.hub.upload import Sender
 from polaris_rxrx.task import ARTIFACT, load_task
 from tests.servers.hub import HubServer, v1
@@ -70,12 +70,11 @@ def reference(uploads: Uploads, tmp_path: Path) -> str:
 
 
 def test_a_competition_is_read_as_the_client_reads_it(server: HubServer, reference: str) -> None:
-    artifact = hub.open_competition(reference)
+    artifact = hub.open_benchmark(reference)
     task = artifact.task
     assert artifact.kind == "competition" and task.active is None and task.artifact_id == reference
     assert task.treatment == TABLE["treatment"].iloc[TEST].tolist()  # as the split has it, not sorted
     assert task.train["active"] == ["1", "0"] and task.main_metric == "pr_auc_grouped"
-    assert hub.open_benchmark(reference).task.inputs == task.inputs
     with upstream.session():
         from polaris.hub.client import PolarisHubClient
 
@@ -94,7 +93,7 @@ def test_a_saved_competition_opens_and_keeps_no_test_labels(
 ) -> None:
     import zarr
 
-    artifact = hub.open_competition(reference)
+    artifact = hub.open_benchmark(reference)
     folder = tmp_path / "task"
     (folder / ARTIFACT).mkdir(parents=True)
     artifact.task.save(folder)
@@ -108,17 +107,10 @@ def test_a_saved_competition_opens_and_keeps_no_test_labels(
     np.testing.assert_array_equal(np.flatnonzero(~np.isnan(labels)), sorted(TRAINING))
 
 
-def test_competitions_that_are_not_there(server: HubServer) -> None:
-    with pytest.raises(UpstreamError, match=r"there is no competition no/such \(404\)"):
-        hub.open_competition("no/such")
-    with pytest.raises(UsageError, match="no Hub id"):
-        hub.open_competition("../such")
-
-
 def test_its_predictions_are_those_submit_predictions_makes(
     reference: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    artifact, values, seen = hub.open_competition(reference), np.linspace(0, 1, 8), []
+    artifact, values, seen = hub.open_benchmark(reference), np.linspace(0, 1, 8), []
     made = payloads.build(artifact, CARD, values, {})
     with upstream.session():
         from polaris.hub.client import PolarisHubClient
@@ -155,9 +147,9 @@ def test_what_the_client_lets_pass(server: HubServer) -> None:
     artifact = hub.open_benchmark(reference)
     values = TABLE["active"].to_numpy() * 1.0
     values[:4] = 1 - values[:4]
-    honest = payloads.evaluate(artifact, values)["pr_auc_grouped"]
+    honest = artifact.client_scores(values)["pr_auc_grouped"]
     values[0] = np.nan
-    gamed = payloads.evaluate(artifact, values)["pr_auc_grouped"]
+    gamed = artifact.client_scores(values)["pr_auc_grouped"]
     assert honest is not None and gamed is not None and gamed > honest + 0.1
     frame = pd.DataFrame({"id": range(12), "active": values})
     from polaris_rxrx.predictions import read_predictions
@@ -194,7 +186,7 @@ def sender(made: payloads.Upload, client: Any, watch: Watch) -> Sender:
 
 
 def test_what_was_not_shown_is_not_sent(reference: str, uploads: Uploads) -> None:
-    made = payloads.build(hub.open_competition(reference), CARD, np.linspace(0, 1, 8), {})
+    made = payloads.build(hub.open_benchmark(reference), CARD, np.linspace(0, 1, 8), {})
     watch = Watch()
     with account.client(on_response=watch.response) as client:
         sending = sender(made, client, watch)
@@ -290,4 +282,4 @@ def test_answers(status: int, outcome: str) -> None:
 
 
 def test_long_texts_are_cut() -> None:
-    assert len(_clean("x" * 5000, CLIENT)) < 450
+    assert len(answers.clean("x" * 5000)) < 450

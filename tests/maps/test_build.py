@@ -21,7 +21,7 @@ from polaris_rxrx.maps.build import Map, aligned_sums, build_map, control_moment
 from polaris_rxrx.maps.similarity import cosine
 from polaris_rxrx.wells.memory import Wells, read_wells
 from polaris_rxrx.wells.metadata import Perturbations, read_metadata
-from polaris_rxrx.wells.source import Block
+from polaris_rxrx.wells.source import WellBlock, WellPlaces
 from tests.wells_factory import PLAN, Group, make_embeddings, make_metadata, small, write
 
 
@@ -57,7 +57,15 @@ class Streamed:
     def perturbations(self) -> Perturbations:
         return read_metadata(self.metadata).perturbations
 
-    def blocks(self) -> Iterator[Block]:
+    @property
+    def places(self) -> WellPlaces:
+        return read_metadata(self.metadata)
+
+    @property
+    def provenance(self) -> dict[str, str]:
+        return {}
+
+    def blocks(self) -> Iterator[WellBlock]:
         meta = read_metadata(self.metadata)
         row = {name: i for i, name in enumerate(meta.well_id.to_pylist())}
         for e in self.order:
@@ -67,7 +75,7 @@ class Streamed:
             by = np.argsort(meta.perturbation[rows], kind="stable")
             x = table[list(self.features)].to_numpy()[by]
             rows = rows[by]
-            yield Block(meta.experiments[e], x, meta.perturbation[rows], meta.control[rows])
+            yield WellBlock(meta.experiments[e], x, meta.perturbation[rows], meta.control[rows])
 
 
 @pytest.mark.parametrize("aligner", ALIGNERS)

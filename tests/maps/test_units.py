@@ -45,8 +45,8 @@ def profile_scores(folder: Path, frame: pd.DataFrame, aligner: Aligner) -> Float
     card = Card.model_validate(
         {"name": "mine", "title": "Mine", "kind": "profile", "recipe": {"align": aligner}}
     )
-    wells, *_ = read_model(card, *files)
-    return predict(TASK, map_of(wells, card)).values
+    wells = read_model(card, *files)
+    return predict(TASK, map_of(wells, card.recipe)).values
 
 
 def scale(frame: pd.DataFrame, units: Floats, dtype: type = np.float64) -> pd.DataFrame:

@@ -1,5 +1,5 @@
 """The drug-target benchmark, 100 seeds x 9 dose rules: a loop over seeds and compounds with pandas and
-scikit-learn, as public code does it, against `evaluate`."""
+scikit-learn, as public code does it, against `evaluate_drug_target`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ METRICS = ("average_precision", "auroc")
 
 
 def _draws(path: str, map_: Any, seeds: int) -> list[Any]:
-    """The pairs of each seed as tables, drawn as `evaluate` draws them; not theirs."""
+    """The pairs of each seed as tables, drawn as `evaluate_drug_target` draws them; not theirs."""
     import pandas as pd
 
     from polaris_rxrx.dataset.affinities import candidates, draw_negatives, read_affinities
@@ -85,14 +85,14 @@ def loops(map_path: str, affinities: str, seeds: int, scale: float) -> Side:
 
 
 def ours(map_path: str, affinities: str, seeds: int, check_seeds: int) -> Side:
-    """`evaluate` with all it gives: random baseline, micro scores, quantiles, the table of compounds."""
+    """All of `evaluate_drug_target`: random baseline, micro scores, quantiles, the table of compounds."""
     from polaris_rxrx.dataset.affinities import read_affinities
     from polaris_rxrx.maps.store import load_map
-    from polaris_rxrx.suites.drug_target import Protocol, evaluate
+    from polaris_rxrx.suites.drug_target import Protocol, evaluate_drug_target
 
     map_, table = load_map(map_path), read_affinities(affinities)
-    side = best(lambda: evaluate(map_, table, Protocol(seeds=seeds)), 3)
-    checked = evaluate(map_, table, Protocol(seeds=check_seeds)).summary["by_dose"]
+    side = best(lambda: evaluate_drug_target(map_, table, Protocol(seeds=seeds)), 3)
+    checked = evaluate_drug_target(map_, table, Protocol(seeds=check_seeds)).summary["by_dose"]
     return Side(side.seconds, {dose: [row[name] for name in METRICS] for dose, row in checked.items()})
 
 

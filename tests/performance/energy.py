@@ -52,10 +52,10 @@ def sklearn(groups: int) -> Side:
 
 
 def ours(groups: int) -> Side:
-    from polaris_rxrx.suites.energy import Reference, energy_distances
+    from polaris_rxrx.suites.energy import ReferenceWells, energy_distances
 
     x, y = data(groups)
-    reference = Reference.of(y)
+    reference = ReferenceWells.of(y)
     start = np.arange(groups) * WELLS
     side = best(lambda: energy_distances(x, start, reference), 7)
     return Side(side.seconds / groups, side.value.tolist())
@@ -63,12 +63,14 @@ def ours(groups: int) -> Side:
 
 def whole(folder: str) -> Side:
     """Signal by gene, with its nulls and random embeddings, and replicate consistency; reading not timed."""
-    from polaris_rxrx.suites.replicates import replicate_consistency
-    from polaris_rxrx.suites.signal import evaluate
+    from polaris_rxrx.suites.replicates import evaluate_replicates
+    from polaris_rxrx.suites.signal import evaluate_signal
     from polaris_rxrx.wells.memory import read_wells
 
     wells = read_wells(f"{folder}/{METADATA}", f"{folder}/{EMBEDDINGS}")
-    return best(lambda: [evaluate(wells).summary["mean"], replicate_consistency(wells).summary["mean"]], 1)
+    return best(
+        lambda: [evaluate_signal(wells).summary["mean"], evaluate_replicates(wells).summary["mean"]], 1
+    )
 
 
 def run(settings: Settings) -> list[Row]:

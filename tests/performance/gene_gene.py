@@ -58,18 +58,19 @@ def plain(folder: str, map_file: str, by_row: bool) -> Side:
 
 
 def ours(folder: str, map_file: str) -> Side:
-    """`read_relations` and `evaluate`: the bootstrap and the table of relations are in the time."""
+    """`read_relations` and `evaluate_gene_gene`: the bootstrap and the table of relations are in the time."""
     import pandas  # noqa: F401  # pyarrow imports it at its first array
     import pyarrow.csv  # noqa: F401
 
     from polaris_rxrx.maps.store import load_map
-    from polaris_rxrx.suites.gene_gene import evaluate, read_relations
+    from polaris_rxrx.suites.gene_gene import evaluate_gene_gene
+    from polaris_rxrx.suites.relations import read_relations
 
     map_ = load_map(map_file)
 
     def work() -> Any:
         known = {source: read_relations(Path(folder) / f"{source}.txt") for source in SOURCES}
-        return evaluate(map_, known)
+        return evaluate_gene_gene(map_, known)
 
     side = best(work, 9)
     return Side(side.seconds, {s: v["recall"] for s, v in side.value.summary["sources"].items()})

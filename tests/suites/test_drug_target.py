@@ -18,12 +18,14 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from polaris_rxrx.dataset.affinities import Affinities, candidates, draw, draw_negatives, read_affinities
-from polaris_rxrx.errors import DataError, PolarisRxrxError, UsageError
+from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.maps.build import Map
 from polaris_rxrx.maps.store import save_map
 from polaris_rxrx.suites import drug_target
-from polaris_rxrx.suites.drug_target import NOMINAL, QUANTILES, Protocol, evaluate
+from polaris_rxrx.suites.drug_target import NOMINAL, QUANTILES, Protocol
+from polaris_rxrx.suites.drug_target import evaluate_drug_target as evaluate
 from polaris_rxrx.suites.result import Result
+from polaris_rxrx.suites.sampled import draws_of, score_rule
 from polaris_rxrx.wells.metadata import Perturbations
 
 DOSES = (0.1, 1.0, 10.0)
@@ -406,7 +408,8 @@ def test_another_process_and_another_hash_seed(table: Affinities, tmp_path: Path
         import sys
         from polaris_rxrx.dataset.affinities import read_affinities
         from polaris_rxrx.maps.store import load_map
-        from polaris_rxrx.suites.drug_target import Protocol, evaluate
+        from polaris_rxrx.suites.drug_target import Protocol
+        from polaris_rxrx.suites.drug_target import evaluate_drug_target as evaluate
         p = Protocol(seeds=3, concentrations=(0.1, 1.0, 10.0), min_negatives=6)
         result = evaluate(load_map(sys.argv[1]), read_affinities(sys.argv[2]), p)
         print(result.to_json() + "".join(result.csv(name) for name in result.tables), end="")
@@ -600,11 +603,6 @@ def test_a_compound_and_a_gene_may_share_a_name(tmp_path: Path) -> None:
     assert check(rows, gaussian(rows), table, SMALL).summary["n_rows"] == 2
 
 
-def test_public_similarities_check_the_map(table: Affinities) -> None:
-    with pytest.raises(PolarisRxrxError, match="holds NaN"):
-        drug_target.similarities(bad_map("nan", table), DOSES, "abs-cosine")
-
-
 # --- the real table ----------------------------------------------------------------------------------------
 
 
@@ -658,8 +656,8 @@ def test_random_scores_on_the_real_table(real: Affinities) -> None:
         uniform = np.random.default_rng([seed, 1]).random(can.active.shape)
         negatives = draw_negatives(can, seed)[None]
         column = slice(seed, seed + 1)
-        groups = list(drug_target._groups(can, negatives))
-        drug_target._score_rule(uniform, can, negatives, groups, ap[:, column], auroc[:, column])
+        groups = list(draws_of(can, negatives))
+        score_rule(uniform, can, negatives, groups, ap[:, column], auroc[:, column])
     assert ap.mean() == pytest.approx(statistics.fmean(exact), abs=0.003)
     assert auroc.mean() == pytest.approx(0.5, abs=0.003)
     assert 0.005 < ap.mean(axis=0).std() < 0.011

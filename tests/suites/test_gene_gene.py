@@ -21,8 +21,9 @@ from hypothesis import strategies as st
 
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.maps.build import Map
-from polaris_rxrx.suites.gene_gene import KNOWN_SOURCES, Relations, evaluate, read_relations
+from polaris_rxrx.suites.gene_gene import evaluate_gene_gene as evaluate
 from polaris_rxrx.suites.layout import Layout
+from polaris_rxrx.suites.relations import KNOWN_SOURCES, Relations, read_relations
 from polaris_rxrx.wells.metadata import Perturbations
 from tests.conftest import ROOT
 
@@ -350,7 +351,7 @@ from pathlib import Path
 import numpy as np
 from tests.suites.test_gene_gene import make_map, relate
 from polaris_rxrx.suites.layout import Layout
-from polaris_rxrx.suites.gene_gene import evaluate
+from polaris_rxrx.suites.gene_gene import evaluate_gene_gene as evaluate
 names = [f"G{i:02d}" for i in range(40)]
 rng = np.random.default_rng(3)
 pairs = [(names[i], names[j]) for i, j in rng.integers(40, size=(90, 2))]

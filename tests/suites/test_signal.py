@@ -26,11 +26,11 @@ from polaris_rxrx.maps.align import ALIGNERS, Aligner
 from polaris_rxrx.maps.build import build_map
 from polaris_rxrx.suites import energy
 from polaris_rxrx.suites import groups as grouping
-from polaris_rxrx.suites.energy import Reference, energy_distance, energy_distances, mean_self_distance
+from polaris_rxrx.suites.energy import ReferenceWells, energy_distance, energy_distances, mean_self_distance
 from polaris_rxrx.suites.groups import gene_of
-from polaris_rxrx.suites.replicates import mean_pair_cosines, replicate_consistency
+from polaris_rxrx.suites.replicates import evaluate_replicates, mean_pair_cosines
 from polaris_rxrx.suites.result import Result
-from polaris_rxrx.suites.signal import evaluate
+from polaris_rxrx.suites.signal import evaluate_signal as evaluate
 from polaris_rxrx.wells.memory import Wells, read_wells
 from polaris_rxrx.wells.metadata import Perturbations
 from tests.conftest import ROOT
@@ -127,7 +127,7 @@ def test_energy_equals_double_loops_over_blocks(monkeypatch: pytest.MonkeyPatch,
     x[5] = x[33] = y[2]  # one row in several blocks and on both sides
     x[6] = x[5] + 1e-9  # and one so near that the product alone would lose it
     start = np.array([0, 1, 9, 30])
-    found = energy_distances(x, start, Reference.of(y))
+    found = energy_distances(x, start, ReferenceWells.of(y))
     expected = [twin_energy(x[a:b], y) for a, b in zip(start, [1, 9, 30, 40], strict=True)]
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-10)
     assert mean_self_distance(x) == pytest.approx(twin_mean(x, x), abs=1e-10)
@@ -267,7 +267,7 @@ def test_by_guide(guides: Wells) -> None:
 
 
 def test_by_gene_is_the_same_from_guides(wells: Wells, guides: Wells) -> None:
-    for measure in (evaluate, replicate_consistency):
+    for measure in (evaluate, evaluate_replicates):
         one, other = rows_of(measure(wells)), rows_of(measure(guides))  # type: ignore[operator]
         assert list(one) == list(other)
         for name, row in one.items():
@@ -300,7 +300,7 @@ def test_a_strong_perturbation_stands_out(wells: Wells) -> None:
     rows = rows_of(evaluate(wells, n_random=297))
     assert rows["STRONG"]["p_value"] == pytest.approx(0.01)  # each split's, and so their combination
     assert rows["STRONG"]["energy_distance"] == max(row["energy_distance"] for row in rows.values())
-    for measure in (evaluate, replicate_consistency):
+    for measure in (evaluate, evaluate_replicates):
         others = measure(wells, null=["TP53", "HLA-A", "NA", "A_guide_B"])  # type: ignore[operator]
         assert others.tables["perturbations"]["p_value"] == [0.0]
 
@@ -324,8 +324,8 @@ def test_p_values_of_nothing_are_even() -> None:
     still = null_wells(200, 8, seed=0)
     for result in (
         evaluate(still, n_random=300, align_by="none", baseline=False),
-        replicate_consistency(still, n_random=300, align_by="none"),
-        replicate_consistency(still, n_random=300),
+        evaluate_replicates(still, n_random=300, align_by="none"),
+        evaluate_replicates(still, n_random=300),
     ):
         p = np.array(result.tables["perturbations"]["p_value"])
         # All are held against the same 30 controls, which vary by chance, so they lie to one side alike.
@@ -335,7 +335,7 @@ def test_p_values_of_nothing_are_even() -> None:
 
 
 def test_consistency_equals_double_loops(wells: Wells) -> None:
-    result = replicate_consistency(wells, n_random=600)
+    result = evaluate_replicates(wells, n_random=600)
     x = aligned(wells, "pca-cs")
     names = np.array(wells.perturbations.name)[wells.perturbation]
     crispr = np.array(wells.perturbations.type)[wells.perturbation] == "CRISPR"
@@ -349,7 +349,7 @@ def test_consistency_equals_double_loops(wells: Wells) -> None:
 
 def test_identical_wells_tie_with_their_null() -> None:
     same = replace(null_wells(6, 5, 0), x=np.full((90, 5), 0.3, dtype=np.float32))
-    result = replicate_consistency(same, align_by="none", n_random=9)
+    result = evaluate_replicates(same, align_by="none", n_random=9)
     assert result.tables["perturbations"]["mean_cosine"] == pytest.approx([1.0] * 6)
     assert all(p > 0.9 for p in result.tables["perturbations"]["p_value"])
     result = evaluate(same, align_by="none", n_random=9)
@@ -361,7 +361,7 @@ def test_wells_without_length_have_no_cosine() -> None:
     still = null_wells(3, 5, 0)
     still.x[60:65] = 0
     still.x[65:67] = 0
-    result = replicate_consistency(still, align_by="none", n_random=9)
+    result = evaluate_replicates(still, align_by="none", n_random=9)
     rows = rows_of(result)
     assert math.isnan(rows["G000"]["mean_cosine"]) and math.isnan(rows["G000"]["p_value"])
     assert rows["G001"]["mean_cosine"] == pytest.approx(
@@ -372,7 +372,7 @@ def test_wells_without_length_have_no_cosine() -> None:
 
 
 def test_one_perturbation_has_a_p_value() -> None:
-    result = replicate_consistency(null_wells(1, 6, 0), n_random=9)
+    result = evaluate_replicates(null_wells(1, 6, 0), n_random=9)
     assert result.notes == ()
     assert 0 < result.tables["perturbations"]["p_value"][0] <= 1
 
@@ -391,7 +391,7 @@ def test_a_control_among_a_genes_wells_is_a_control(wells: Wells) -> None:
 Measure = Callable[..., Result]
 
 
-@pytest.mark.parametrize("measure", [evaluate, replicate_consistency])
+@pytest.mark.parametrize("measure", [evaluate, evaluate_replicates])
 @pytest.mark.parametrize(
     "arguments, message",
     [
@@ -430,7 +430,7 @@ def test_unknown_genes_in_the_null(wells: Wells) -> None:
         evaluate(wells, null=["tp53", "NA", "FEW"])
 
 
-@pytest.mark.parametrize("measure", [evaluate, replicate_consistency])
+@pytest.mark.parametrize("measure", [evaluate, evaluate_replicates])
 def test_values_that_are_not_finite(wells: Wells, measure: Measure) -> None:
     x = wells.x.copy()
     row = int(np.flatnonzero(np.array(wells.perturbations.name)[wells.perturbation] == "TP53")[0])
@@ -441,7 +441,7 @@ def test_values_that_are_not_finite(wells: Wells, measure: Measure) -> None:
         measure(replace(wells, x=x))
 
 
-@pytest.mark.parametrize("measure", [evaluate, replicate_consistency])
+@pytest.mark.parametrize("measure", [evaluate, evaluate_replicates])
 def test_too_few_wells(wells: Wells, measure: Measure) -> None:
     with pytest.raises(
         DataError, match="none of the 6 perturbations by gene has 12 wells or more; the largest has 11"
@@ -462,7 +462,7 @@ def test_no_controls(tmp_path: Path) -> None:
     with pytest.raises(
         DataError, match="1 of 3 experiments have fewer than 2 EMPTY_control wells: 'gene-001'"
     ):
-        replicate_consistency(read_wells(*small(tmp_path, plan=plan)))
+        evaluate_replicates(read_wells(*small(tmp_path, plan=plan)))
 
 
 # The same again
@@ -473,7 +473,7 @@ def said(folder: Path, shuffle: int | None) -> str:
     results = [
         evaluate(known, max_controls=20, n_random=30),
         evaluate(known, by="guide", null=["TP53", "HLA-A"]),
-        replicate_consistency(known, n_random=30),
+        evaluate_replicates(known, n_random=30),
     ]
     return "".join(r.to_json() + "".join(r.csv(name) for name in r.tables) for r in results)
 

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.suites import signal
-from polaris_rxrx.suites.replicates import replicate_consistency
+from polaris_rxrx.suites.replicates import evaluate_replicates
 from polaris_rxrx.suites.result import Result
 from polaris_rxrx.suites.unexpressed import p_values
 from polaris_rxrx.wells.memory import Wells, read_wells
@@ -118,13 +118,13 @@ def test_both_equal_their_twins(files: tuple[Path, Path], wells: Wells, aligner:
     assert set(genes) == {*GENES, "Q1", "Q2", "Q3", "Q4", "Q5"}
     for result, key, side, value in (
         (
-            signal.evaluate(wells, align_by=aligner, null=UNEXPRESSED),
+            signal.evaluate_signal(wells, align_by=aligner, null=UNEXPRESSED),
             "energy_distance",
             "right",
             {name: twin_magnitude(x[name], x[CONTROL]) for name in genes},
         ),
         (
-            replicate_consistency(wells, align_by=aligner, null=UNEXPRESSED),
+            evaluate_replicates(wells, align_by=aligner, null=UNEXPRESSED),
             "mean_cosine",
             "left",
             {name: twin_consistency(x[name]) for name in genes},
@@ -153,8 +153,8 @@ def test_by_guide_the_null_is_all_guides_of_its_genes(tmp_path: Path) -> None:
 
     guides = make_wells(tmp_path, guides=True)
     for result in (
-        signal.evaluate(guides, by="guide", null=["NA", "TP53"]),
-        replicate_consistency(guides, by="guide", null=["NA", "TP53"]),
+        signal.evaluate_signal(guides, by="guide", null=["NA", "TP53"]),
+        evaluate_replicates(guides, by="guide", null=["NA", "TP53"]),
     ):
         null, rows = rows_of(result, "null"), rows_of(result)
         assert list(null) == ["NA_guide_1", "NA_guide_2", "TP53_guide_1", "TP53_guide_2"]
@@ -188,21 +188,21 @@ def test_rounding_does_not_undo_a_tie(shift: float) -> None:
 def test_identical_wells_tie_with_their_null() -> None:
     same = null_wells(6, 5, 0)
     same.x[:] = np.float32(0.3)
-    cosine = replicate_consistency(same, align_by="none", null=["G000", "G001"])
-    energy = signal.evaluate(same, align_by="none", null=["G000", "G001"])
+    cosine = evaluate_replicates(same, align_by="none", null=["G000", "G001"])
+    energy = signal.evaluate_signal(same, align_by="none", null=["G000", "G001"])
     assert cosine.tables["perturbations"]["p_value"] == [1.0] * 4
     assert energy.tables["perturbations"]["p_value"] == [0.0] * 4
 
 
 def test_null_genes_are_in_no_mean(wells: Wells) -> None:
     """A null that is far from all others moves no mean; nor does it move the random ones'."""
-    for measure, key in ((signal.evaluate, "energy_distance"), (replicate_consistency, "mean_cosine")):
+    for measure, key in ((signal.evaluate_signal, "energy_distance"), (evaluate_replicates, "mean_cosine")):
         every = rows_of(measure(wells))  # type: ignore[operator]
         result = measure(wells, null=["STRONG"])  # type: ignore[operator]
         rest = [row[key] for name, row in every.items() if name != "STRONG"]
         assert result.summary["mean"] == pytest.approx(statistics.fmean(rest), abs=1e-12)
         assert result.summary["n_perturbations"] == len(rest) == len(rows_of(result))
-    full, part = signal.evaluate(wells).summary, signal.evaluate(wells, null=["STRONG"]).summary
+    full, part = signal.evaluate_signal(wells).summary, signal.evaluate_signal(wells, null=["STRONG"]).summary
     assert part["random_mean"] != full["random_mean"]
     assert part["z"] == pytest.approx(
         (part["mean"] - part["random_mean"]) / math.hypot(part["mad"], part["random_mad"])
@@ -212,7 +212,7 @@ def test_null_genes_are_in_no_mean(wells: Wells) -> None:
 # --- what will not do --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("measure", [signal.evaluate, replicate_consistency])
+@pytest.mark.parametrize("measure", [signal.evaluate_signal, evaluate_replicates])
 @pytest.mark.parametrize(
     ("arguments", "kind", "message"),
     [
@@ -247,6 +247,6 @@ def test_a_null_gene_without_a_cosine() -> None:
     still = null_wells(3, 5, 0)
     still.x[60:65] = 0
     with pytest.raises(DataError, match="the null's 'G000' has no two wells with a length"):
-        replicate_consistency(still, align_by="none", null=["G000", "G001"])
-    rows = rows_of(replicate_consistency(still, align_by="none", null=["G001"]))
+        evaluate_replicates(still, align_by="none", null=["G000", "G001"])
+    rows = rows_of(evaluate_replicates(still, align_by="none", null=["G001"]))
     assert math.isnan(rows["G000"]["p_value"]) and not math.isnan(rows["G002"]["p_value"])

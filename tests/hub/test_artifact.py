@@ -7,8 +7,7 @@ import logging
 import pytest
 
 from polaris_rxrx.errors import UsageError
-from polaris_rxrx.hub import benchmarks, references
-from polaris_rxrx.hub.competitions import open_competition
+from polaris_rxrx.hub import artifact, benchmarks
 from tests.hub.test_benchmarks import frame, publish_v1, server  # noqa: F401  # a fixture
 from tests.servers.hub import HubServer
 
@@ -38,19 +37,19 @@ ID = "recursion/rxrx-compound-gene-activity-benchmark"
 )
 def test_what_is_understood_is_said(text: str, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        assert references.artifact_id(text) == ID
+        assert artifact.artifact_id(text) == ID
     assert [r.getMessage() for r in caplog.records] == [f"{text!r} is taken for the Hub's {ID}"]
 
 
 def test_an_id_is_taken_without_a_word(caplog: pytest.LogCaptureFixture) -> None:
-    assert references.artifact_id(ID) == ID and not caplog.records
+    assert artifact.artifact_id(ID) == ID and not caplog.records
 
 
 @pytest.mark.parametrize(
     "text", ["", "/", "a", "a/b/c", "a b/c", "../x.json", "task/polaris/benchmark.json", "_/-"]
 )
 def test_what_is_no_id(text: str) -> None:
-    assert references.artifact_id(text) is None
+    assert artifact.artifact_id(text) is None
 
 
 @pytest.mark.parametrize(
@@ -74,15 +73,15 @@ def test_what_is_no_id(text: str) -> None:
 )
 def test_addresses_of_something_else(text: str, told: str) -> None:
     with pytest.raises(UsageError) as caught:
-        references.artifact_id(text)
+        artifact.artifact_id(text)
     assert told in str(caught.value)
 
 
 def test_another_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POLARIS_HUB_URL", "https://hub.example:8443")
-    assert references.artifact_id("https://hub.example/benchmarks/a/b") == "a/b"
+    assert artifact.artifact_id("https://hub.example/benchmarks/a/b") == "a/b"
     with pytest.raises(UsageError, match=r"an address of polarishub\.io, but the Hub here is hub\.example"):
-        references.artifact_id("https://polarishub.io/benchmarks/a/b")
+        artifact.artifact_id("https://polarishub.io/benchmarks/a/b")
 
 
 def test_a_pasted_address_opens(server: HubServer, caplog: pytest.LogCaptureFixture) -> None:  # noqa: F811
@@ -90,5 +89,3 @@ def test_a_pasted_address_opens(server: HubServer, caplog: pytest.LogCaptureFixt
     for text in (f"{server.url}/benchmarks/{reference}?x=1", reference.replace("-", "_")):
         assert benchmarks.open_benchmark(text).task.artifact_id == reference
         assert f"is taken for the Hub's {reference}" in caplog.text
-    with pytest.raises(UsageError, match="'no id' is no Hub id"):
-        open_competition("no id")

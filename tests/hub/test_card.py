@@ -103,7 +103,7 @@ def test_windows_line_ends_are_toml(path: Path) -> None:
 
 NAME = "expected 4 to 64 letters (a-z, A-Z), digits, - and _"
 USER = "expected a Hub user name: 4 to 64 letters (a-z, A-Z), digits, - and _"
-OWNER = "expected a Hub user's or organisation's slug: 4 to 64 of a-z, 0-9 and -"
+OWNER = "expected a Hub user's or organization's slug: 4 to 64 of a-z, 0-9 and -"
 
 
 @pytest.mark.parametrize(
@@ -319,7 +319,7 @@ def test_everything_wrong_is_told_at_once(path: Path) -> None:
     assert found.splitlines() == [
         ": 5 fields are not right",
         f"  name is 'a'; {NAME}",
-        "  owner is missing; expected the slug of the Hub user or organisation it is sent for: 4 to 64 of "
+        "  owner is missing; expected the slug of the Hub user or organization it is sent for: 4 to 64 of "
         "a-z, 0-9 and -",
         '  tags is \'b\' (text); expected a list of words, as in ["zero-shot", "openphenom"]',
         "  model.supervision is not a field of [model]; it belongs above the first [table]",

@@ -1,0 +1,148 @@
+"""Phenotypic consistency: do perturbations that share an annotation find each other in a map?
+
+Conventions
+    Queries are the rows of a map that have an annotation; a row may have several. For an annotation, the
+    positives of a member are the other members, its negatives the annotated rows with which it shares no
+    annotation at all. Average precision, means and p-values are those of `polaris_rxrx.suites.retrieval`,
+    by annotation; p-values are corrected by Benjamini and Hochberg. Rows without length are left out.
+
+Source
+    copairs, `map.multilabel` (Kalinin et al., Nat. Commun. 16 (2025) 5181).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from polaris_rxrx.errors import DataError, UsageError
+from polaris_rxrx.maps.build import Map
+from polaris_rxrx.maps.similarity import unit_rows
+from polaris_rxrx.suites.result import Digest, Result, versions
+from polaris_rxrx.suites.retrieval import NULL_SIZE, Retrieved, adjusted, average_precision, by_group
+from polaris_rxrx.types import Floats
+
+MIN_MEMBERS = 2
+
+
+def consistency(
+    map_: Map,
+    annotations: Mapping[str, Sequence[str]],
+    *,
+    of: str = "CRISPR",
+    positives_first: bool = False,
+    null_size: int = NULL_SIZE,
+    seed: int = 0,
+) -> Result:
+    """Mean average precision of rows that share an annotation.
+
+    Args:
+        map_: The map.
+        annotations: Annotation -> names of perturbations.
+        of: The type of rows that are looked at. A compound stands at its highest concentration.
+        positives_first: Rank positives before negatives of equal similarity, as copairs does.
+        null_size: Random orders for each pair of counts.
+        seed: Of the random orders.
+
+    Raises:
+        UsageError: `null_size` or `seed` cannot be.
+        DataError: No annotation has two members in the map, or none has negatives.
+    """
+    if null_size < 1 or seed < 0:
+        raise UsageError(f"null_size is {null_size}, seed {seed}; at least 1 and 0 were expected")
+    names, units = _rows(map_, of)
+    at = {name: i for i, name in enumerate(names)}
+    members = {label: sorted({at[n] for n in of_label if n in at}) for label, of_label in annotations.items()}
+    members = {label: own for label, own in members.items() if len(own) >= MIN_MEMBERS}
+    if not members:
+        raise DataError(f"none of the {len(annotations):,} annotations has two perturbations in the map")
+    annotated = sorted({i for own in members.values() for i in own})
+    place = {row: k for k, row in enumerate(annotated)}
+    has = np.zeros((len(annotated), len(members)), dtype=np.float32)
+    for k, own in enumerate(members.values()):
+        has[[place[i] for i in own], k] = 1
+    units = units[annotated]
+    ap, n_positive, n_total, label_of, row_of = [], [], [], [], []
+    for k, own in enumerate(members.values()):
+        rows = np.array([place[i] for i in own])
+        similar = np.clip(units[rows] @ units.T, -1.0, 1.0)
+        positive = similar[:, rows]
+        np.fill_diagonal(positive, np.nan)
+        apart = has[rows] @ has.T == 0
+        ap.append(
+            average_precision(positive, np.where(apart, similar, np.nan), positives_first=positives_first)
+        )
+        n_positive.append(np.full(len(rows), len(rows) - 1))
+        n_total.append(len(rows) - 1 + apart.sum(axis=1))
+        label_of.append(np.full(len(rows), k))
+        row_of.append(rows)
+    found = Retrieved(np.concatenate(ap), np.concatenate(n_positive), np.concatenate(n_total))
+    label, row = np.concatenate(label_of), np.concatenate(row_of)
+    grouped = by_group(found, label, len(members), null_size=null_size, seed=seed)
+    if not grouped.n_queries.any():
+        raise DataError(
+            "every annotated perturbation shares an annotation with every other; none is a negative"
+        )
+    q = adjusted(grouped.p_value)
+    labels = list(members)
+    return Result(
+        "consistency",
+        {
+            "of": of,
+            "min_members": MIN_MEMBERS,
+            "ties": "positives first" if positives_first else "by threshold",
+            "null_size": int(null_size),
+            "seed": int(seed),
+            "map": map_.protocol,
+            "map_sha256": Digest().names(names).array(units).hex(),
+            "versions": versions(),
+        },
+        {
+            "n_annotations": len(members),
+            "n_perturbations": len(annotated),
+            "mean": float(np.nanmean(grouped.mean)),
+            "mean_normalized": float(np.nanmean(grouped.normalized)),
+            "share_p_0.05": float(np.nanmean(q <= 0.05)),
+        },
+        {
+            "annotations": {
+                "annotation": labels,
+                "n_members": [len(own) for own in members.values()],
+                "mean_average_precision": grouped.mean.tolist(),
+                "normalized": grouped.normalized.tolist(),
+                "p_value": grouped.p_value.tolist(),
+                "p_adjusted": q.tolist(),
+            },
+            "queries": {
+                "annotation": [labels[k] for k in label],
+                "perturbation": [names[annotated[r]] for r in row],
+                "average_precision": found.average_precision.tolist(),
+                "n_positive": found.n_positive.tolist(),
+                "n_total": found.n_total.tolist(),
+            },
+        },
+        _notes(annotations, members),
+    )
+
+
+def _rows(map_: Map, of: str) -> tuple[list[str], Floats]:
+    """Names and unit vectors of the rows of a type that have length; of several doses the highest."""
+    p = map_.perturbations
+    best: dict[str, int] = {}
+    for i in map_.rows(of).tolist():
+        before = best.get(p.name[i])
+        if before is None or p.concentration[i] > p.concentration[before]:
+            best[p.name[i]] = i
+    names = sorted(best)
+    units = unit_rows(map_.x[[best[n] for n in names]]) if names else np.empty((0, map_.x.shape[1]))
+    there = np.flatnonzero(~np.isnan(units).any(axis=1))
+    return [names[i] for i in there], units[there]
+
+
+def _notes(annotations: Mapping[str, Sequence[str]], members: Mapping[str, Any]) -> tuple[str, ...]:
+    left = len(annotations) - len(members)
+    if not left:
+        return ()
+    return (f"{left:,} of {len(annotations):,} annotations have fewer than two perturbations in the map",)

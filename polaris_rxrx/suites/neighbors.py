@@ -1,0 +1,172 @@
+"""Neighbors: what in a map is most like a perturbation, and most opposite?
+
+Conventions
+    Likeness is cosine. Ranks count from 1 for the highest cosine among all other rows of the same kind as the
+    neighbor (a gene's rank among genes, a compound's among compounds at their concentrations); opposites have
+    the last ranks. `beyond` is the share of a null of cosines that are as high (for a negative cosine: as
+    low) or more so; the null is the cosines of all pairs of the two kinds, or of `NULL` drawn with a seed.
+    A row without length has no cosine and no rank.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from polaris_rxrx.errors import DataError, UsageError, some
+from polaris_rxrx.maps.build import Map
+from polaris_rxrx.maps.similarity import cosine, unit_rows
+from polaris_rxrx.suites.result import Result, versions
+from polaris_rxrx.types import Floats, Ints
+
+NULL = 1_000_000
+TOP = 20
+KINDS = ("CRISPR", "COMPOUND")
+
+
+def neighbors(
+    map_: Map,
+    name: str,
+    *,
+    concentration: float | None = None,
+    other: str | None = None,
+    top: int = TOP,
+    known: Mapping[str, frozenset[frozenset[str]]] | None = None,
+    seed: int = 0,
+) -> Result:
+    """The most similar and most opposite rows of a map.
+
+    Args:
+        map_: The map.
+        name: A gene or a compound; a compound without `concentration` is taken at its highest.
+        concentration: In uM.
+        other: Only rows of this name.
+        top: So many of the most similar and of the most opposite, of each kind.
+        known: Source -> related pairs of names, which are marked.
+        seed: Of the null.
+
+    Raises:
+        UsageError: `top` is below 1.
+        DataError: The map has no such row, or its vector has no length.
+    """
+    if top < 1:
+        raise UsageError(f"top is {top}; 1 or more was expected")
+    row = row_of(map_, name, concentration)
+    p = map_.perturbations
+    rows: dict[str, list[Any]] = {
+        column: [] for column in ("type", "name", "concentration", "cosine", "rank", "of", "beyond", "known")
+    }
+    own = cosine(map_.x[[row]], map_.x)[0]
+    own[row] = np.nan
+    own[[i for i in range(len(map_)) if p.name[i] == name and p.type[i] == p.type[row]]] = np.nan
+    for kind in KINDS:
+        of_kind = map_.rows(kind)
+        of_kind = of_kind[~np.isnan(own[of_kind])]
+        if not len(of_kind):
+            continue
+        ordered = of_kind[np.argsort(-own[of_kind], kind="stable")]
+        rank = {int(r): k for k, r in enumerate(ordered, 1)}
+        if other is not None:
+            shown = [int(r) for r in ordered if p.name[r] == other]
+        else:
+            shown = [
+                int(r) for r in (ordered if len(ordered) <= 2 * top else np.r_[ordered[:top], ordered[-top:]])
+            ]
+        null = np.sort(_null(map_, p.type[row], kind, seed)) if shown else np.empty(0)
+        for r in shown:
+            sources = [s for s, pairs in (known or {}).items() if frozenset((name, p.name[r])) in pairs]
+            dose = float(p.concentration[r])
+            cells = (
+                kind,
+                p.name[r],
+                dose,
+                float(own[r]),
+                rank[r],
+                len(ordered),
+                _beyond(null, own[r]),
+                " ".join(sources),
+            )
+            for column, value in zip(rows.values(), cells, strict=True):
+                column.append(value)
+    if other is not None and not rows["name"]:
+        raise DataError(f"the map has no {other!r} that could be compared with {name!r}")
+    protocol = {
+        "name": name,
+        "concentration": _dose(p.concentration[row]),
+        "seed": int(seed),
+        "null_pairs": NULL,
+        "map": map_.protocol,
+        "versions": versions(),
+    }
+    summary = {
+        "type": p.type[row],
+        "n_wells": int(map_.n_wells[row]),
+        "n_compared": int((~np.isnan(own)).sum()),
+    }
+    return Result("neighbors", protocol, summary, {"neighbors": rows}, ())
+
+
+def row_of(map_: Map, name: str, concentration: float | None = None) -> int:
+    """The row of a gene, or of a compound at a concentration (its highest if none is given).
+
+    Raises:
+        DataError: There is none, or its vector has no length.
+    """
+    p = map_.perturbations
+    named = [i for i in range(len(map_)) if p.name[i] == name]
+    if not named:
+        near = [n for n in dict.fromkeys(p.name) if n.casefold() == name.strip().casefold()]
+        raise DataError(f"the map has no {name!r}" + (f"; it has {some(near)}" if near else ""))
+    if concentration is not None:
+        found = [i for i in named if np.isclose(p.concentration[i], concentration, rtol=1e-6)]
+        if not found:
+            doses = ", ".join(f"{p.concentration[i]:g}" for i in named)
+            raise DataError(f"the map has {name!r} at {doses} uM, not at {concentration:g}")
+        named = found
+    row = max(named, key=lambda i: -np.inf if np.isnan(p.concentration[i]) else p.concentration[i])
+    if np.isnan(unit_rows(map_.x[[row]])[0, 0]):
+        raise DataError(f"the vector of {name!r} has no length; it is like nothing")
+    return row
+
+
+def _null(map_: Map, kind: str, other: str, seed: int) -> Floats:
+    """Cosines of pairs of two different rows of two kinds: all, or `NULL` random ones."""
+    first, second = (_with_length(map_, k) for k in (kind, other))
+    n = len(first) * len(second)
+    if n <= NULL:
+        a, b = (i.ravel() for i in np.meshgrid(first, second, indexing="ij"))
+    else:
+        rng = np.random.default_rng(seed)
+        a, b = rng.choice(first, NULL), rng.choice(second, NULL)
+    a, b = a[a != b], b[a != b]
+    units = unit_rows(map_.x)
+    found: Floats = np.concatenate(
+        [
+            np.einsum("ij,ij->i", units[a[k : k + 50_000]], units[b[k : k + 50_000]])
+            for k in range(0, len(a), 50_000)
+        ]
+        or [np.empty(0)]
+    )
+    return found
+
+
+def _with_length(map_: Map, kind: str) -> Ints:
+    rows = map_.rows(kind)
+    return rows[~np.isnan(unit_rows(map_.x[rows])[:, 0])] if len(rows) else rows
+
+
+def _beyond(null: Floats, value: float) -> float:
+    if not len(null):
+        return float("nan")
+    at = (
+        np.searchsorted(null, value - 1e-12)
+        if value >= 0
+        else np.searchsorted(null, value + 1e-12, side="right")
+    )
+    return float((len(null) - at if value >= 0 else at) / len(null))
+
+
+def _dose(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

@@ -1,0 +1,64 @@
+"""Documents that pydantic checks: strict ones, reading them, and what it has against one that does not fit.
+
+Conventions: a place is written with dots, its items counted from 0 as pydantic does (`metrics.0.name`).
+A complaint's text holds the rule and not the value, which may be long or a secret; a reader that knows better
+shows it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from polaris_rxrx import bounded
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class Strict(BaseModel):
+    """A document whose every field is known, and that stays as it was read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True)
+class Complaint:
+    """One thing against a document. `kind` is pydantic's word for it, `rule` what was expected of `value`."""
+
+    place: tuple[int | str, ...]
+    kind: str
+    value: Any
+    rule: str
+
+    @property
+    def field(self) -> str:
+        return ".".join(map(str, self.place))
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.rule}" if self.place else self.rule
+
+
+def complaints(error: ValidationError) -> list[Complaint]:
+    """All that pydantic found; a rule of our own checks comes in our own words."""
+    return [
+        Complaint(e["loc"], e["type"], e["input"], e["msg"].removeprefix("Value error, "))
+        for e in error.errors()
+    ]
+
+
+def told(error: Exception) -> str:
+    """The first complaint; of any other error its text."""
+    return str(complaints(error)[0] if isinstance(error, ValidationError) else error)
+
+
+def read_json(model: type[M], path: Path) -> M:
+    """A JSON file as such a document.
+
+    Raises:
+        DataError: It cannot be read, or is larger than any document.
+        ValueError: It is no such document; `told` says why.
+    """
+    return model.model_validate(bounded.json_loads(bounded.read_file(path).decode("utf-8")))
