@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from hypothesis import settings
 
 from polaris_rxrx.hub import upstream
 from polaris_rxrx.task import MetricSpec, Task
+from tests.warm import Warm
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -54,7 +55,11 @@ NEEDS_POLARIS = (
 )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if "fuzz" not in config.option.markexpr:  # they run where they are asked for by name, and only there
+        left_out = [item for item in items if item.get_closest_marker("fuzz")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
     if upstream.is_installed():
         return
     skip = pytest.mark.skip(reason="polaris-lib is not installed (it needs Python 3.10 to 3.12)")
@@ -172,6 +177,14 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("made-up") / "demo"
     assert run(["demo", str(folder)]) == 0
     return folder
+
+
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
+    """Starts processes that have the client imported. For what is about them, not about their imports."""
+    warm = Warm(tmp_path_factory.mktemp("warm"))
+    yield warm
+    warm.close()
 
 
 @pytest.fixture

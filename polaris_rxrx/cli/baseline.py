@@ -12,6 +12,7 @@ import click
 from polaris_rxrx.cli._inputs import card_embeddings, tell_dropped
 from polaris_rxrx.cli.options import (
     FILE,
+    AlignerName,
     Bar,
     CardName,
     data_option,
@@ -65,7 +66,7 @@ def _named_out(ctx: click.Context, _: click.Parameter, value: Path | None) -> Pa
 )
 @click.option(
     "--align",
-    type=click.Choice(["pca-cs", "tvn", "center-scale", "none"]),
+    type=AlignerName(),
     help="How wells are aligned, instead of the card's way.",
 )
 @click.option(

@@ -21,7 +21,7 @@ from polaris_rxrx.cli._inputs import (
     write_folder,
 )
 from polaris_rxrx.cli._tables import as_text, json_text
-from polaris_rxrx.cli.options import FILE, Bar, CardName, data_option, features_option, note
+from polaris_rxrx.cli.options import FILE, AlignerName, Bar, CardName, data_option, features_option, note
 from polaris_rxrx.cli.outputs import Command, NewFolder
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ BELONGS = {
 )
 @click.option(
     "--align",
-    type=click.Choice(["pca-cs", "tvn", "center-scale", "none"]),
+    type=AlignerName(),
     help="How wells are aligned, instead of the card's way.  [default: pca-cs]",
 )
 @click.option(

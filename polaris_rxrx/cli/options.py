@@ -209,3 +209,24 @@ class CardName(MaybeFile):
 
         names = [CompletionItem(n) for n in card_names() if n.startswith(incomplete)]
         return [*names, CompletionItem(incomplete, type="file")]
+
+
+class AlignerName(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.4 on
+    """One of the aligners there are, which are asked for when they are needed: numpy comes with them."""
+
+    name = "aligner"
+
+    @property
+    def _choice(self) -> click.Choice[Any]:
+        from polaris_rxrx.maps.align import ALIGNERS
+
+        return click.Choice(ALIGNERS)
+
+    def get_metavar(self, *arguments: Any, **named: Any) -> str | None:
+        return self._choice.get_metavar(*arguments, **named)
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return self._choice.convert(value, param, ctx)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        return self._choice.shell_complete(ctx, param, incomplete)

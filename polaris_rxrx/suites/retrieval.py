@@ -6,7 +6,7 @@ Conventions
     query, highest first, ties by threshold: equal similarities stand at one rank, the last of them (as
     `polaris_rxrx.metrics` and scikit-learn have it). A similarity that is NaN is no pair.
     A group's value is the mean over its queries that have a positive and a negative; its normalized value
-    is the mean of (AP - expected) / (1 - expected), expected of a random order (`polaris_rxrx.stats.chance`).
+    is the mean of (AP - expected) / (1 - expected), expected of a random order (`polaris_rxrx.metrics`).
     p = (1 + how many of `null_size` random orders have a higher mean) / (1 + null_size), where a group's
     random orders are the mean over its queries of one list of random AP for each pair of counts.
     That treats a group's queries as if they rose and fell together, which errs to the safe side.
@@ -28,7 +28,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from polaris_rxrx.stats.chance import expected_average_precision
+from polaris_rxrx.metrics import expected_average_precision
 from polaris_rxrx.types import Floats, Ints
 
 NULL_SIZE = 10_000

@@ -65,7 +65,7 @@ def test_a_folder_of_someone_elses_is_left_alone(tmp_path: Path, capsys: pytest.
         ["evaluate", "all", "--model", "openphenom", "--out", "results"],
         ["evaluate", "signal", "--model", "openphenom", "--unexpressed", "data/unexpressed_genes.txt"],
         ["evaluate", "signal", "--model", "cellprofiler", "--by", "compound"],
-        ["reproduce"],
+        pytest.param(["reproduce"], marks=pytest.mark.slow),  # all tables, a hundred samplings each
         ["targets"],
         ["prepare", "--annotations", "data/compound_gene_interactions.csv", "--smiles", "--out", "smiles"],
         ["score", "openphenom.csv", "--json", "--per-treatment", "rows.csv"],

@@ -270,6 +270,7 @@ def test_the_real_table_gives_the_papers_size(
     assert report["left_out"] == []
 
 
+@pytest.mark.slow
 def test_the_client_agrees_on_the_real_table(
     shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -32,6 +32,7 @@ from polaris_rxrx.submission.receipt import read_receipts
 from polaris_rxrx.task import load_task
 from tests.servers.hub import Fault, HubServer, v1, v2
 from tests.servers.uploads import MODELS, PREDICTION, RESULT, Uploads, competition
+from tests.warm import Process, Warm
 
 ROOT = Path(__file__).parents[2]
 NAMES = ["NA", "Dactolisib (BEZ235", "Eugenol (no structure)", "µ-é", "a, b"]
@@ -104,11 +105,13 @@ class Hub:
         return out
 
     _capture: Any = None
+    warm: Warm | None = None
 
 
 @pytest.fixture
 def hub(
     world: World,
+    warm: Warm,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
@@ -126,7 +129,7 @@ def hub(
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("POLARIS_DEFAULT_TIMEOUT", "[2, 1]")
         hub = Hub(server, Uploads(server, server.accounts.who), world.tasks)
-        hub._capture = capfd
+        hub._capture, hub.warm = capfd, warm
         yield hub
     hub.told()
     written = [
@@ -954,23 +957,19 @@ main()
 """
 
 
-def start(step: str, folder: Path, task: Path) -> subprocess.Popen[str]:
+def start(hub: Hub, step: str, folder: Path, kind: str = "v1", *, ignored: tuple[int, ...] = ()) -> Process:
     """`submit` in a process of its own, which kills itself at a step."""
-    return main(["submit", str(folder), "--task", str(task), "--yes"], step)
+    words = ["submit", str(folder), "--task", str(hub.tasks[kind]), "--yes"]
+    return main(hub, words, step, ignored)
 
 
-def main(words: list[str], step: str = "") -> subprocess.Popen[str]:
+def main(hub: Hub, words: list[str], step: str = "", ignored: tuple[int, ...] = ()) -> Process:
     """The command in a process of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-c", KILLED, step, *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
+    assert hub.warm is not None
+    return hub.warm.start(KILLED, [step, *words], ignored=ignored)
 
 
-def wait_for(hub: Hub, process: subprocess.Popen[str]) -> None:
+def wait_for(hub: Hub, process: Process) -> None:
     """Until something was stored, and its answer is on its way."""
     deadline = time.monotonic() + 60
     while not hub.uploads.stored and process.poll() is None and time.monotonic() < deadline:
@@ -991,7 +990,7 @@ def test_killed(step: str, state: list[str], stored: int, hub: Hub, monkeypatch:
     monkeypatch.setenv("POLARIS_DEFAULT_TIMEOUT", "[5, 30]")
     if step == "during":
         hub.server.faults.append(fault(delay=30, late=True, times=1))
-    process = start(step, folder, hub.tasks["v1"])
+    process = start(hub, step, folder)
     if step == "during":
         wait_for(hub, process)
         process.kill()
@@ -1013,7 +1012,7 @@ def test_killed_while_the_model_is_created(hub: Hub, monkeypatch: pytest.MonkeyP
     folder = prepare("v2", hub=hub)
     monkeypatch.setenv("POLARIS_DEFAULT_TIMEOUT", "[5, 30]")
     hub.server.faults.append(Fault(path="the-model", method="PUT", delay=30, late=True, times=1))
-    process = start("", folder, hub.tasks["v2"])
+    process = start(hub, "", folder, "v2")
     wait_for(hub, process)
     process.kill()
     hub.printed.append(process.communicate(timeout=60)[0])
@@ -1044,7 +1043,7 @@ def test_an_interrupt_settles_the_receipt(hub: Hub, monkeypatch: pytest.MonkeyPa
 SIGNALS = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}
 
 
-def stop(process: subprocess.Popen[str], *names: str) -> str:
+def stop(process: Process, *names: str) -> str:
     """Send signals at once; everything that was printed, after the process has ended."""
     for name in names:
         process.send_signal(getattr(signal, name))
@@ -1071,7 +1070,7 @@ def temporary(tmp_path_factory: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_stopped_while_it_is_out(names: tuple[str, ...], kind: str, hub: Hub, temporary: Path) -> None:
     folder = prepare(kind, hub=hub)
     hub.server.faults.append(fault(path=PATHS[kind], delay=25, late=True, times=1))
-    process = start("", folder, hub.tasks[kind])
+    process = start(hub, "", folder, kind)
     deadline = time.monotonic() + 60
     while not hub.uploads.bodies(PATHS[kind]) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -1096,7 +1095,7 @@ def test_stopped_while_it_is_out(names: tuple[str, ...], kind: str, hub: Hub, te
 def test_stopped_while_the_model_is_out(name: str, hub: Hub, temporary: Path) -> None:
     folder = prepare("v2", hub=hub)
     hub.server.faults.append(Fault(path="the-model", method="PUT", delay=25, late=True, times=1))
-    process = start("", folder, hub.tasks["v2"])
+    process = start(hub, "", folder, "v2")
     wait_for(hub, process)
     told = stop(process, name)
     hub.printed.append(told)
@@ -1112,7 +1111,7 @@ def test_stopped_while_the_model_is_out(name: str, hub: Hub, temporary: Path) ->
 def test_stopped_while_it_prepares(name: str, hub: Hub, temporary: Path) -> None:
     hub.server.faults.append(Fault(path="compound-gene", method="GET", delay=25, times=1))
     words = ["prepare", "recursion/compound-gene", "--out", "out"]
-    process = main(words)
+    process = main(hub, words)
     deadline = time.monotonic() + 60
     while not hub.server.log and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -1126,11 +1125,7 @@ def test_a_signal_that_is_ignored_stays_so(hub: Hub, temporary: Path) -> None:
     """As `nohup` has it; a terminal that closes must not stop what was to go on."""
     folder = prepare(hub=hub)
     hub.server.faults.append(fault(delay=1.5, late=True, times=1))
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        process = start("", folder, hub.tasks["v1"])
-    finally:
-        signal.signal(signal.SIGHUP, before)
+    process = start(hub, "", folder, ignored=(signal.SIGHUP,))
     wait_for(hub, process)
     hub.printed.append(stop(process, "SIGHUP"))
     assert process.returncode == 0 and states(folder) == ["sent"]

@@ -617,6 +617,7 @@ def real_rows(real: Affinities) -> list[Key]:
     ]
 
 
+@pytest.mark.slow
 def test_random_maps_of_the_real_perturbations(real: Affinities) -> None:
     """.2226 and .5: the pairs of one embedding hang together, so a mean over 24 of them is taken."""
     rows = real_rows(real)
@@ -639,6 +640,7 @@ def test_random_maps_of_the_real_perturbations(real: Affinities) -> None:
     assert statistics.fmean(auroc) == pytest.approx(0.5, abs=0.006)
 
 
+@pytest.mark.slow
 def test_random_scores_on_the_real_table(real: Affinities) -> None:
     """Uniform scores, drawn anew for each of 100 seeds, through the kernel of the suite.
 

@@ -41,6 +41,7 @@ def drawn(make: Any, n: int, n_genes: int, width: int, seed: int) -> Floats:
     return np.stack([make(n_genes, width, np.random.default_rng([seed, i])) for i in range(n)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n_genes", "width"), SHAPES)
 def test_moments_are_those_of_gaussian_rows(n_genes: int, width: int) -> None:
     """Mean 0, variance 1 / width; two compounds know of each other by way of the genes they share alone."""
@@ -58,6 +59,7 @@ def test_moments_are_those_of_gaussian_rows(n_genes: int, width: int) -> None:
             assert abs(product.mean() - 1 / width**3) < 5 * product.std() / np.sqrt(n) + 1e-12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n_genes", "width"), [shape for shape in SHAPES if shape[1] > 1])
 def test_a_cosine_s_distribution(n_genes: int, width: int) -> None:
     """(1 + cosine) / 2 is Beta((width - 1) / 2, (width - 1) / 2)."""

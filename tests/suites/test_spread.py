@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -32,20 +33,30 @@ def world(seed: int) -> tuple[Floats, NDArray[np.bool_], NDArray[np.int64], NDAr
     return table, active, negatives, n_negatives
 
 
-def mean(rows: list[tuple[int, int, int, float]], metric: int) -> float:
-    """Mean over rows of (metric - chance); pairs are (row, column, label, value)."""
-    found = []
-    for r in sorted({p[0] for p in rows}):
-        y = [p[2] for p in rows if p[0] == r]
-        s = [p[3] for p in rows if p[0] == r]
-        if metric == 0 and sum(y):
-            found.append(average_precision_score(y, s) - float(expected_average_precision(len(y), sum(y))))
-        if metric == 1 and 0 < sum(y) < len(y):
-            found.append(roc_auc_score(y, s) - 0.5)
+Pair = tuple[int, int, int, float]  # row, column, label, value
+
+
+@cache
+def above_chance(row: tuple[Pair, ...], metric: int) -> float | None:
+    """Metric minus chance of one row's pairs, None where not defined; most deletions leave most rows."""
+    y, s = [p[2] for p in row], [p[3] for p in row]
+    if metric == 0:
+        return (
+            average_precision_score(y, s) - float(expected_average_precision(len(y), sum(y)))
+            if sum(y)
+            else None
+        )
+    return roc_auc_score(y, s) - 0.5 if 0 < sum(y) < len(y) else None
+
+
+def mean(pairs: list[Pair], metric: int) -> float:
+    """Mean over rows of (metric - chance)."""
+    rows = (tuple(p for p in pairs if p[0] == r) for r in sorted({p[0] for p in pairs}))
+    found = [value for row in rows if (value := above_chance(row, metric)) is not None]
     return float(np.mean(found)) if found else float("nan")
 
 
-def pairs(world: Any, d: int) -> list[tuple[int, int, int, float]]:
+def pairs(world: Any, d: int) -> list[Pair]:
     table, active, negatives, n = world
     out = []
     for r in range(ROWS):

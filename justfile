@@ -1,0 +1,35 @@
+# What is done here every day, a recipe each. Without `just`, type the lines.
+
+bin := ".venv/bin"
+
+# List the recipes.
+default:
+    @just --list
+
+# Make .venv with everything in it, and lint before every commit.
+setup:
+    python3 -m venv .venv
+    {{bin}}/pip install --quiet --editable '.[dev]'
+    {{bin}}/pre-commit install
+
+# Run the fast tests, offline; words after it go to pytest.
+test *words:
+    {{bin}}/pytest -n 2 --dist worksteal -m 'not slow' {{words}}
+
+# Run every test but the thousands of mutated files (`pytest -m fuzz`).
+test-all *words:
+    {{bin}}/pytest -n 2 --dist worksteal {{words}}
+
+# Check style and types.
+lint:
+    {{bin}}/ruff check .
+    {{bin}}/ruff format --check .
+    {{bin}}/mypy
+
+# Speed and memory against the public way, a tenth of everything.
+bench *words='--quick':
+    {{bin}}/python -m tests.performance {{words}}
+
+# Run what the pages say is run, and check that what they name is there.
+docs:
+    {{bin}}/pytest tests/test_readme.py tests/test_contributing.py tests/test_changelog.py

@@ -1,0 +1,223 @@
+"""CONTRIBUTING.md is true: its table is the one that is held, and its recipes work and touch what they name.
+
+Each recipe is followed in a copy of the package, which is run as a user would run it: in a process of its
+own, on the demo's data. The copy keeps the house's rules, too (`tests.test_architecture`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from polaris_rxrx.baselines import predict
+from polaris_rxrx.maps.build import build_map
+from polaris_rxrx.maps.store import load_map
+from polaris_rxrx.predictions import read_predictions
+from polaris_rxrx.task import load_task
+from polaris_rxrx.wells.memory import read_wells
+from tests.conftest import ROOT
+from tests.test_architecture import APART, LAYERS, LINES, PACKAGE, modules, place, problems
+
+PAGE = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+
+
+class Copy:
+    """The package in a folder of its own: what is done to it, and what it says then."""
+
+    def __init__(self, root: Path, demo: Path) -> None:
+        self.root, self.demo = root, demo
+        self.touched: set[str] = set()
+        ignored = shutil.ignore_patterns("__pycache__")
+        for folder in (PACKAGE, "baselines"):
+            shutil.copytree(ROOT / folder, root / folder, ignore=ignored)
+
+    def add(self, name: str, text: str) -> None:
+        """A file that was not there."""
+        assert not (self.root / name).exists(), name
+        (self.root / name).write_text(text, "utf-8")
+        self.touched.add(name)
+
+    def change(self, name: str, old: str, new: str) -> None:
+        """One place of a file that was."""
+        text = (self.root / name).read_text("utf-8")
+        assert text.count(old) == 1, (
+            f"{name} has {text.count(old)} times {old!r}: the recipe wants another place"
+        )
+        (self.root / name).write_text(text.replace(old, new), "utf-8")
+        self.touched.add(name)
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """`polaris-rxrx` of the copy, in its folder and on the demo's task and data."""
+        demo = {"POLARIS_RXRX_TASK": str(self.demo / "task"), "POLARIS_RXRX_DATA": str(self.demo / "data")}
+        done = subprocess.run(
+            [sys.executable, "-m", PACKAGE, *words],
+            cwd=self.root,
+            env={**os.environ, **demo, "PYTHONPATH": str(self.root)},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        return done
+
+    def follows(self, recipe: str, name: str) -> None:
+        """Nothing was touched but the files that the recipe lists, each of them was, and the house stands."""
+        (section,) = re.findall(rf"^## To add {recipe}, touch\n(.*?)(?=^## |^`tests/|\Z)", PAGE, re.M | re.S)
+        listed = [path.replace("NAME", name) for path in re.findall(r"^- `([^`]+)`:", section, re.M)]
+        assert 1 <= len(listed) <= 3
+        assert self.touched == set(listed)
+        assert problems(self.root) == problems(ROOT)
+
+
+@pytest.fixture
+def copy(tmp_path: Path, demo: Path) -> Copy:
+    return Copy(tmp_path, demo)
+
+
+def test_every_recipe_is_followed_here() -> None:
+    recipes = re.findall(r"^## To add (.+), touch$", PAGE, re.M)
+    assert recipes == ["a baseline", "an aligner", "a suite", "a command"]
+    text = Path(__file__).read_text("utf-8")
+    assert all(f'copy.follows("{recipe}"' in text for recipe in recipes)
+
+
+def test_a_baseline(copy: Copy) -> None:
+    page = (ROOT / "baselines" / "README.md").read_text("utf-8")
+    (card,) = re.findall(r"^```toml\n(.*?)^```", page, re.M | re.S)
+    copy.add("baselines/my-model.toml", card.replace("768", "384"))
+    embeddings = next((copy.demo / "data").glob("OpenPhenom*"))
+    done = copy.run("baseline", "my-model", "--embeddings", str(embeddings))
+    assert "predictions of My model, epoch 40" in done.stdout
+    # The card says of these embeddings what OpenPhenom's says, so the demo's predictions come out.
+    assert (copy.root / "my-model.csv").read_bytes() == (copy.demo / "openphenom.csv").read_bytes()
+    copy.follows("a baseline", "my-model")
+
+
+def test_an_aligner(copy: Copy) -> None:
+    """Centre on the median, scale by the absolute deviation from it."""
+    align = f"{PACKAGE}/maps/align.py"
+    copy.change(align, '"center-scale", "none"]', '"center-scale", "median", "none"]')
+    copy.change(
+        align,
+        "    mean = z.mean(axis=0)\n    z -= mean\n",
+        '    if shared.aligner == "median":\n'
+        "        median = np.median(z, axis=0)\n"
+        "        return Affine(median, None, 1 / np.maximum(np.median(np.abs(z - median), axis=0), 1e-9))\n"
+        "    mean = z.mean(axis=0)\n    z -= mean\n",
+    )
+    assert "pca-cs|tvn|center-scale|median|none" in copy.run("baseline", "--help").stdout
+    copy.run("baseline", "openphenom", "--align", "median", "--save-map", "map.parquet")
+    task = load_task(copy.demo / "task")
+    median = read_predictions(copy.root / "openphenom.csv", task).values
+    wells = read_wells(*(next((copy.demo / "data").glob(n)) for n in ("metadata*", "OpenPhenom*")))
+    mean = predict(task, build_map(wells, "center-scale")).values
+    assert 0.9 < np.corrcoef(median, mean)[0, 1] < 0.9999, "much like the one it was made from"
+    assert load_map(copy.root / "map.parquet").protocol["align"] == "median"
+    copy.follows("an aligner", "median")
+
+
+SUITE = '''\
+"""How long a map's rows are."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from polaris_rxrx.maps.build import Map
+from polaris_rxrx.suites.result import Result, versions
+
+
+def evaluate(map_: Map) -> Result:
+    """Lengths (n,) of the rows of a map (n, d), and their mean."""
+    lengths = np.linalg.norm(map_.x, axis=1)
+    tables = {"lengths": {"perturbation": list(map_.perturbations.name), "length": lengths.tolist()}}
+    return Result("lengths", versions(), {"n": len(map_), "mean": lengths.mean()}, tables, ())
+'''
+
+
+def test_a_suite(copy: Copy) -> None:
+    copy.add(f"{PACKAGE}/suites/lengths.py", SUITE)
+    evaluate = f"{PACKAGE}/cli/evaluate.py"
+    copy.change(evaluate, 'SUITES = ("drug-target"', 'SUITES = ("lengths", "drug-target"')
+    copy.change(evaluate, '    make = {"drug-target"', '    make = {"lengths": _lengths, "drug-target"')
+    copy.change(
+        evaluate,
+        "def _drug_target(",
+        "def _lengths(data: Path, by: str | None, options: dict[str, Any]) -> Job:\n"
+        "    from polaris_rxrx.suites import lengths\n\n"
+        "    return lambda source, bar: [lengths.evaluate(_map(source))]\n\n\n"
+        "def _drug_target(",
+    )
+    copy.change(
+        f"{PACKAGE}/cli/_tables.py",
+        '    "drug-target": _drug_target,\n',
+        '    "drug-target": _drug_target,\n'
+        '    "lengths": lambda result: ("", table(["mean"], [[number(result.summary["mean"])]])),\n',
+    )
+    done = copy.run("evaluate", "lengths", "--model", "openphenom", "--out", "results")
+    document = json.loads((copy.root / "results" / "lengths.json").read_text("utf-8"))
+    assert document["summary"]["mean"] > 0
+    rows = (copy.root / "results" / "lengths_lengths.csv").read_text("utf-8").splitlines()
+    assert len(rows) == document["summary"]["n"] + 1 > 100
+    assert f"\n{document['summary']['mean']:.4f}\n" in done.stdout
+    copy.follows("a suite", "lengths")
+
+
+COMMAND = '''\
+"""`polaris-rxrx genes`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from polaris_rxrx.cli.options import task_option
+
+
+@click.command()
+@task_option
+def command(task: Path) -> None:
+    """Say how many genes the task has."""
+    from polaris_rxrx.task import load_task
+from polaris_rxrx.wells.memory import read_wells
+
+    click.echo(f"{len(set(load_task(task).gene_symbol))} genes")
+'''
+
+
+def test_a_command(copy: Copy) -> None:
+    copy.add(f"{PACKAGE}/cli/genes.py", COMMAND)
+    copy.change(
+        f"{PACKAGE}/cli/__init__.py", "COMMANDS = {\n", 'COMMANDS = {\n    "genes": "Count the genes.",\n'
+    )
+    assert re.search(r"^  genes +Count the genes\.$", copy.run("--help").stdout, re.M)
+    test_features = (copy.demo / "task" / "test_features.csv").read_text("utf-8").splitlines()
+    genes = {line.rpartition(",")[2] for line in test_features[1:]}
+    assert copy.run("genes").stdout == f"{len(genes)} genes\n"
+    copy.follows("a command", "genes")
+
+
+def test_the_table_is_the_one_that_is_held() -> None:
+    """Every place that is there, in the order that `tests.test_architecture` reads imports by."""
+    there = {place(name) for name in modules(ROOT)}
+    held = [[name for name in row if name in there] for row in LAYERS]
+    said = [re.findall(r"`(\w+)`", line) for line in re.findall(r"^\| (?!floor|---).*\|$", PAGE, re.M)]
+    assert said == [row for row in held if row != ["__main__"]]
+    (apart,) = (line for line in PAGE.splitlines() if line.startswith("| none imports another"))
+    assert set(re.findall(r"`(\w+)`", apart)) == APART & there
+    assert f"No module is longer than {LINES} lines" in PAGE
+
+
+def test_the_files_it_links_to_are_there() -> None:
+    targets = re.findall(r"\]\(([^)#:]+)\)", PAGE)
+    assert targets
+    for target in targets:
+        assert (ROOT / target).exists(), target
