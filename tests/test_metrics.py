@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from polaris_rxrx.metrics import GroupScores, group_scores
+from polaris_rxrx.errors import UsageError
+from polaris_rxrx.metrics import METRICS, GroupScores, group_scores, metric_of
 
 N_GROUPS = 5  # of which the strategies below use at most four
 AWKWARD = (0.0, -0.0, 1.0, -1.0, 5e-324, -5e-324, 1e-310, 1e308, -1e308, 1.0 + 2**-52, 0.1 + 0.2, 0.3)
@@ -203,3 +205,20 @@ def test_any_dtype_and_layout_will_do_and_none_is_changed() -> None:
 def test_what_is_refused(y: Any, s: Any, g: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         group_scores(y, s, g, 2)
+
+
+# --- the records -------------------------------------------------------------------------------------------
+
+
+def test_every_metric_is_a_field_with_a_chance_and_a_perfect_value() -> None:
+    groups = group_scores([1, 0, 0, 1, 1, 0], [3, 2, 1, 3, 2, 3], [0, 0, 0, 1, 1, 2], 3)
+    for key, metric in METRICS.items():
+        assert metric_of(key) is metric and metric.key == key
+        values, chance, share = metric.values(groups), metric.chance(groups), metric.normalized(groups)
+        assert values[0] == share[0] == 1 and 0 < chance[0] < 1  # perfect
+        assert np.array_equal(np.isnan(values), np.isnan(chance))
+        assert np.isnan(share[1:]).all()  # actives only, none
+        down = replace(metric, direction=-1)  # as an error rate is: 0 is perfect
+        assert down.normalized(groups)[0] == pytest.approx((1 - chance[0]) / -chance[0])
+    with pytest.raises(UsageError, match="metric is 'f1'; expected pr_auc or roc_auc"):
+        metric_of("f1")

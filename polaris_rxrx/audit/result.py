@@ -27,13 +27,7 @@ class Figures:
     pooled_roc_auc: float
 
     def to_dict(self) -> dict[str, Any]:
-        return {
-            "pr_auc": plain(self.pr_auc),
-            "interval": self.interval.ends(),
-            "roc_auc": plain(self.roc_auc),
-            "pooled_pr_auc": plain(self.pooled_pr_auc),
-            "pooled_roc_auc": plain(self.pooled_roc_auc),
-        }
+        return {key: v.ends() if isinstance(v, Interval) else plain(v) for key, v in vars(self).items()}
 
 
 @dataclass(frozen=True, eq=False)

@@ -107,8 +107,8 @@ def test_many_repeated_pairs_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
     whole = ours(rows)
     monkeypatch.setattr("polaris_rxrx.stats.two_way._PAIRS", 20)
-    assert parts(ours(rows).pr_auc.variance()) == parts(whole.pr_auc.variance())
-    assert parts(whole.pr_auc.variance()) == pytest.approx(twin(rows, "pr_auc"), abs=1e-12)
+    assert parts(ours(rows)["pr_auc"].variance()) == parts(whole["pr_auc"].variance())
+    assert parts(whole["pr_auc"].variance()) == pytest.approx(twin(rows, "pr_auc"), abs=1e-12)
 
 
 def test_the_difference_of_two() -> None:
@@ -117,7 +117,7 @@ def test_the_difference_of_two() -> None:
     pairs = [(t, g, float(rng.random() < 0.4)) for t in range(5) for g in range(6)]
     a = [(*p, float(rng.normal())) for p in pairs]
     b = [(*p, float(rng.integers(3))) for p in pairs]
-    apart = (ours(a).pr_auc - ours(b).pr_auc).variance()
+    apart = (ours(a)["pr_auc"] - ours(b)["pr_auc"]).variance()
     rows_a, rows_b = [(r[0], r[1], r[2], r[3]) for r in a], [(r[0], r[1], r[2], r[3]) for r in b]
     with_active = {t for t, _, y in pairs if y}
     rows_a = [r for r in rows_a if r[0] in with_active]
