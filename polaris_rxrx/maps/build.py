@@ -126,11 +126,6 @@ def build_map(
             progress("aligning", done, len(counts))
     names = wells.perturbations.name
     keep = np.flatnonzero((n_wells > 0) & np.array([not name.endswith("_control") for name in names]))
-    kept = Perturbations(
-        [wells.perturbations.type[i] for i in keep],
-        [names[i] for i in keep],
-        wells.perturbations.concentration[keep],
-    )
     protocol = {
         "align": align_by,
         "aggregate": aggregate,
@@ -143,7 +138,7 @@ def build_map(
         "n_experiments": len(counts),
         "polaris_rxrx": __version__,
     }
-    return Map(kept, sums[keep] / n_wells[keep, None], n_wells[keep], protocol)
+    return Map(wells.perturbations.take(keep), sums[keep] / n_wells[keep, None], n_wells[keep], protocol)
 
 
 def pooled_controls(wells: WellSource, aligner: Aligner) -> tuple[Moments | None, dict[str, int]]:

@@ -81,7 +81,6 @@ from polaris_rxrx.suites.sampled import (
 )
 from polaris_rxrx.suites.spread import Spread, spreads
 from polaris_rxrx.types import Floats, Ints, Progress
-from polaris_rxrx.wells.metadata import Perturbations
 
 ROUNDING = 1e-12  # a spread below this is that of sums in floating point
 RANDOM = 1  # in the seeds of random embeddings, so that none is the seed of a draw
@@ -189,14 +188,12 @@ def _annotated(map_: Map, affinities: Affinities) -> Map:
     """The genes, and the compounds of the table, sorted: from here on the order of the map's rows is gone."""
     p = map_.perturbations
     order = np.lexsort((np.nan_to_num(p.concentration, nan=-1.0), np.array(p.name), np.array(p.type)))
-    rows = [
-        i
-        for i in order.tolist()
-        if (p.type[i] == "CRISPR" or p.name[i] in affinities.by_compound)
-        and not p.name[i].endswith("_control")
+    wanted = [
+        (kind == "CRISPR" or name in affinities.by_compound) and not name.endswith("_control")
+        for kind, name in zip(p.type, p.name, strict=True)
     ]
-    kept = Perturbations([p.type[i] for i in rows], [p.name[i] for i in rows], p.concentration[rows])
-    return Map(kept, map_.x[rows], map_.n_wells[rows], map_.protocol)
+    rows = order[np.array(wanted, dtype=bool)[order]]
+    return Map(p.take(rows), map_.x[rows], map_.n_wells[rows], map_.protocol)
 
 
 def _candidates(affinities: Affinities, names: PairTables, p: Protocol) -> Candidates:

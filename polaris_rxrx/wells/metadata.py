@@ -40,6 +40,11 @@ class Perturbations:
     def __len__(self) -> int:
         return len(self.name)
 
+    def take(self, rows: Ints) -> Perturbations:
+        """Some of them, in this order."""
+        at = rows.tolist()
+        return Perturbations([self.type[i] for i in at], [self.name[i] for i in at], self.concentration[rows])
+
 
 @dataclass(frozen=True, eq=False)
 class Metadata:
