@@ -799,7 +799,7 @@ STEPS = {
         0,
     ),
     "GET, 500": Step("v2", Fault(**LOOK, status=500), "was 500 .*submit again later", "refused", 0),
-    "GET, reset": Step("v2", Fault(**LOOK, reset=True), "broke off .*submit again later", "refused", 0),
+    "GET, reset": Step("v2", Fault(**LOOK, reset=True), "broke off.* submit again later", "refused", 0),
     "predictions, portal": Step(
         "competition",
         Fault(path=PREDICTION, status=200, body=PORTAL, headers=HTML),
