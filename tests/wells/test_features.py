@@ -19,7 +19,7 @@ from polaris_rxrx.maps.build import build_map
 from polaris_rxrx.maps.similarity import cosine
 from polaris_rxrx.wells.features import choose
 from polaris_rxrx.wells.memory import read_wells
-from tests.dataset.test_wells import same
+from tests.wells.test_memory import same
 from tests.wells_factory import make_embeddings, make_metadata, small, write
 
 HERE = Path("table.parquet")

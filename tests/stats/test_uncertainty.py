@@ -64,6 +64,7 @@ def test_every_part_is_what_it_says(middling: Task) -> None:
     assert of.normalised_interval.low == pytest.approx(2 * of.interval.low - 1)
 
 
+@pytest.mark.slow
 def test_knowing_nothing_looks_like_nothing(middling: Task) -> None:
     """p-values of random predictions are spread evenly, and their normalised scores surround 0."""
     found = [scored(middling, noisy(middling, 0, seed)).uncertainty(resamples=300) for seed in range(120)]
