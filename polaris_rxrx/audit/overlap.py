@@ -1,4 +1,4 @@
-"""Whether test pairs are new and test compounds independent: one function a check.
+"""Whether test pairs are new and test compounds independent: one function per check.
 
 Conventions are those of `polaris_rxrx.audit.leaks`. These two are about the task, not the submission: who
 trained on train.csv, or on labels of one compound of a group, knows labels of the other.
@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from polaris_rxrx.audit.result import Check, count, named
+from polaris_rxrx.audit.result import Check
 from polaris_rxrx.audit.structures import Groups
+from polaris_rxrx.errors import some
+from polaris_rxrx.present.numbers import count
+from polaris_rxrx.quick import NAMED
 from polaris_rxrx.task import Task
 
 Pair = tuple[str, str]
@@ -51,9 +54,11 @@ def train_pairs(task: Task, groups: Groups | None) -> Check:
         words = f"{count(len(shown), 'test pair')} stand in train.csv"
         if renamed:
             words += f", {len(renamed):,} of them with another name of the same compound"
-        return Check("train", title, "fail", _twice(f"{words}: {named(shown)}", twice), evidence)
+        return Check("train", title, "fail", _twice(f"{words}: {some(shown, NAMED)}", twice), evidence)
     if shared:
-        words = f"no pair is repeated, but {count(len(shared), 'compound')} stand in both: {named(shared)}"
+        words = (
+            f"no pair is repeated, but {count(len(shared), 'compound')} stand in both: {some(shared, NAMED)}"
+        )
         return Check("train", title, "warn", _twice(words, twice), evidence)
     words = f"none of {count(len(trained), 'training pair')} is a test pair, and no compound stands in both"
     return Check("train", title, "ok", _twice(words, twice), evidence)
@@ -96,7 +101,7 @@ def duplicates(task: Task, groups: Groups | None, source: str) -> Check:
         (alike, "alike but for salt, protons, isotopes or stereochemistry"),
     ):
         if found:
-            shown = named([" = ".join(g["names"]) for g in found])
+            shown = some([" = ".join(g["names"]) for g in found], NAMED)
             words.append(f"{count(len(found), 'group')} of compounds {what}: {shown}")
         across = sum(g["train"] > 0 and g["test"] > 0 for g in found)
         if across:

@@ -7,18 +7,18 @@ from typing import Any
 
 from polaris_rxrx.audit.shortcuts import Shortcut, Skipped
 from polaris_rxrx.comparison import p_value_method
-from polaris_rxrx.quick import Check, Verdict, count, named
+from polaris_rxrx.quick import Check, Verdict
 from polaris_rxrx.scoring import Score
 from polaris_rxrx.stats.intervals import Interval
 from polaris_rxrx.stats.uncertainty import interval_method, plain
 
-__all__ = ["Audit", "Check", "Figures", "ShortcutResult", "Verdict", "count", "named"]
+__all__ = ["Audit", "AuditFigures", "Check", "ShortcutResult", "Verdict"]
 
 SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True)
-class Figures:
+class AuditFigures:
     """Scores of one set of predictions; NaN where undefined. `pooled_` ones are over all pairs at once."""
 
     pr_auc: float
@@ -49,7 +49,7 @@ class ShortcutResult:
     """
 
     shortcut: Shortcut
-    figures: Figures
+    figures: AuditFigures
     difference: float
     difference_interval: Interval
     p_value: float
@@ -91,7 +91,7 @@ class Audit:
     """An audit of one submission. `shortcuts` are sorted by average precision, highest first."""
 
     score: Score
-    figures: Figures
+    figures: AuditFigures
     chance: float
     shortcuts: tuple[ShortcutResult, ...]
     skipped: tuple[Skipped, ...]

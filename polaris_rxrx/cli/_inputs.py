@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from polaris_rxrx.wells.memory import Wells
 
 MARKER = "polaris-rxrx-results.txt"
-_MADE_UP = "The {} are made up (polaris-rxrx demo): these figures say nothing about any model"
+_MADE_UP = "The {} are synthetic (polaris-rxrx demo): these figures say nothing about any model"
 MADE_UP = _MADE_UP.format("embeddings")
 
 
@@ -52,7 +52,7 @@ class Source:
         return replace(self, map_=built)
 
     def stamp(self, result: Result) -> Result:
-        """The result with the inputs in its protocol; made-up data is told first."""
+        """The result with the inputs in its protocol; synthetic data is told first."""
         notes = (MADE_UP, *result.notes) if self.made_up else result.notes
         return replace(result, protocol={**result.protocol, "inputs": self.inputs}, notes=notes)
 

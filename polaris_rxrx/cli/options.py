@@ -36,7 +36,7 @@ def task_option(function: F) -> F:
         type=FILE,
         default=default_task,
         show_default="$POLARIS_RXRX_TASK, else task/",
-        help="The prepared folder.",
+        help="The prepared folder of the task, as `prepare` writes it.",
     )(function)
 
 
@@ -93,19 +93,47 @@ def features_option(function: F) -> F:
     )(function)
 
 
+def wide_option(function: F) -> F:
+    """`--wide`: print whatever is shown without regard to the terminal's width."""
+
+    def widen(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+        if value:
+            from polaris_rxrx.present.terminal import wide
+
+            ctx.with_resource(wide())
+
+    return click.option(
+        "--wide",
+        is_flag=True,
+        expose_value=False,
+        callback=widen,
+        help="Show all of every name and note, wider than the terminal.  [default: fit its width, or 100]",
+    )(function)
+
+
 def resampling_options(function: F) -> F:
     """`--resamples`, `--seed` and `--level`: how intervals and p-values are drawn."""
     for option in (
         click.option(
-            "--level", default=0.95, show_default=True, type=float, help="Of the intervals: 0.5 to below 1."
+            "--level",
+            default=0.95,
+            show_default=True,
+            type=float,
+            help="How sure each interval is to hold the true value: a share, from 0.5 to below 1.",
         ),
-        click.option("--seed", default=0, show_default=True, type=int, help="Of every resampling."),
+        click.option(
+            "--seed",
+            default=0,
+            show_default=True,
+            type=int,
+            help="Where random draws begin: a whole number; the same seed gives the same figures.",
+        ),
         click.option(
             "--resamples",
             default=10_000,
             show_default=True,
             type=int,
-            help="Of the bootstrap and of the permutations.",
+            help="How many random draws each interval and each p-value rests on: 100 or more.",
         ),
     ):
         function = option(function)
@@ -118,7 +146,7 @@ def clusters_option(function: F) -> F:
         type=click.Choice(["both", "treatment", "gene"]),
         default="both",
         show_default=True,
-        help="What intervals and p-values take for related: pairs of one treatment, of one gene, or both.",
+        help="Which pairs count as related, in intervals and p-values: of a treatment, of a gene, or both.",
     )(function)
 
 

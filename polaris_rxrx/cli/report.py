@@ -17,6 +17,7 @@ from polaris_rxrx.cli.options import (
     note,
     resampling_options,
     task_option,
+    wide_option,
 )
 from polaris_rxrx.cli.outputs import NEW_FILE, Command, NewFolder
 
@@ -30,22 +31,37 @@ if TYPE_CHECKING:
 @click.argument("preds", type=FILE)
 @task_option
 @click.option(
-    "--against", type=FILE, multiple=True, metavar="FILE", help="Compare with these; may be repeated."
+    "--against",
+    type=FILE,
+    multiple=True,
+    metavar="FILE",
+    help="Other predictions to compare with; may be repeated.",
 )
-@click.option("--map", "map_path", type=FILE, metavar="FILE", help="A saved map, for the dose curves.")
+@click.option(
+    "--map", "map_path", type=FILE, metavar="FILE", help="A saved map, for similarity by concentration."
+)
 @click.option("--annotations", type=FILE, metavar="CSV", help="The affinities.  [default: those in --data]")
-@click.option("--classes", type=FILE, metavar="CSV", help="gene_symbol,target_class.  [default: our own]")
+@click.option(
+    "--classes",
+    type=FILE,
+    metavar="CSV",
+    help="The class of each target: a table of gene_symbol,target_class.  [default: our own]",
+)
 @data_option
 @click.option(
     "--out", type=NEW_FILE, default=Path("report.html"), show_default=True, help="The page to write."
 )
 @click.option(
-    "--figures", type=NewFolder("*.png", "*.svg"), metavar="DIR", help="Also write each figure for print."
+    "--figures",
+    type=NewFolder("*.png", "*.svg"),
+    metavar="DIR",
+    help="Also write each figure as PNG and SVG.",
 )
-@click.option("--title", help="The page's title.")
+@click.option("--title", help="The page's title.  [default: the names of PREDS and task]")
 @resampling_options
 @clusters_option
 @fill_option
+@wide_option
 @click.pass_context
 def command(
     context: click.Context,
@@ -72,7 +88,8 @@ def command(
     wrote them or --data holds the metadata. What is not at hand is left out, and the page says how to get it.
     """
     from polaris_rxrx.cli._inputs import read_given, refuse_twice
-    from polaris_rxrx.cli._tables import number, span
+    from polaris_rxrx.present.numbers import count, number, percent, span
+    from polaris_rxrx.present.terminal import wrapped
     from polaris_rxrx.report import figures as drawing
     from polaris_rxrx.report.breakdown import read_classes
     from polaris_rxrx.report.material import gather
@@ -118,11 +135,12 @@ def command(
         if figures is not None:
             drawing.write(plots, figures)
         bar.step("drawing", 2, 2)
-    found, n = material.uncertainty.pr_auc, mine.n_scored_pr_auc
-    click.echo(
-        f"{out}: average precision {number(found.value)} ({100 * level:g}% interval "
-        f"{span(found.interval)}), mean over {n:,} treatment{'' if n == 1 else 's'}"
+    found = material.uncertainty.pr_auc
+    told = (
+        f"{out}: average precision {number(found.value)} ({percent(level)} interval {span(found.interval)}), "
+        f"mean over {count(mine.n_scored_pr_auc, 'treatment')}"
     )
+    click.echo("\n".join(wrapped(told)))
     if figures is not None:
         note(f"Wrote {len(plots):,} figures into {figures}")
     for line in material.notes:

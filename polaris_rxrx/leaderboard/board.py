@@ -1,4 +1,4 @@
-"""The leaderboard: submissions scored here on one task, then published figures, one block a protocol.
+"""The leaderboard: submissions scored here on one task, then published figures, one block per protocol.
 
 Conventions
     `Local` has ranks: its rows were scored on the same pairs, and `polaris_rxrx.comparison` tells noise.
@@ -19,7 +19,8 @@ import numpy as np
 
 from polaris_rxrx.comparison import TITLES, Comparison, Difference, Metric, compare, p_value_method
 from polaris_rxrx.errors import UsageError
-from polaris_rxrx.leaderboard.gather import Entry, LeftOut
+from polaris_rxrx.leaderboard.gather import Entry, UnfitEntry
+from polaris_rxrx.present.numbers import count
 from polaris_rxrx.scoring import Score
 from polaris_rxrx.stats.intervals import bca_each
 from polaris_rxrx.stats.paired import Progress
@@ -86,8 +87,8 @@ class Local:
         n = len(self.comparison.differences)
         return (
             "1 + how many rows are better by more than noise: "
-            f"{p_value_method(self.comparison.clusters)}, Holm over all {n:,} pairs of rows, "
-            f"corrected p below {1 - self.level:.3g}. Any other difference is a tie, whatever the order of "
+            f"{p_value_method(self.comparison.clusters)}, Holm over all {count(n, 'pair')} of rows, "
+            f"p (Holm) below {1 - self.level:.3g}. Any other difference is a tie, whatever the order of "
             "the values"
         )
 
@@ -159,7 +160,7 @@ class Board:
     """Everything that is printed."""
 
     local: Local | None
-    left_out: tuple[LeftOut, ...]
+    left_out: tuple[UnfitEntry, ...]
     published: tuple[Block, ...]
     notes: tuple[str, ...]
     closing: str = CLOSING
@@ -293,7 +294,7 @@ def _notes(metric: Metric, n: int, rows: Sequence[Row], comparison: Comparison |
 
 
 def blocks(tables: Sequence[Published] | None = None) -> tuple[Block, ...]:
-    """The published figures, a block a table and suite, in the order given; by default all."""
+    """The published figures, one block per table and suite, in the order given; by default all."""
     tables = [published.load(name) for name in published.ALL] if tables is None else tables
     return tuple(_block(table, suite) for table in tables for suite in table.suites)
 

@@ -41,7 +41,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class LeftOut:
+class UnfitEntry:
     """A submission that does not fit, and why."""
 
     name: str
@@ -62,7 +62,7 @@ def find(root: Path) -> list[Path]:
 
 def gather(
     task: Task, folders: Sequence[Path] = (), given: Sequence[Path] = (), progress: Progress | None = None
-) -> tuple[list[tuple[Entry, Score]], list[LeftOut], list[str]]:
+) -> tuple[list[tuple[Entry, Score]], list[UnfitEntry], list[str]]:
     """Read and score submissions.
 
     Args:
@@ -82,7 +82,7 @@ def gather(
             f"{task.name} is a competition: its labels stay on the Hub, so nothing can be scored here"
         )
     fits: list[tuple[Entry, Score]] = []
-    left_out: list[LeftOut] = []
+    left_out: list[UnfitEntry] = []
     notes: list[str] = []
     seen: set[Path] = set()
     taken: set[str] = set()
@@ -95,7 +95,7 @@ def gather(
             file = folder / card.predictions
             found = _submission(folder, card, task, notes)
         except (PolarisRxrxError, OSError) as error:
-            left_out.append(LeftOut(_text(folder.name), _text(file), _text(error)))
+            left_out.append(UnfitEntry(_text(folder.name), _text(file), _text(error)))
             continue
         seen.add(file.resolve())
         fits.append(_named(*found, _text(folder), taken))

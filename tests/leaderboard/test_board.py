@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from polaris_rxrx.comparison import Difference
 from polaris_rxrx.errors import UsageError
 from polaris_rxrx.leaderboard.board import CLOSING, Board, Local, blocks, local, ranks
-from polaris_rxrx.leaderboard.gather import Entry, LeftOut
+from polaris_rxrx.leaderboard.gather import Entry, UnfitEntry
 from polaris_rxrx.predictions import Predictions
 from polaris_rxrx.scoring import Score, score
 from polaris_rxrx.stats.paired import holm
@@ -272,7 +272,7 @@ def test_second_hand_is_said_and_supervision_kept() -> None:
 def test_the_whole_as_json(large: Task) -> None:
     rng = np.random.default_rng(0)
     found = local(large, made(large, {HOSTILE: rng.random(200), 'a,"b"\n': rng.random(200)}))
-    board = Board(found, (LeftOut("NA", "NA/submission.toml", "broken"),), blocks(), ("a note",))
+    board = Board(found, (UnfitEntry("NA", "NA/submission.toml", "broken"),), blocks(), ("a note",))
     document = board.to_dict()
     assert json.loads(json.dumps(document, allow_nan=False))["schema_version"] == 1
     assert {document["local"]["comparisons"][0][k] for k in ("first", "second")} == {HOSTILE, 'a,"b"\n'}
