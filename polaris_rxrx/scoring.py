@@ -24,6 +24,7 @@ from polaris_rxrx.errors import DataError
 from polaris_rxrx.metrics import GroupScores, group_scores
 from polaris_rxrx.predictions import Predictions
 from polaris_rxrx.present import html
+from polaris_rxrx.present.numbers import percent
 from polaris_rxrx.stats.explain import without_gene
 from polaris_rxrx.stats.two_way import Clusters, Deleted, leave_out
 from polaris_rxrx.stats.uncertainty import LEVEL, RESAMPLES, Uncertainty, chance_of, normalise, uncertainty
@@ -223,10 +224,10 @@ class Score:
         header = [
             "",
             "mean",
-            f"{100 * certainty.level:g}% interval",
+            f"{percent(certainty.level)} interval",
             "0 to 1, chance dashed",
             "chance",
-            "normalised",
+            "normalized",
         ]
         notes = [f"{g.treatment}: {g.reason} ({', '.join(g.metrics)})" for g in self.left_out]
         return html.element(

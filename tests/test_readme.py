@@ -133,7 +133,7 @@ def test_every_command_runs_on_the_demos_data(
         printed = capsys.readouterr()
         assert "Traceback" not in printed.err
         if words[0] in ("evaluate", "reproduce", "targets"):
-            assert "made up" in printed.out
+            assert "synthetic" in printed.out
     for name in ("report.html", "my_map.parquet", "my-model.csv"):
         assert (tmp_path / name).stat().st_size > 1000
 

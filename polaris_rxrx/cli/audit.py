@@ -8,16 +8,8 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from polaris_rxrx.cli.options import (
-    FILE,
-    Bar,
-    data_option,
-    fill_option,
-    note,
-    resampling_options,
-    task_option,
-    wide_option,
-)
+from polaris_rxrx.cli import options
+from polaris_rxrx.cli.options import FILE, Bar, note
 from polaris_rxrx.errors import DataError, MissingError
 
 if TYPE_CHECKING:
@@ -28,8 +20,8 @@ if TYPE_CHECKING:
 
 @click.command(no_args_is_help=True)
 @click.argument("preds", type=FILE)
-@task_option
-@data_option
+@options.task_option
+@options.data_option
 @click.option(
     "--map",
     "map_path",
@@ -48,9 +40,9 @@ if TYPE_CHECKING:
 )
 @click.option("--strict", is_flag=True, help="Exit with 1 if a check fails.")
 @click.option("--json", "as_json", is_flag=True, help="Print the audit as JSON and nothing else.")
-@resampling_options
-@fill_option
-@wide_option
+@options.resampling_options
+@options.fill_option
+@options.wide_option
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -141,13 +133,11 @@ def as_text(found: Audit) -> str:
 
     header = ["", "AP", f"{percent(found.level)} interval", "AUROC", "ahead by", "p"]
     header += ["pooled AP", "pooled AUROC", "rank correlation", "explained"]
-    own = _figures(found.figures)
-    rows = [["this submission", *own[:3], "", "", *own[3:], "", ""]]
+    rows = [_row("this submission", found.figures, ["", ""], ["", ""])]
     for result in found.shortcuts:
-        own = _figures(result.figures)
         ahead = [number(result.difference, "+.4f"), number(result.p_value)]
-        share = [number(result.correlation, "+.2f"), number(result.explained, ".0%")]
-        rows.append([result.shortcut.kind.title, *own[:3], *ahead, *own[3:], *share])
+        alike = [number(result.correlation, "+.2f"), number(result.explained, ".0%")]
+        rows.append(_row(result.shortcut.kind.title, result.figures, ahead, alike))
     kinds = [result.shortcut.kind for result in found.shortcuts]
     chance = f"Chance (random scores): AP {found.chance:.4f}, AUROC 0.5. Shortcuts, by what they know:"
     lines = [
@@ -163,8 +153,8 @@ def as_text(found: Audit) -> str:
     return "\n".join([*lines, "", *notes(found.notes)])
 
 
-def _figures(of: AuditFigures) -> list[str]:
+def _row(title: str, of: AuditFigures, ahead: list[str], alike: list[str]) -> list[str]:
     from polaris_rxrx.present.numbers import number, span
 
-    pooled = [number(of.pooled_pr_auc), number(of.pooled_roc_auc)]
-    return [number(of.pr_auc), span(of.interval), number(of.roc_auc), *pooled]
+    own = [number(of.pr_auc), span(of.interval), number(of.roc_auc)]
+    return [title, *own, *ahead, number(of.pooled_pr_auc), number(of.pooled_roc_auc), *alike]

@@ -7,16 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from polaris_rxrx.cli.options import (
-    FILE,
-    clusters_option,
-    fill_option,
-    note,
-    resampling_options,
-    task_option,
-    wide_option,
-)
-from polaris_rxrx.cli.outputs import NEW_FILE, Command
+from polaris_rxrx.cli.options import FILE, certainty_options, metric_option, task_option
+from polaris_rxrx.cli.outputs import Command, per_treatment_option, write_per_treatment
 from polaris_rxrx.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -27,21 +19,10 @@ if TYPE_CHECKING:
 @click.argument("preds", type=FILE, nargs=-1, metavar="A B [...]")
 @task_option
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON and nothing else.")
-@click.option(
-    "--metric",
-    type=click.Choice(["pr_auc", "roc_auc"]),
-    default="pr_auc",
-    show_default=True,
-    help="Which mean over treatments is compared: average precision (pr_auc) or AUROC (roc_auc).",
-)
+@metric_option("is compared")
 @click.option("--all-pairs", is_flag=True, help="Compare every two, not A with each of the others.")
-@click.option(
-    "--per-treatment", type=NEW_FILE, metavar="FILE", help="Also write a CSV file with one row per treatment."
-)
-@resampling_options
-@clusters_option
-@fill_option
-@wide_option
+@per_treatment_option
+@certainty_options
 def command(
     preds: tuple[Path, ...],
     task: Path,
@@ -63,6 +44,7 @@ def command(
     """
     from polaris_rxrx.cli._inputs import read_given, refuse_twice
     from polaris_rxrx.comparison import compare
+    from polaris_rxrx.present.terminal import json_text
     from polaris_rxrx.scoring import score
     from polaris_rxrx.task import load_task
 
@@ -86,18 +68,9 @@ def command(
         clusters=clusters,
     )
     if per_treatment is not None:
-        from polaris_rxrx.files import write_text
-        from polaris_rxrx.tables import to_csv
-
         each = {name: column.tolist() for name, column in zip(found.names, found.values.T, strict=True)}
-        write_text(per_treatment, to_csv({"treatment": found.treatments, **each}))
-        note(f"Wrote {per_treatment}")
-    if as_json:
-        from polaris_rxrx.present.terminal import json_text
-
-        click.echo(json_text(found.to_dict()))
-    else:
-        click.echo(_as_text(found))
+        write_per_treatment(per_treatment, {"treatment": found.treatments, **each})
+    click.echo(json_text(found.to_dict()) if as_json else _as_text(found))
 
 
 def _as_text(found: Comparison) -> str:
@@ -123,11 +96,9 @@ def _as_text(found: Comparison) -> str:
             lines += wrapped(f"Where {found.names[d.first]} and {found.names[d.second]} differ most")
             cut = [[treatment, number(x), number(y)] for treatment, x, y in apart]
             lines += [*table(["treatment", "first", "second"], cut, indent=2), ""]
+    drawn = f"{found.resamples:,} resamples, seed {found.seed}"
     told = [
-        (
-            "Interval",
-            f"{interval_method(found.clusters)}, {found.resamples:,} resamples, seed {found.seed}",
-        ),
+        ("Interval", f"{interval_method(found.clusters)}, {drawn}"),
         ("p", p_value_method(found.clusters)),
         ("p (Holm)", f"the same, corrected for {count(len(found.differences), 'comparison')}"),
         (

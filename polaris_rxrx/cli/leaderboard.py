@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from polaris_rxrx.cli.options import FILE, Bar, task_option, wide_option
+from polaris_rxrx.cli.options import FILE, Bar, metric_option, task_option, wide_option
 
 if TYPE_CHECKING:
     from polaris_rxrx.comparison import Metric
@@ -30,13 +30,7 @@ NEXT = "polaris-rxrx submit --init NAME begins one"
     show_default=True,
     help="Where each folder with a submission.toml is a row.",
 )
-@click.option(
-    "--metric",
-    type=click.Choice(["pr_auc", "roc_auc"]),
-    default="pr_auc",
-    show_default=True,
-    help="Which mean over treatments ranks the local rows: average precision (pr_auc) or AUROC (roc_auc).",
-)
+@metric_option("ranks the local rows")
 @click.option("--local", "only_local", is_flag=True, help="Show the local rows alone.")
 @click.option("--published", "only_published", is_flag=True, help="Show the published rows alone.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")

@@ -150,6 +150,22 @@ def clusters_option(function: F) -> F:
     )(function)
 
 
+def certainty_options(function: F) -> F:
+    """What scores are read and shown with: how intervals are drawn, what is absent, how wide tables are."""
+    return resampling_options(clusters_option(fill_option(wide_option(function))))
+
+
+def metric_option(what: str) -> Callable[[F], F]:
+    """`--metric`; `what` is done with it."""
+    return click.option(
+        "--metric",
+        type=click.Choice(["pr_auc", "roc_auc"]),
+        default="pr_auc",
+        show_default=True,
+        help=f"Which mean over treatments {what}: average precision (pr_auc) or AUROC (roc_auc).",
+    )
+
+
 class Bar:
     """A progress bar on stderr, drawn only on a terminal.
 

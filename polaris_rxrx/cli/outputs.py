@@ -11,14 +11,14 @@ Conventions
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
 
-from polaris_rxrx.cli.options import MaybeFile
+from polaris_rxrx.cli.options import F, MaybeFile, note
 
 
 class NewFile(click.Path):
@@ -37,6 +37,26 @@ class NewFolder(click.Path):
 
 
 NEW_FILE = NewFile()
+
+
+def per_treatment_option(function: F) -> F:
+    return click.option(
+        "--per-treatment",
+        type=NEW_FILE,
+        metavar="FILE",
+        help="Also write one CSV row per treatment.",
+    )(function)
+
+
+def write_per_treatment(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
+    """Write what was computed of every treatment; what is not defined is an empty cell."""
+    from polaris_rxrx.files import write_text
+    from polaris_rxrx.tables import to_csv
+
+    write_text(
+        path, to_csv({name: ["" if v != v else v for v in column] for name, column in columns.items()})
+    )
+    note(f"Wrote {path}")
 
 
 class Named(NamedTuple):

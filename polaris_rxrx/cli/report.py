@@ -8,17 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from polaris_rxrx.cli.options import (
-    FILE,
-    Bar,
-    clusters_option,
-    data_option,
-    fill_option,
-    note,
-    resampling_options,
-    task_option,
-    wide_option,
-)
+from polaris_rxrx.cli.options import FILE, Bar, certainty_options, data_option, note, task_option
 from polaris_rxrx.cli.outputs import NEW_FILE, Command, NewFolder
 
 if TYPE_CHECKING:
@@ -58,10 +48,7 @@ if TYPE_CHECKING:
     help="Also write each figure as PNG and SVG.",
 )
 @click.option("--title", help="The page's title.  [default: the names of PREDS and task]")
-@resampling_options
-@clusters_option
-@fill_option
-@wide_option
+@certainty_options
 @click.pass_context
 def command(
     context: click.Context,

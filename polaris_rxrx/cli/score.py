@@ -8,16 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from polaris_rxrx.cli.options import (
-    FILE,
-    clusters_option,
-    fill_option,
-    note,
-    resampling_options,
-    task_option,
-    wide_option,
-)
-from polaris_rxrx.cli.outputs import NEW_FILE, Command
+from polaris_rxrx.cli.options import FILE, certainty_options, note, task_option
+from polaris_rxrx.cli.outputs import Command, per_treatment_option, write_per_treatment
 
 if TYPE_CHECKING:
     from polaris_rxrx.scoring import Score
@@ -28,14 +20,9 @@ if TYPE_CHECKING:
 @click.argument("preds", type=FILE)
 @task_option
 @click.option("--json", "as_json", is_flag=True, help="Print the score report as JSON and nothing else.")
-@click.option(
-    "--per-treatment", type=NEW_FILE, metavar="FILE", help="Also write a CSV file with one row per treatment."
-)
+@per_treatment_option
 @click.option("--official", is_flag=True, help="Also run the Polaris client's own evaluate (slow).")
-@resampling_options
-@clusters_option
-@fill_option
-@wide_option
+@certainty_options
 def command(
     preds: Path,
     task: Path,
@@ -78,12 +65,7 @@ def command(
 
         report["client"] = evaluate_saved(task, result.predictions.values)
     if per_treatment is not None:
-        from polaris_rxrx.files import write_text
-        from polaris_rxrx.tables import to_csv
-
-        cells = {name: ["" if v != v else v for v in column] for name, column in result.columns().items()}
-        write_text(per_treatment, to_csv(cells))  # NaN: an empty cell
-        note(f"Wrote {per_treatment}")
+        write_per_treatment(per_treatment, result.columns())
     click.echo(
         json.dumps(report, indent=2, allow_nan=False) if as_json else _as_text(result, certainty, report)
     )

@@ -32,7 +32,7 @@ def test_the_baselines_order_as_published(demo: tuple[Path, str]) -> None:
 
 def test_it_is_labelled_as_made_up(demo: tuple[Path, str]) -> None:
     folder, out = demo
-    assert "made-up data" in out
+    assert "synthetic data" in out
     assert (folder / "data" / "README.txt").read_text().startswith("THIS DATA IS MADE UP")
 
 
@@ -94,7 +94,7 @@ def test_every_command_runs_on_what_it_wrote(
     assert code == 0, printed.err
     assert "not computed" not in printed.err
     if words[0] in ("evaluate", "reproduce", "targets", "fetch"):
-        assert "made up" in printed.out
+        assert "synthetic" in printed.out
 
 
 def test_it_tells_how_to_go_on(demo: tuple[Path, str]) -> None:
@@ -131,4 +131,4 @@ def test_a_map_of_it_says_so_too(demo: tuple[Path, str], capsys: pytest.CaptureF
     assert run(["baseline", "openphenom", *places, "--save-map", map_]) == 0
     capsys.readouterr()
     assert run(["evaluate", "drug-target", "--map", map_, "--annotations", table, "--seeds", "2"]) == 0
-    assert "The embeddings are made up" in capsys.readouterr().out
+    assert "The embeddings are synthetic" in capsys.readouterr().out

@@ -143,7 +143,7 @@ def test_the_text_says_the_same(run: Run, map_: Map) -> None:
     lines = out.splitlines()
     assert lines[0] == "drug-target: My model"
     assert lines[1] == (
-        f"3 compounds, {result.summary['n_pairs_a_seed']} pairs a seed, seeds 7; active at most 1,000 nM, "
+        f"3 compounds, {result.summary['n_pairs_a_seed']} pairs per seed, seeds 7; active at most 1,000 nM, "
         "negatives beyond 10,000 nM"
     )
     assert lines[2] == "sd over seeds, ddof 0; random: a new embedding each seed"
@@ -261,7 +261,7 @@ def test_made_up_data_says_so(run: Run, tmp_path: Path) -> None:
         table.replace_schema_metadata({"polaris_rxrx": "made up"}), tmp_path / "embeddings.parquet"
     )
     code, out, _ = run("evaluate", "gene-gene", "--model", "mine.toml")
-    assert code == 0 and "Note  The embeddings are made up (polaris-rxrx demo)" in out
+    assert code == 0 and "Note  The embeddings are synthetic (polaris-rxrx demo)" in out
     found = strict(run("evaluate", "gene-gene", "--model", "mine.toml", "--json")[1])["gene-gene"]
     assert found["protocol"]["inputs"]["made_up"] is True and found["notes"][0].startswith(
         "The embeddings are"
@@ -276,7 +276,7 @@ def test_made_up_relations_and_affinities_beside_real_embeddings_say_so(
     relations.write_text("entity1,entity2,database\nTP53,BRCA1,made up\n")
     words = ["evaluate", "gene-gene", "--model", "mine.toml", "--relations", str(relations)]
     code, out, _ = run(*words)
-    assert code == 0 and "Note  The relations are made up (polaris-rxrx demo)" in out
+    assert code == 0 and "Note  The relations are synthetic (polaris-rxrx demo)" in out
     found = strict(run(*words, "--json")[1])["gene-gene"]
     assert found["protocol"]["relations_made_up"] is True and not found["protocol"]["inputs"]["made_up"]
     assert (demo / "data" / "relations" / "CORUM.txt").read_text().splitlines()[1].endswith(",made up")
@@ -292,7 +292,7 @@ def test_made_up_relations_and_affinities_beside_real_embeddings_say_so(
     assert code == 0, err
     found = strict(out)["drug-target"]
     assert found["protocol"]["affinities_made_up"] is True
-    assert any(text.startswith("The affinities are made up") for text in found["notes"])
+    assert any(text.startswith("The affinities are synthetic") for text in found["notes"])
     assert "affinities_made_up" not in strict(run(*words, "--json")[1])["drug-target"]["protocol"]
 
 

@@ -192,7 +192,7 @@ def test_made_up_data_says_so(run: Run, folder: Path, tmp_path: Path) -> None:
         pq.read_table(folder / NAME).replace_schema_metadata({"polaris_rxrx": "made up"}), data / NAME
     )
     code, out, _ = run("table6", "--data", "data")
-    assert code == 0 and out.startswith("The embeddings are made up (polaris-rxrx demo): these figures say")
+    assert code == 0 and out.startswith("The embeddings are synthetic (polaris-rxrx demo): these figures say")
     assert json.loads(run("table6", "--data", "data", "--json")[1])["made_up"] is True
 
 
