@@ -20,7 +20,7 @@ The wrong way up
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from math import lgamma
 from typing import Any, Literal
 
@@ -52,13 +52,7 @@ class Check:
     evidence: dict[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "title": self.title,
-            "verdict": self.verdict,
-            "words": self.words,
-            "evidence": self.evidence,
-        }
+        return asdict(self)
 
     @property
     def told(self) -> bool:

@@ -11,6 +11,8 @@ from polaris_rxrx.present.terminal import notes, table, wrapped
 if TYPE_CHECKING:
     from polaris_rxrx.suites.result import Result
 
+P = ("p <= 0.05", "p <= 0.01")
+
 
 def as_text(result: Result, title: str) -> str:
     """A suite's result for reading."""
@@ -107,28 +109,26 @@ def _gene_gene(result: Result) -> tuple[str, list[str]]:
 
 
 def _signal(result: Result) -> tuple[str, list[str]]:
-    s, p = result.summary, result.protocol
-    null = p["null"] if isinstance(p["null"], str) else f"{len(p['null']):,} genes"
-    head = (
-        f"by {p['by']}, {s['n_perturbations']:,} perturbations of {p['min_wells']} wells or more, against "
-        f"{p['n_controls']:,} controls; null: {null}"
-    )
-    cells = [
-        number(s.get(key)) for key in ("mean", "mad", "median", "null_mean", "random_mean", "random_mad")
-    ]
-    cells += [number(s.get("z"), ".2f"), *_shares(s)]
-    header = ["", "mean", "MAD", "median", "null", "random", "MAD", "z", "p <= 0.05", "p <= 0.01"]
-    return head, table(header, [["energy distance", *cells]])
+    s = result.summary
+    keys = ("mean", "mad", "median", "null_mean", "random_mean", "random_mad")
+    header = ["", "mean", "MAD", "median", "null", "random", "MAD", "z", *P]
+    row = ["energy distance", *(number(s.get(key)) for key in keys), number(s.get("z"), ".2f"), *_shares(s)]
+    return _wells(result, f", against {result.protocol['n_controls']:,} controls"), table(header, [row])
 
 
 def _replicates(result: Result) -> tuple[str, list[str]]:
+    s = result.summary
+    cells = [number(s[key]) for key in ("mean", "mad", "median", "null_mean")]
+    header = ["", "mean", "MAD", "median", "null", *P]
+    return _wells(result), table(header, [["mean cosine of replicates", *cells, *_shares(s)]])
+
+
+def _wells(result: Result, against: str = "") -> str:
+    """What was measured, and beside what."""
     s, p = result.summary, result.protocol
     null = p["null"] if isinstance(p["null"], str) else f"{len(p['null']):,} genes"
-    head = f"by {p['by']}, {s['n_perturbations']:,} perturbations of {p['min_wells']} wells or more"
-    head += f"; null: {null}"
-    cells = [number(s[key]) for key in ("mean", "mad", "median", "null_mean")]
-    header = ["", "mean", "MAD", "median", "null", "p <= 0.05", "p <= 0.01"]
-    return head, table(header, [["mean cosine of replicates", *cells, *_shares(s)]])
+    of = f"by {p['by']}, {s['n_perturbations']:,} perturbations of {p['min_wells']} wells or more"
+    return f"{of}{against}; null: {null}"
 
 
 def _shares(summary: Mapping[str, Any]) -> list[str]:

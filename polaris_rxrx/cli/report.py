@@ -12,8 +12,6 @@ from polaris_rxrx.cli.options import FILE, Bar, certainty_options, data_option, 
 from polaris_rxrx.cli.outputs import NEW_FILE, Command, NewFolder
 
 if TYPE_CHECKING:
-    from polaris_rxrx.dataset.affinities import Affinities
-    from polaris_rxrx.maps.build import Map
     from polaris_rxrx.task import Task
 
 
@@ -31,21 +29,13 @@ if TYPE_CHECKING:
     "--map", "map_path", type=FILE, metavar="FILE", help="A saved map, for similarity by concentration."
 )
 @click.option("--annotations", type=FILE, metavar="CSV", help="The affinities.  [default: those in --data]")
-@click.option(
-    "--classes",
-    type=FILE,
-    metavar="CSV",
-    help="The class of each target: a table of gene_symbol,target_class.  [default: our own]",
-)
+@click.option("--classes", type=FILE, metavar="CSV", help="gene_symbol,target_class.  [default: our own]")
 @data_option
 @click.option(
     "--out", type=NEW_FILE, default=Path("report.html"), show_default=True, help="The page to write."
 )
 @click.option(
-    "--figures",
-    type=NewFolder("*.png", "*.svg"),
-    metavar="DIR",
-    help="Also write each figure as PNG and SVG.",
+    "--figures", type=NewFolder("*.png", "*.svg"), metavar="DIR", help="Also write each figure as PNG, SVG."
 )
 @click.option("--title", help="The page's title.  [default: the names of PREDS and task]")
 @certainty_options
@@ -75,6 +65,8 @@ def command(
     wrote them or --data holds the metadata. What is not at hand is left out, and the page says how to get it.
     """
     from polaris_rxrx.cli._inputs import read_given, refuse_twice
+    from polaris_rxrx.dataset.affinities import read_affinities
+    from polaris_rxrx.maps.store import load_map
     from polaris_rxrx.present.numbers import count, number, percent, span
     from polaris_rxrx.present.terminal import wrapped
     from polaris_rxrx.report import figures as drawing
@@ -92,9 +84,9 @@ def command(
     annotations = annotations or _located("annotations", data, explicit)
     with Bar("report") as bar:
         bar.step("reading", 0, 3)
-        affinities = _affinities(annotations)
+        affinities = None if annotations is None else read_affinities(annotations)
         bar.step("reading", 1, 3)
-        map_ = _map(map_path)
+        map_ = None if map_path is None else load_map(map_path)
         bar.step("reading", 2, 3)
         smiles = _smiles(loaded, data, explicit)
         bar.step("reading", 3, 3)
@@ -155,22 +147,6 @@ def _located(what: str, data: Path, explicit: bool) -> Path | None:
         if explicit:
             raise
         return None
-
-
-def _affinities(path: Path | None) -> Affinities | None:
-    if path is None:
-        return None
-    from polaris_rxrx.dataset.affinities import read_affinities
-
-    return read_affinities(path)
-
-
-def _map(path: Path | None) -> Map | None:
-    if path is None:
-        return None
-    from polaris_rxrx.maps.store import load_map
-
-    return load_map(path)
 
 
 def _smiles(task: Task, data: Path, explicit: bool) -> dict[str, str] | None:

@@ -145,6 +145,8 @@ def table(
         parts = [range(names, len(widths))]
     else:
         narrowed = _narrowed(widths, names, room - len(_GAP) - max(widths[names:], default=0), only=True)
+        beside = max(LEAST_NAME, room - _total(narrowed[:names]) - len(_GAP))
+        narrowed[names:left] = [min(w, beside) for w in narrowed[names:left]]
         parts = _parts(narrowed, names, room)
     found: list[str] = []
     for part in parts:
@@ -154,14 +156,13 @@ def table(
         found += [""] if found else []
         for row in [*zip(*raised, strict=True), *([row[c] for c in columns] for row in every)]:
             cells = zip(columns, row, strict=True)
-            line_of = _GAP.join(_cell(text, narrowed[c], c < names, c < left) for c, text in cells)
+            line_of = _GAP.join(_cell(text, narrowed[c], c < left) for c, text in cells)
             found.append((" " * indent + line_of).rstrip())
     return found
 
 
-def _cell(text: str, columns: int, is_name: bool, to_left: bool) -> str:
-    text = shorten(text, columns) if is_name else text
-    return text.ljust(columns) if to_left else text.rjust(columns)
+def _cell(text: str, columns: int, to_left: bool) -> str:
+    return shorten(text, columns).ljust(columns) if to_left else text.rjust(columns)
 
 
 def _total(widths: Sequence[int]) -> int:
