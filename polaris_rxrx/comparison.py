@@ -29,6 +29,7 @@ import numpy as np
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.metrics import METRICS, Metric, metric_of
 from polaris_rxrx.present import html
+from polaris_rxrx.present.numbers import count, percent
 from polaris_rxrx.scoring import Score
 from polaris_rxrx.stats.intervals import Interval, bca_each, mean_of
 from polaris_rxrx.stats.paired import TIE, detectable, draws, holm, pairwise_p
@@ -170,8 +171,8 @@ class Comparison(Resampled):
             cells += [html.span(d.interval, 4), html.scale(d.mean, d.interval, [0], -wide, wide)]
             cells += [html.fixed(d.p_corrected, 4), f"{d.wins:,} / {d.ties:,} / {d.losses:,}"]
             rows.append([*cells, html.fixed(d.detectable, 4), html.element("b", d.verdict)])
-        header = ["first", "second", "difference", f"{100 * self.level:g}% interval", "0 dashed"]
-        header += ["p (Holm)", "wins / ties / losses", "detectable", "first is"]
+        header = ["first", "second", "difference", f"{percent(self.level)} interval", "0 dashed"]
+        header += ["p (Holm)", "wins / ties / losses", "minimum detectable difference", "first is"]
         most = [
             html.details(
                 f"Where {self.names[d.first]} and {self.names[d.second]} differ most",
@@ -182,7 +183,8 @@ class Comparison(Resampled):
             )
             for d in self.differences
         ]
-        title = f"{METRICS[self.metric].title} on {self.task.name}, {len(self.treatments):,} treatments"
+        treatments = count(len(self.treatments), "treatment")
+        title = f"{METRICS[self.metric].title} on {self.task.name}, {treatments}"
         return html.element("div", html.element("p", title), html.table(header, rows, left=2), *most)
 
 

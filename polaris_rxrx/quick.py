@@ -12,7 +12,7 @@ Conventions
 
 The wrong way up
     AUROC of a random order of n pairs, m active, has the variance (n + 1) / (12 m (n - m)) (Mann and Whitney,
-    Ann. Math. Stat. 18 (1947) 50-60; ties only lower it). The mean over treatments is compared with .5 in
+    Ann. Math. Stat. 18 (1947) 50-60; ties only lower it). The mean over treatments is compared with 0.5 in
     units of the standard deviation that follows, times `SHARED`: compounds are scored against the same genes,
     and scores with an effect for each gene spread by so much more than independent treatments would.
 """
@@ -28,6 +28,7 @@ import numpy as np
 
 from polaris_rxrx.errors import some
 from polaris_rxrx.metrics import PR_AUC, GroupScores, group_scores
+from polaris_rxrx.present.numbers import count
 from polaris_rxrx.task import SAMPLE, Task
 from polaris_rxrx.types import Bools, Floats, Ints
 
@@ -35,7 +36,8 @@ Verdict = Literal["fail", "warn", "ok", "not checked"]
 
 SURE = 6.0  # decimal digits of odds against: one in a million
 SHARED = 1.7  # spread of a mean over treatments that share genes, in that of independent ones
-REVERSED = -3.0  # standard deviations of mean AUROC from .5 that chance does not give
+NAMED = 4  # names in a line; the evidence has all of them
+REVERSED = -3.0  # standard deviations of mean AUROC from 0.5 that chance does not give
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ def refused(checks: Sequence[Check], task: Task) -> list[Check]:
 
 
 def lines(checks: Sequence[Check], *, brief: bool = False) -> list[str]:
-    """What to tell of them, a line a check.
+    """What to tell of them, one line per check.
 
     With `brief` nothing that a score shows anyway: that it is below chance, or has some constant treatments.
     """
@@ -159,7 +161,7 @@ def holds_labels(x: Scored) -> Check:
         values = x.score[both[x.group]]
         exact = np.array_equal(values, x.active[both[x.group]])
         words += ": the labels themselves" if exact else ": the labels on another scale"
-    words += f": {some(x.pick(match), 4)}"
+    words += f": {some(x.pick(match), NAMED)}"
     share = match.sum() / two.sum()
     if digits >= SURE and share >= 0.9:
         return Check("labels", title, "fail", f"{words}; by chance 1 in 10^{digits:.0f}", evidence)
@@ -197,7 +199,7 @@ def constant(x: Scored) -> Check:
     )
     if same[several].all():
         return Check("constant", title, "fail", f"{words}: the submission ranks nothing", evidence)
-    return Check("constant", title, "warn", f"{words}: {some(x.pick(same), 4)}", evidence)
+    return Check("constant", title, "warn", f"{words}: {some(x.pick(same), NAMED)}", evidence)
 
 
 def direction(x: Scored, groups: GroupScores) -> Check:
@@ -231,7 +233,7 @@ def direction(x: Scored, groups: GroupScores) -> Check:
     }
     if far <= REVERSED:
         words = (
-            f"AUROC {auroc:.2f} is further below .5 than chance gives: 1 - AUROC would be {1 - auroc:.2f} "
+            f"AUROC {auroc:.2f} is further below 0.5 than chance gives: 1 - AUROC would be {1 - auroc:.2f} "
             f"(average precision {ap_over:.3f}, where it is {ap:.3f}). Higher means more likely active: are "
             "these distances, ranks or p-values? Then send their negatives"
         )
@@ -284,8 +286,3 @@ def log_ways(n: Ints, m: Ints) -> Floats:
     factorial = np.array([lgamma(i + 1) for i in range(most + 1)])
     found: Floats = factorial[n] - factorial[m] - factorial[n - m]
     return found
-
-
-def count(n: int, noun: str) -> str:
-    """`1 treatment`, `2,000 treatments`."""
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"

@@ -25,6 +25,7 @@ from polaris_rxrx.errors import DataError
 from polaris_rxrx.metrics import METRICS, PR_AUC, GroupScores, group_scores
 from polaris_rxrx.predictions import Predictions
 from polaris_rxrx.present import html
+from polaris_rxrx.present.numbers import percent
 from polaris_rxrx.stats.explain import without_gene
 from polaris_rxrx.stats.intervals import mean_of, median_of, plain
 from polaris_rxrx.stats.resampling import LEVEL, RESAMPLES, Clusters, Resampling
@@ -225,7 +226,6 @@ class Score:
     def _repr_html_(self) -> str:
         """For notebooks."""
         certainty = self.uncertainty()
-        header = ["", "mean", f"{100 * certainty.level:g}% interval", "0 to 1, chance dashed", "chance"]
         rows = [
             [
                 METRICS[key].title,
@@ -237,12 +237,20 @@ class Score:
             ]
             for key, of in certainty.metrics.items()
         ]
+        header = [
+            "",
+            "mean",
+            f"{percent(certainty.level)} interval",
+            "0 to 1, chance dashed",
+            "chance",
+            "normalized",
+        ]
         notes = [html.element("p", note) for note in self.notes]
         if self.left_out:
             left = [f"{g.treatment}: {g.reason} ({', '.join(g.metrics)})" for g in self.left_out]
             notes.append(html.details(f"{len(left):,} left out", *(html.element("p", n) for n in left)))
         title = html.element("p", html.element("b", self.predictions.source), " on ", self.task.name)
-        table = html.table([*header, "normalized", "p", "treatments"], rows)
+        table = html.table([*header, "p", "treatments"], rows)
         return html.element("div", title, table, *notes)
 
 

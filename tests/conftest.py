@@ -78,6 +78,7 @@ def clean_environment(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory, _plots: Path
 ) -> None:
     """No token, cache, task or setting of the person who runs the tests, and none left behind."""
+    monkeypatch.setenv("COLUMNS", "100")  # as where no terminal is; theirs may be of any width
     for name in list(os.environ):
         foreign = name.startswith(("POLARIS_", "HF_", "HUGGINGFACE_", "HUGGING_FACE_"))
         if foreign and name not in ("POLARIS_RXRX_SHARED", "POLARIS_RXRX_CHROMIUM"):

@@ -17,14 +17,15 @@ from polaris_rxrx import quick
 from polaris_rxrx.audit import leaks, order, overlap
 from polaris_rxrx.audit import structures as compounds
 from polaris_rxrx.audit.leaks import Labeled
-from polaris_rxrx.audit.plates import Facts, read_facts
-from polaris_rxrx.audit.result import Audit, Figures, ShortcutResult
+from polaris_rxrx.audit.plates import PlateFacts, read_plate_facts
+from polaris_rxrx.audit.result import Audit, AuditFigures, ShortcutResult
 from polaris_rxrx.audit.shortcuts import Needs, Pairs, Shortcut, Skipped, compute, map_tables
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.maps.build import Map
 from polaris_rxrx.metrics import PR_AUC, group_scores
 from polaris_rxrx.predictions import Predictions
-from polaris_rxrx.quick import Check, count
+from polaris_rxrx.present.numbers import count
+from polaris_rxrx.quick import Check
 from polaris_rxrx.scoring import Score, score
 from polaris_rxrx.stats.explain import explained, places, rank_correlations, remove
 from polaris_rxrx.stats.intervals import Interval, bca_each, mean_of
@@ -78,18 +79,18 @@ def audit(
     if task.active is None:
         raise DataError(f"{task.name} is a competition: without labels there is nothing to audit")
     pairs = Pairs.of(task)
-    facts, why = Facts(), dict(absent or {})
+    plates, why = PlateFacts(), dict(absent or {})
     if metadata is not None:
         try:
-            facts = read_facts(Path(metadata), pairs, None if nuclei is None else Path(nuclei))
+            plates = read_plate_facts(Path(metadata), pairs, None if nuclei is None else Path(nuclei))
         except DataError as error:
             if not spare_metadata:
                 raise
             metadata, why["metadata"] = None, str(error)
     why.setdefault("nuclei counts", why.get("metadata", "no metadata given"))
-    tables = facts.tables if map_ is None else {**facts.tables, **map_tables(map_, pairs)}
+    tables = plates.tables if map_ is None else {**plates.tables, **map_tables(map_, pairs)}
     values = scored.predictions.values
-    shortcuts, skipped = compute(pairs, values, tables=tables, absent=why, reasons=facts.reasons)
+    shortcuts, skipped = compute(pairs, values, tables=tables, absent=why, reasons=plates.reasons)
 
     judge = _Judge(scored, pairs, how)
     figures, results = judge.all(shortcuts, progress)
@@ -101,7 +102,7 @@ def audit(
         shortcuts=tuple(sorted(results, key=lambda r: (-r.figures.pr_auc, r.shortcut.kind.name))),
         skipped=tuple(skipped),
         checks=tuple(checks),
-        notes=(*scored.notes, *_notes(results, skipped), *facts.notes),
+        notes=(*scored.notes, *_notes(results, skipped), *plates.notes),
         resampling=how,
     )
 
@@ -122,7 +123,7 @@ class _Judge:
 
     def all(
         self, shortcuts: list[Shortcut], progress: Progress | None
-    ) -> tuple[Figures, list[ShortcutResult]]:
+    ) -> tuple[AuditFigures, list[ShortcutResult]]:
         """The submission's figures and every shortcut's; one bootstrap serves all intervals."""
         others = [score(self.scored.task, Predictions(s.values, s.kind.name)) for s in shortcuts]
         own = self.scored.groups.average_precision
@@ -156,10 +157,10 @@ class _Judge:
                 progress("shortcuts", i + 1, len(shortcuts))
         return figures, results
 
-    def _figures(self, scored: Score, interval: Interval) -> Figures:
+    def _figures(self, scored: Score, interval: Interval) -> AuditFigures:
         values = scored.predictions.values[self.keep]
         pooled = group_scores(self.active, values, np.zeros_like(self.group), 1)
-        return Figures(
+        return AuditFigures(
             pr_auc=scored.pr_auc,
             interval=interval,
             roc_auc=scored.roc_auc,
@@ -169,9 +170,9 @@ class _Judge:
 
     def _beside(
         self,
-        figures: Figures,
+        figures: AuditFigures,
         shortcut: Shortcut,
-        of: Figures,
+        of: AuditFigures,
         apart: Floats,
         interval: Interval,
         p_value: float,
@@ -196,7 +197,7 @@ class _Judge:
         )
 
 
-def _score_checks(judge: _Judge, figures: Figures, results: list[ShortcutResult]) -> list[Check]:
+def _score_checks(judge: _Judge, figures: AuditFigures, results: list[ShortcutResult]) -> list[Check]:
     by_name = {r.shortcut.kind.name: r for r in results}
     groups = judge.scored.groups
     x = Labeled(

@@ -1,4 +1,4 @@
-"""Traces of labels in scores: one function a check.
+"""Traces of labels in scores: one function per check.
 
 Conventions
     A check looks at labeled pairs only. Verdicts: `fail` where an honest submission would hardly look like
@@ -22,10 +22,10 @@ from typing import Any
 
 import numpy as np
 
-from polaris_rxrx.audit.result import Figures
+from polaris_rxrx.audit.result import AuditFigures
 from polaris_rxrx.audit.separation import Separation, separation, tail
 from polaris_rxrx.errors import some
-from polaris_rxrx.quick import Check, Scored, Verdict
+from polaris_rxrx.quick import NAMED, Check, Scored, Verdict
 from polaris_rxrx.suites import published
 from polaris_rxrx.types import Floats, Ints
 
@@ -90,7 +90,7 @@ def separated(x: Labeled, inversions: Floats, *, seed: int) -> Check:
     if verdict != "ok":
         words += (
             f". Labels give perfect treatments and no near misses, a good model gives both. Least likely: "
-            f"{some([x.names[i] for i in order.tolist()], 4)}"
+            f"{some([x.names[i] for i in order.tolist()], NAMED)}"
         )
     return Check("separation", title, verdict, words, evidence)
 
@@ -112,7 +112,7 @@ def _half(seen: int, others: int) -> float:
     return tail(np.full(seen + others, 0.5), seen)
 
 
-def above_published(figures: Figures) -> Check:
+def above_published(figures: AuditFigures) -> Check:
     """The interval of mean average precision against the highest figure anybody published."""
     title = "above anything published"
     rows = [

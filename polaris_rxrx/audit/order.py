@@ -1,4 +1,4 @@
-"""What a submission's order follows: nothing, the gene alone, the rows, or a shortcut; one function a check.
+"""What a submission's order follows: nothing, the gene alone, the rows, a shortcut; one function per check.
 
 Conventions are those of `polaris_rxrx.audit.leaks`.
 """
@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from polaris_rxrx.audit.leaks import Labeled
-from polaris_rxrx.audit.result import Figures, ShortcutResult
+from polaris_rxrx.audit.result import AuditFigures, ShortcutResult
 from polaris_rxrx.metrics import expected_average_precision
-from polaris_rxrx.quick import Check, Verdict, count, ends
+from polaris_rxrx.present.numbers import count
+from polaris_rxrx.quick import Check, Verdict, ends
 from polaris_rxrx.stats.explain import rank_correlations
 from polaris_rxrx.stats.paired import sign_flip_p
 from polaris_rxrx.types import Floats, Ints
@@ -177,7 +178,7 @@ def row_order(x: Labeled, row: Floats, values: Floats) -> Check:
 
 
 def beats_shortcuts(
-    figures: Figures, chance: float, shortcuts: Sequence[ShortcutResult], level: float
+    figures: AuditFigures, chance: float, shortcuts: Sequence[ShortcutResult], level: float
 ) -> Check:
     """Whether the submission is better than every shortcut, and none explains half of it."""
     title = "better than every shortcut"

@@ -1,4 +1,4 @@
-"""Whether test pairs are new and test compounds independent: one function a check.
+"""Whether test pairs are new and test compounds independent: one function per check.
 
 Conventions are those of `polaris_rxrx.audit.leaks`. These two are about the task, not the submission: who
 trained on train.csv, or on labels of one compound of a group, knows labels of the other.
@@ -11,7 +11,8 @@ from typing import Any
 
 from polaris_rxrx.audit.structures import SameCompounds
 from polaris_rxrx.errors import some
-from polaris_rxrx.quick import Check, count
+from polaris_rxrx.present.numbers import count
+from polaris_rxrx.quick import NAMED, Check
 from polaris_rxrx.task import Task
 
 Pair = tuple[str, str]
@@ -52,9 +53,11 @@ def train_pairs(task: Task, groups: SameCompounds | None) -> Check:
         words = f"{count(len(shown), 'test pair')} stand in train.csv"
         if renamed:
             words += f", {len(renamed):,} of them with another name of the same compound"
-        return Check("train", title, "fail", _twice(f"{words}: {some(shown, 4)}", twice), evidence)
+        return Check("train", title, "fail", _twice(f"{words}: {some(shown, NAMED)}", twice), evidence)
     if shared:
-        words = f"no pair is repeated, but {count(len(shared), 'compound')} stand in both: {some(shared, 4)}"
+        words = (
+            f"no pair is repeated, but {count(len(shared), 'compound')} stand in both: {some(shared, NAMED)}"
+        )
         return Check("train", title, "warn", _twice(words, twice), evidence)
     words = f"none of {count(len(trained), 'training pair')} is a test pair, and no compound stands in both"
     return Check("train", title, "ok", _twice(words, twice), evidence)
@@ -97,7 +100,7 @@ def duplicates(task: Task, groups: SameCompounds | None, source: str) -> Check:
         (alike, "alike but for salt, protons, isotopes or stereochemistry"),
     ):
         if found:
-            shown = some([" = ".join(g["names"]) for g in found], 4)
+            shown = some([" = ".join(g["names"]) for g in found], NAMED)
             words.append(f"{count(len(found), 'group')} of compounds {what}: {shown}")
         across = sum(g["train"] > 0 and g["test"] > 0 for g in found)
         if across:

@@ -43,7 +43,7 @@ _ADDRESS = re.compile(r"([A-Za-z]{1,2})0*([1-9][0-9]{0,2})")
 
 
 @dataclass
-class Facts:
+class PlateFacts:
     """Tables by the names of the shortcuts they are for, why some are not there, and what to tell."""
 
     tables: dict[str, Floats] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class Facts:
     notes: list[str] = field(default_factory=list)
 
 
-def read_facts(metadata: Path, pairs: Pairs, nuclei: Path | None = None) -> Facts:
+def read_plate_facts(metadata: Path, pairs: Pairs, nuclei: Path | None = None) -> PlateFacts:
     """Read the metadata, and the nuclei counts from `nuclei` or, if it has such a column, from the metadata.
 
     Raises:
@@ -59,27 +59,27 @@ def read_facts(metadata: Path, pairs: Pairs, nuclei: Path | None = None) -> Fact
     """
     meta = read_metadata(metadata)
     gene, compound = _codes(meta, pairs)
-    facts = Facts(notes=list(meta.notes))
+    plates = PlateFacts(notes=list(meta.notes))
     g_wells = np.bincount(gene[gene >= 0], minlength=len(pairs.genes)).astype(np.float64)
     c_wells = np.bincount(compound[compound >= 0], minlength=len(pairs.compounds)).astype(np.float64)
-    facts.tables["gene-wells"] = np.where(g_wells > 0, g_wells, np.nan)
-    facts.tables["compound-wells"] = np.where(c_wells > 0, c_wells, np.nan)
-    facts.tables["highest-dose"] = _highest(meta, pairs)
+    plates.tables["gene-wells"] = np.where(g_wells > 0, g_wells, np.nan)
+    plates.tables["compound-wells"] = np.where(c_wells > 0, c_wells, np.nan)
+    plates.tables["highest-dose"] = _highest(meta, pairs)
     more = open_table(metadata, text=True, only=("plate", "address", *COUNT_NAMES))
     for column, name in (("address", "shared-addresses"), ("plate", "shared-plates")):
         if column not in more.names:
-            facts.reasons[name] = f"{metadata} has no column {column!r}"
+            plates.reasons[name] = f"{metadata} has no column {column!r}"
             continue
-        code, names = _encode(more, column, facts)
+        code, names = _encode(more, column, plates)
         if len(names) > _MOST_PLACES:
-            facts.reasons[name] = f"{metadata}: {len(names):,} different values in {column!r} are no plates'"
+            plates.reasons[name] = f"{metadata}: {len(names):,} different values in {column!r} are no plates'"
             continue
-        facts.tables[name] = alike(gene, compound, code, len(pairs.genes), len(pairs.compounds), len(names))
-    _edges(facts, metadata, more, gene, len(pairs.genes))
-    counts = _counts(meta, more, facts) if nuclei is None else _join(meta, nuclei, facts)
+        plates.tables[name] = alike(gene, compound, code, len(pairs.genes), len(pairs.compounds), len(names))
+    _edges(plates, metadata, more, gene, len(pairs.genes))
+    counts = _counts(meta, more, plates) if nuclei is None else _join(meta, nuclei, plates)
     if counts is not None:
-        _nuclei(facts, meta, counts, gene, pairs)
-    return facts
+        _nuclei(plates, meta, counts, gene, pairs)
+    return plates
 
 
 def _codes(meta: Metadata, pairs: Pairs) -> tuple[Ints, Ints]:
@@ -103,12 +103,12 @@ def _highest(meta: Metadata, pairs: Pairs) -> Floats:
     return table
 
 
-def _encode(table: OpenTable, column: str, facts: Facts) -> tuple[Ints, list[str]]:
+def _encode(table: OpenTable, column: str, plates: PlateFacts) -> tuple[Ints, list[str]]:
     """Codes and names of a column of ids; what was taken off them is noted once."""
     import pyarrow.compute as pc
 
     ids, stripped = as_ids(table.path, column, table.read([column]).column(0))
-    facts.notes += [n for n in stripped if n not in facts.notes]
+    plates.notes += [n for n in stripped if n not in plates.notes]
     encoded = pc.dictionary_encode(pc.fill_null(ids, ""))
     return encoded.indices.to_numpy().astype(np.int64), encoded.dictionary.to_pylist()
 
@@ -130,27 +130,27 @@ def alike(gene: Ints, compound: Ints, place: Ints, n_genes: int, n_compounds: in
     return cosine
 
 
-def _edges(facts: Facts, metadata: Path, more: OpenTable, gene: Ints, n_genes: int) -> None:
+def _edges(plates: PlateFacts, metadata: Path, more: OpenTable, gene: Ints, n_genes: int) -> None:
     if "address" not in more.names:
-        facts.reasons["plate-edge"] = f"{metadata} has no column 'address'"
+        plates.reasons["plate-edge"] = f"{metadata} has no column 'address'"
         return
-    code, names = _encode(more, "address", facts)
+    code, names = _encode(more, "address", plates)
     steps = steps_to_edge(names)
     odd = [n for n, s in zip(names, steps, strict=True) if np.isnan(s)]
     if len(odd) == len(names):
-        facts.reasons["plate-edge"] = (
+        plates.reasons["plate-edge"] = (
             f"{metadata}: the addresses ({some(odd, 2)}) are not a row and a column, as AB07 is"
         )
         return
     if odd:
-        facts.notes.append(
+        plates.notes.append(
             f"plate-edge: wells at {some(odd, 3)} are left out; AB07 is what an address looks like"
         )
     of = steps[code]
     keep = (gene >= 0) & ~np.isnan(of)
     n = np.bincount(gene[keep], minlength=n_genes)
     total = np.bincount(gene[keep], of[keep], minlength=n_genes)
-    facts.tables["plate-edge"] = -np.divide(total, n, out=np.full(n_genes, np.nan), where=n > 0)
+    plates.tables["plate-edge"] = -np.divide(total, n, out=np.full(n_genes, np.nan), where=n > 0)
 
 
 def steps_to_edge(addresses: list[str]) -> Floats:
@@ -171,12 +171,12 @@ def steps_to_edge(addresses: list[str]) -> Floats:
 # --- nuclei ------------------------------------------------------------------------------------------------
 
 
-def _counts(meta: Metadata, more: OpenTable, facts: Facts) -> Floats | None:
+def _counts(meta: Metadata, more: OpenTable, plates: PlateFacts) -> Floats | None:
     """A count a well of the metadata, from its own column; None if it has none."""
     names = [n for n in more.names if n in COUNT_NAMES]
     if len(names) == 1:
         return _numbers(more, names[0], meta.well_id, empty=True)
-    facts.reasons["nuclei-count"] = (
+    plates.reasons["nuclei-count"] = (
         f"{meta.path} has several columns of counts: {some(names)}"
         if names
         else f"{meta.path} has no column of nuclei counts ({', '.join(COUNT_NAMES[:2])}, ...), and no table "
@@ -197,7 +197,7 @@ def _count_column(path: Path, names: list[str]) -> str:
     )
 
 
-def _join(meta: Metadata, path: Path, facts: Facts) -> Floats:
+def _join(meta: Metadata, path: Path, plates: PlateFacts) -> Floats:
     """A count a well of the metadata, from a table of its own; NaN where that has none."""
     names = open_table(path).names
     if "well_id" not in names:
@@ -205,12 +205,12 @@ def _join(meta: Metadata, path: Path, facts: Facts) -> Floats:
     column = _count_column(path, names)
     table = open_table(path, text=True, only=("well_id", column))
     ids, stripped = as_ids(path, "well_id", table.read(["well_id"]).column(0))
-    facts.notes += stripped
+    plates.notes += stripped
     row = rows_in_metadata(path, ids, meta, allow_missing=True)
     found = np.full(len(meta), np.nan)
     found[row] = _numbers(table, column, ids, empty=False)
     if absent := int(np.isnan(found).sum()):
-        facts.notes.append(f"nuclei-count: {absent:,} of {len(meta):,} wells have no count and are left out")
+        plates.notes.append(f"nuclei-count: {absent:,} of {len(meta):,} wells have no count and are left out")
     return found
 
 
@@ -246,13 +246,13 @@ def standardize(values: Floats, experiment: Ints, control: Bools, n: int) -> Flo
     return z
 
 
-def _nuclei(facts: Facts, meta: Metadata, counts: Floats, gene: Ints, pairs: Pairs) -> None:
+def _nuclei(plates: PlateFacts, meta: Metadata, counts: Floats, gene: Ints, pairs: Pairs) -> None:
     z = standardize(counts, meta.experiment, meta.control, len(meta.experiments))
     known = ~np.isnan(z)
     out = np.unique(meta.experiment[~np.isnan(counts) & ~known])
     if len(out):
         names = [meta.experiments[i] for i in out.tolist()]
-        facts.notes.append(
+        plates.notes.append(
             f"nuclei-count: {len(out):,} of {len(meta.experiments):,} experiments are left out (control "
             f"wells with a count: fewer than two, or all alike): {some(names, 3)}"
         )
@@ -266,7 +266,7 @@ def _nuclei(facts: Facts, meta: Metadata, counts: Floats, gene: Ints, pairs: Pai
             held = strongest[at[name]]
             if np.isnan(held) or abs(effect) > abs(held):
                 strongest[at[name]] = effect
-    facts.tables["nuclei-count"] = np.outer(of_gene, strongest)
+    plates.tables["nuclei-count"] = np.outer(of_gene, strongest)
 
 
 def _means(values: Floats, code: Ints, n: int) -> Floats:

@@ -17,7 +17,7 @@ SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True)
-class Figures:
+class AuditFigures:
     """Scores of one set of predictions; NaN where undefined. `pooled_` ones are over all pairs at once."""
 
     pr_auc: float
@@ -42,7 +42,7 @@ class ShortcutResult:
     """
 
     shortcut: Shortcut
-    figures: Figures
+    figures: AuditFigures
     difference: float
     difference_interval: Interval
     p_value: float
@@ -81,7 +81,7 @@ class Audit(Resampled):
     """An audit of one submission. `shortcuts` are sorted by average precision, highest first."""
 
     score: Score
-    figures: Figures
+    figures: AuditFigures
     chance: float
     shortcuts: tuple[ShortcutResult, ...]
     skipped: tuple[Skipped, ...]

@@ -30,7 +30,7 @@ _STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if h
 
 # In the order a user meets them; the line is the command's own short help.
 COMMANDS = {
-    "demo": "Try everything on made-up data, offline.",
+    "demo": "Try everything on synthetic data, offline.",
     "fetch": "Download RxRx3-core's tables and embeddings.",
     "prepare": "Write the benchmark's pairs as plain files.",
     "baseline": "Predict with a baseline or your own model's card.",

@@ -1,4 +1,4 @@
-"""Everything that is printed passes here: no name in a file can move the cursor or recolour a terminal.
+"""Everything that is printed passes here: no name in a file can move the cursor or recolor a terminal.
 
 Conventions: control characters but tab and line feed, characters that turn the direction of text, and what
 the stream's encoding lacks are written as Python writes them (`\\x1b`). A line on stderr that is too long to
@@ -8,19 +8,12 @@ be read, because a value or a name in it is, loses its middle. Progress bars pas
 from __future__ import annotations
 
 import contextlib
-import re
 import sys
 from collections.abc import Iterator
 from typing import Any
 
 from polaris_rxrx.errors import shortened
-
-_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
-
-
-def plain(text: str) -> str:
-    """Text without control characters."""
-    return _UNSAFE.sub(lambda found: ascii(found[0])[1:-1], text)
+from polaris_rxrx.present.terminal import plain
 
 
 @contextlib.contextmanager

@@ -1,72 +1,32 @@
-"""Plain-text tables on stdout: columns lined up, what is not defined as a dash."""
+"""How the results of the suites are laid out for reading: one function per suite."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from polaris_rxrx.present.numbers import number
+from polaris_rxrx.present.terminal import notes, table, wrapped
+
 if TYPE_CHECKING:
-    from polaris_rxrx.stats.intervals import Interval
     from polaris_rxrx.suites.result import Result
 
-MOST = 300  # characters of a note; JSON and --out have all of it
-
-
-def number(value: object, form: str = ".4f") -> str:
-    """A figure, or a dash where there is none (None or NaN); what is not zero is not shown as 0.0000."""
-    if value is None or value != value:
-        return "-"
-    text = format(value, form)
-    if isinstance(value, float) and not form.endswith("%") and not float(text.replace(",", "")):
-        rounding = abs(value) < 1e-9
-        return format(0.0, form) if rounding else format(value, form.partition(".")[0] + ".1g")
-    return text
-
-
-def span(interval: Interval) -> str:
-    """`0.3652 to 0.4880`, or a dash where there is none."""
-    if interval.low != interval.low:
-        return "-"
-    return f"{number(interval.low)} to {number(interval.high)}"
-
-
-def shown(name: str, most: int = 60) -> str:
-    """A name from data for a line of a terminal: nothing unprintable, and cut if long."""
-    clean = "".join(c if c.isprintable() else " " for c in name)
-    return clean if len(clean) <= most else f"{clean[: most - 3]}..."
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) -> list[str]:
-    """Lines of a table; the first `left` columns are aligned left, the others right."""
-    every = [list(header), *map(list, rows)]
-    widths = [max(map(len, column)) for column in zip(*every, strict=True)]
-    return [
-        "  ".join(
-            cell.ljust(width) if i < left else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in every
-    ]
-
-
-def notes(lines: Iterable[str], word: str = "Note") -> list[str]:
-    """Notes, cut where they name very many."""
-    cut = (n if len(n) <= MOST else f"{n[:MOST].rsplit(' ', 1)[0]} ...; --json names all" for n in lines)
-    return [f"{word:6}{line}" for line in cut]
+P = ("p <= 0.05", "p <= 0.01")
 
 
 def as_text(result: Result, title: str) -> str:
     """A suite's result for reading."""
     head, lines = _LAYOUT[result.suite](result)
-    return "\n".join([f"{result.suite}: {title}", head, "", *lines, "", *notes(result.notes)]).rstrip()
+    told = [part for text in (f"{result.suite}: {title}", *head.split("\n")) for part in wrapped(text)]
+    return "\n".join([*told, "", *lines, "", *notes(result.notes)]).rstrip()
 
 
 def _drug_target(result: Result) -> tuple[str, list[str]]:
     s, p = result.summary, result.protocol
     head = (
-        f"{s['n_rows']:,} {p['by']}s, {s['n_pairs_a_seed']:,} pairs a seed, seeds {p['seeds']:,}; active at "
-        f"most {p['active_nM']:,g} nM, negatives beyond {p['inactive_nM']:,g} nM\n"
-        f"sd over seeds, ddof {p['sd_ddof']}; random: a new embedding each seed"
+        f"{s['n_rows']:,} {p['by']}s, {s['n_pairs_a_seed']:,} pairs per seed, seeds {p['seeds']:,}; active "
+        f"at most {p['active_nM']:,g} nM, negatives beyond {p['inactive_nM']:,g} nM\n"
+        f"sd over seeds, ddof {p['sd_ddof']}; random: a new embedding for each seed"
     )
     if p["legacy"]:
         undone = [str(d["number"]) for d in p["deviations"] if d["undone"]]
@@ -87,16 +47,15 @@ def _drug_target(result: Result) -> tuple[str, list[str]]:
 def _spread(result: Result) -> list[str]:
     """How far the best doses' means would move."""
     low, high = result.summary["interval_max"]["average_precision"]
-    lines = [
-        f"Maximum over doses, over other compounds and genes: AP {number(low)} to {number(high)} (95%)",
-        "",
-    ]
+    lines = wrapped(
+        f"Maximum over doses, over other compounds and genes: AP {number(low)} to {number(high)} (95%)"
+    )
     of = result.tables["spread"]
     rows = [
         [source, number(ap), number(auroc)]
         for source, ap, auroc in zip(of["sd_of_the_mean"], of["average_precision"], of["auroc"], strict=True)
     ]
-    return [*lines, *table(["sd of the mean from other", "AP", "AUROC"], rows)]
+    return [*lines, "", *table(["sd of the mean from other", "AP", "AUROC"], rows)]
 
 
 def _gene_gene(result: Result) -> tuple[str, list[str]]:
@@ -150,28 +109,26 @@ def _gene_gene(result: Result) -> tuple[str, list[str]]:
 
 
 def _signal(result: Result) -> tuple[str, list[str]]:
-    s, p = result.summary, result.protocol
-    null = p["null"] if isinstance(p["null"], str) else f"{len(p['null']):,} genes"
-    head = (
-        f"by {p['by']}, {s['n_perturbations']:,} perturbations of {p['min_wells']} wells or more, against "
-        f"{p['n_controls']:,} controls; null: {null}"
-    )
-    cells = [
-        number(s.get(key)) for key in ("mean", "mad", "median", "null_mean", "random_mean", "random_mad")
-    ]
-    cells += [number(s.get("z"), ".2f"), *_shares(s)]
-    header = ["", "mean", "MAD", "median", "null", "random", "MAD", "z", "p <= .05", "p <= .01"]
-    return head, table(header, [["energy distance", *cells]])
+    s = result.summary
+    keys = ("mean", "mad", "median", "null_mean", "random_mean", "random_mad")
+    header = ["", "mean", "MAD", "median", "null", "random", "MAD", "z", *P]
+    row = ["energy distance", *(number(s.get(key)) for key in keys), number(s.get("z"), ".2f"), *_shares(s)]
+    return _wells(result, f", against {result.protocol['n_controls']:,} controls"), table(header, [row])
 
 
 def _replicates(result: Result) -> tuple[str, list[str]]:
+    s = result.summary
+    cells = [number(s[key]) for key in ("mean", "mad", "median", "null_mean")]
+    header = ["", "mean", "MAD", "median", "null", *P]
+    return _wells(result), table(header, [["mean cosine of replicates", *cells, *_shares(s)]])
+
+
+def _wells(result: Result, against: str = "") -> str:
+    """What was measured, and beside what."""
     s, p = result.summary, result.protocol
     null = p["null"] if isinstance(p["null"], str) else f"{len(p['null']):,} genes"
-    head = f"by {p['by']}, {s['n_perturbations']:,} perturbations of {p['min_wells']} wells or more"
-    head += f"; null: {null}"
-    cells = [number(s[key]) for key in ("mean", "mad", "median", "null_mean")]
-    header = ["", "mean", "MAD", "median", "null", "p <= .05", "p <= .01"]
-    return head, table(header, [["mean cosine of replicates", *cells, *_shares(s)]])
+    of = f"by {p['by']}, {s['n_perturbations']:,} perturbations of {p['min_wells']} wells or more"
+    return f"{of}{against}; null: {null}"
 
 
 def _shares(summary: Mapping[str, Any]) -> list[str]:
@@ -184,10 +141,3 @@ _LAYOUT: Mapping[str, Callable[[Result], tuple[str, list[str]]]] = {
     "signal": _signal,
     "replicate-consistency": _replicates,
 }
-
-
-def json_text(document: Any) -> str:
-    """One strict JSON document."""
-    import json
-
-    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)

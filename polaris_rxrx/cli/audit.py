@@ -8,39 +8,40 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from polaris_rxrx.cli.options import (
-    FILE,
-    Bar,
-    data_option,
-    fill_option,
-    note,
-    resampling_options,
-    task_option,
-)
+from polaris_rxrx.cli import options
+from polaris_rxrx.cli.options import FILE, Bar, note
 from polaris_rxrx.errors import DataError, MissingError
 
 if TYPE_CHECKING:
-    from polaris_rxrx.audit.result import Audit, Figures
+    from polaris_rxrx.audit.result import Audit, AuditFigures
     from polaris_rxrx.audit.shortcuts import Needs
 
 
 @click.command(no_args_is_help=True)
 @click.argument("preds", type=FILE)
-@task_option
-@data_option
+@options.task_option
+@options.data_option
 @click.option(
-    "--map", "map_path", type=FILE, metavar="FILE", help="A saved map: audit against its norms, too."
+    "--map",
+    "map_path",
+    type=FILE,
+    metavar="FILE",
+    help="A saved map: audit against the norms of its rows, too.",
 )
 @click.option(
-    "--nuclei", type=FILE, metavar="FILE", help="A table of well_id and a nuclei count (CSV or parquet)."
+    "--nuclei",
+    type=FILE,
+    metavar="FILE",
+    help="A table of well_id and a nuclei count per well (CSV or parquet).",
 )
 @click.option(
     "--smiles", type=FILE, metavar="FILE", help="A table of treatment and SMILES, instead of the metadata's."
 )
 @click.option("--strict", is_flag=True, help="Exit with 1 if a check fails.")
 @click.option("--json", "as_json", is_flag=True, help="Print the audit as JSON and nothing else.")
-@resampling_options(clusters=False)
-@fill_option
+@options.resampling_options(clusters=False)
+@options.fill_option
+@options.wide_option
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -64,7 +65,7 @@ def command(
     from polaris_rxrx.audit import audit
     from polaris_rxrx.audit.structures import read_table_of_smiles
     from polaris_rxrx.cli._inputs import MADE_UP, read_given, read_map
-    from polaris_rxrx.cli._tables import json_text
+    from polaris_rxrx.present.terminal import json_text
     from polaris_rxrx.task import load_task
 
     given = ctx.get_parameter_source("data") is ParameterSource.COMMANDLINE
@@ -114,39 +115,33 @@ def _metadata(data: Path, *, given: bool, needed: bool) -> tuple[Path | None, di
 
 def as_text(found: Audit) -> str:
     """An audit for reading."""
-    from polaris_rxrx.cli._tables import notes, number, shown, table
+    from polaris_rxrx.present.numbers import number, percent
+    from polaris_rxrx.present.terminal import cut, labelled, notes, table, wrapped
 
-    header = ["", "AP", _interval(found.level), "AUROC", "ahead by", "p", "pooled AP", "pooled AUROC"]
-    header += ["rank corr.", "explained"]
-    own = _figures(found.figures)
-    rows = [["this submission", *own[:3], "", "", *own[3:], "", ""]]
+    header = ["", "AP", f"{percent(found.level)} interval", "AUROC", "ahead by", "p"]
+    header += ["pooled AP", "pooled AUROC", "rank correlation", "explained"]
+    rows = [_row("this submission", found.figures, ["", ""], ["", ""])]
     for result in found.shortcuts:
-        own = _figures(result.figures)
         ahead = [number(result.difference, "+.4f"), number(result.p_value)]
-        share = [number(result.correlation, "+.2f"), number(result.explained, ".0%")]
-        rows.append([result.shortcut.kind.title, *own[:3], *ahead, *own[3:], *share])
-    score = found.score
-    lines = [f"{shown(score.predictions.source, 200)} on {shown(score.task.name, 200)}", ""]
-    lines += [*table(header, rows), ""]
-    lines.append(f"Chance (random scores): AP {found.chance:.4f}, AUROC 0.5. Shortcuts, by what they know:")
-    width = max(len(r.shortcut.kind.title) for r in found.shortcuts)
-    for result in found.shortcuts:
-        kind = result.shortcut.kind
-        lines.append(f"  {kind.title:{width}}  {kind.knows}; {kind.direction}")
-    lines.append("")
-    width = max(len(c.title) for c in found.checks)
-    for check in found.checks:
-        words = notes([shown(check.words, 10_000)], "")[0].strip()
-        lines.append(f"{check.verdict.upper():11}  {check.title:{width}}  {words}")
-    return "\n".join([*lines, "", *notes(shown(n, 10_000) for n in found.notes)])
+        alike = [number(result.correlation, "+.2f"), number(result.explained, ".0%")]
+        rows.append(_row(result.shortcut.kind.title, result.figures, ahead, alike))
+    kinds = [result.shortcut.kind for result in found.shortcuts]
+    chance = f"Chance (random scores): AP {found.chance:.4f}, AUROC 0.5. Shortcuts, by what they know:"
+    lines = [
+        *wrapped(f"{found.score.predictions.source} on {found.score.task.name}"),
+        "",
+        *table(header, rows),
+        "",
+        *wrapped(chance),
+        *labelled([(kind.title, f"{kind.knows}; {kind.direction}") for kind in kinds], indent=2),
+        "",
+        *labelled([(f"{c.verdict.upper():11}", c.title, cut(c.words)) for c in found.checks]),
+    ]
+    return "\n".join([*lines, "", *notes(found.notes)])
 
 
-def _figures(of: Figures) -> list[str]:
-    from polaris_rxrx.cli._tables import number, span
+def _row(title: str, of: AuditFigures, ahead: list[str], alike: list[str]) -> list[str]:
+    from polaris_rxrx.present.numbers import number, span
 
-    pooled = [number(of.pooled_pr_auc), number(of.pooled_roc_auc)]
-    return [number(of.pr_auc), span(of.interval), number(of.roc_auc), *pooled]
-
-
-def _interval(level: float) -> str:
-    return f"{100 * level:g}% interval"
+    own = [number(of.pr_auc), span(of.interval), number(of.roc_auc)]
+    return [title, *own, *ahead, number(of.pooled_pr_auc), number(of.pooled_roc_auc), *alike]

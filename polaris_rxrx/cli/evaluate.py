@@ -20,9 +20,19 @@ from polaris_rxrx.cli._inputs import (
     stamp_truth,
     write_folder,
 )
-from polaris_rxrx.cli._tables import as_text, json_text
-from polaris_rxrx.cli.options import FILE, AlignerName, Bar, CardName, data_option, features_option, note
+from polaris_rxrx.cli._tables import as_text
+from polaris_rxrx.cli.options import (
+    FILE,
+    AlignerName,
+    Bar,
+    CardName,
+    data_option,
+    features_option,
+    note,
+    wide_option,
+)
 from polaris_rxrx.cli.outputs import Command, NewFolder
+from polaris_rxrx.present.terminal import json_text
 
 if TYPE_CHECKING:
     from polaris_rxrx.cards import Card
@@ -148,6 +158,7 @@ BELONGS = {
     metavar="DIR",
     help="Also write SUITE.json, and each table as a CSV file, into this folder.",
 )
+@wide_option
 @click.pass_context
 def command(
     context: click.Context,

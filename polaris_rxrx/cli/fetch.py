@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from polaris_rxrx.cli.options import data_option, note, on_terminal
+from polaris_rxrx.cli.options import data_option, note, on_terminal, wide_option
 from polaris_rxrx.dataset.registry import DEFAULT, KNOWN, status
 from polaris_rxrx.errors import UsageError
 
@@ -32,6 +32,7 @@ _COLUMNS = ("what", "file", "where", "size", "source", "licence")
 @click.option("--force", is_flag=True, help="Fetch again what is already there.")
 @click.option("--list", "show", is_flag=True, help="Say which files are where, and fetch nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the list of what was asked for as JSON.")
+@wide_option
 def command(
     what: tuple[str, ...], data: Path, accept_licence: bool, force: bool, show: bool, as_json: bool
 ) -> None:
@@ -111,6 +112,7 @@ def _bars() -> Iterator[Progress]:
 
 def _table(rows: Sequence[dict[str, Any]]) -> str:
     from polaris_rxrx.dataset.download import human
+    from polaris_rxrx.present.terminal import table
 
     def cells(row: dict[str, Any]) -> tuple[str, ...]:
         where = row["path"] or "not fetched"
@@ -119,6 +121,4 @@ def _table(rows: Sequence[dict[str, Any]]) -> str:
         size = size if row["path"] or row["expected_bytes"] else f"about {size}"
         return row["what"], row["file"] or "(found when fetched)", where, size, row["source"], row["licence"]
 
-    table = [_COLUMNS, *map(cells, rows)]
-    widths = [max(len(line[i]) for line in table) for i in range(len(_COLUMNS))]
-    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in table)
+    return "\n".join(table(_COLUMNS, map(cells, rows), left=len(_COLUMNS), names=1))

@@ -39,7 +39,7 @@ def task_option(function: F) -> F:
         type=FILE,
         default=default_task,
         show_default="$POLARIS_RXRX_TASK, else task/",
-        help="The prepared folder.",
+        help="The prepared folder of the task, as `prepare` writes it.",
     )(function)
 
 
@@ -96,6 +96,24 @@ def features_option(function: F) -> F:
     )(function)
 
 
+def wide_option(function: F) -> F:
+    """`--wide`: print whatever is shown without regard to the terminal's width."""
+
+    def widen(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+        if value:
+            from polaris_rxrx.present.terminal import wide
+
+            ctx.with_resource(wide())
+
+    return click.option(
+        "--wide",
+        is_flag=True,
+        expose_value=False,
+        callback=widen,
+        help="Show all of every name and note, wider than the terminal.  [default: fit its width, or 100]",
+    )(function)
+
+
 def resampling_options(*, clusters: bool = True) -> Callable[[F], F]:
     """`--resamples`, `--seed`, `--level` and, unless there is but one choice, `--clusters`.
 
@@ -107,11 +125,21 @@ def resampling_options(*, clusters: bool = True) -> Callable[[F], F]:
             default=RESAMPLES,
             show_default=True,
             type=int,
-            help="Of the bootstrap and of the permutations.",
+            help="How many random draws each interval and each p-value rests on: 100 or more.",
         ),
-        click.option("--seed", default=0, show_default=True, type=int, help="Of every resampling."),
         click.option(
-            "--level", default=LEVEL, show_default=True, type=float, help="Of the intervals: 0.5 to below 1."
+            "--seed",
+            default=0,
+            show_default=True,
+            type=int,
+            help="Where random draws begin: a whole number; the same seed gives the same figures.",
+        ),
+        click.option(
+            "--level",
+            default=LEVEL,
+            show_default=True,
+            type=float,
+            help="How sure each interval is to hold the true value: a share, from 0.5 to below 1.",
         ),
     ]
     if clusters:
@@ -121,8 +149,8 @@ def resampling_options(*, clusters: bool = True) -> Callable[[F], F]:
                 type=click.Choice(list(CLUSTERS)),
                 default="both",
                 show_default=True,
-                help="What intervals and p-values take for related: pairs of one treatment, of one gene, or "
-                "both.",
+                help="Which pairs count as related, in intervals and p-values: of a treatment, of a gene, "
+                "or both.",
             )
         )
     names = ("resamples", "seed", "level", "clusters")[: len(options)]
@@ -153,9 +181,20 @@ class _MetricKey(click.Choice):  # type: ignore[type-arg]  # generic from click 
         return tuple(METRICS)
 
 
-def metric_option(words: str) -> Callable[[F], F]:
-    """`--metric`: a key of `polaris_rxrx.metrics.METRICS`; `words` say what it does."""
-    return click.option("--metric", type=_MetricKey(), default="pr_auc", show_default=True, help=words)
+def certainty_options(function: F) -> F:
+    """What scores are read and shown with: how intervals are drawn, what is absent, how wide tables are."""
+    return resampling_options()(fill_option(wide_option(function)))
+
+
+def metric_option(what: str) -> Callable[[F], F]:
+    """`--metric`: a key of `polaris_rxrx.metrics.METRICS`; `what` is done with it."""
+    return click.option(
+        "--metric",
+        type=_MetricKey(),
+        default="pr_auc",
+        show_default=True,
+        help=f"Which mean over treatments {what}: average precision (pr_auc) or AUROC (roc_auc).",
+    )
 
 
 class Bar:

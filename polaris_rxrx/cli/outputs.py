@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from polaris_rxrx.cli.options import MaybeFile, note
+from polaris_rxrx.cli.options import F, MaybeFile, note
 
 
 class NewFile(click.Path):
@@ -37,6 +37,26 @@ class NewFolder(click.Path):
 
 
 NEW_FILE = NewFile()
+
+
+def per_treatment_option(function: F) -> F:
+    return click.option(
+        "--per-treatment",
+        type=NEW_FILE,
+        metavar="FILE",
+        help="Also write one CSV row per treatment.",
+    )(function)
+
+
+def write_per_treatment(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
+    """Write what was computed of every treatment; what is not defined is an empty cell."""
+    from polaris_rxrx.files import write_text
+    from polaris_rxrx.tables import to_csv
+
+    write_text(
+        path, to_csv({name: ["" if v != v else v for v in column] for name, column in columns.items()})
+    )
+    note(f"Wrote {path}")
 
 
 class Named(NamedTuple):
@@ -156,13 +176,3 @@ def _same(a: Path, b: Path) -> bool:
         return a.samefile(b)
     except OSError:  # one is not there, or cannot be seen
         return os.path.realpath(a) == os.path.realpath(b)
-
-
-def write_columns(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
-    """Write a CSV, NaN as an empty cell, and say so."""
-    from polaris_rxrx.files import write_text
-    from polaris_rxrx.tables import to_csv
-
-    cells = {name: ["" if value != value else value for value in column] for name, column in columns.items()}
-    write_text(path, to_csv(cells))
-    note(f"Wrote {path}")

@@ -8,20 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from polaris_rxrx.cli.options import (
-    FILE,
-    Bar,
-    data_option,
-    fill_option,
-    note,
-    resampling_options,
-    task_option,
-)
+from polaris_rxrx.cli.options import FILE, Bar, certainty_options, data_option, note, task_option
 from polaris_rxrx.cli.outputs import NEW_FILE, Command, NewFolder
 
 if TYPE_CHECKING:
-    from polaris_rxrx.dataset.affinities import Affinities
-    from polaris_rxrx.maps.build import Map
     from polaris_rxrx.task import Task
 
 
@@ -29,9 +19,15 @@ if TYPE_CHECKING:
 @click.argument("preds", type=FILE)
 @task_option
 @click.option(
-    "--against", type=FILE, multiple=True, metavar="FILE", help="Compare with these; may be repeated."
+    "--against",
+    type=FILE,
+    multiple=True,
+    metavar="FILE",
+    help="Other predictions to compare with; may be repeated.",
 )
-@click.option("--map", "map_path", type=FILE, metavar="FILE", help="A saved map, for the dose curves.")
+@click.option(
+    "--map", "map_path", type=FILE, metavar="FILE", help="A saved map, for similarity by concentration."
+)
 @click.option("--annotations", type=FILE, metavar="CSV", help="The affinities.  [default: those in --data]")
 @click.option("--classes", type=FILE, metavar="CSV", help="gene_symbol,target_class.  [default: our own]")
 @data_option
@@ -39,11 +35,10 @@ if TYPE_CHECKING:
     "--out", type=NEW_FILE, default=Path("report.html"), show_default=True, help="The page to write."
 )
 @click.option(
-    "--figures", type=NewFolder("*.png", "*.svg"), metavar="DIR", help="Also write each figure for print."
+    "--figures", type=NewFolder("*.png", "*.svg"), metavar="DIR", help="Also write each figure as PNG, SVG."
 )
-@click.option("--title", help="The page's title.")
-@resampling_options()
-@fill_option
+@click.option("--title", help="The page's title.  [default: the names of PREDS and task]")
+@certainty_options
 @click.pass_context
 def command(
     context: click.Context,
@@ -67,7 +62,10 @@ def command(
     wrote them or --data holds the metadata. What is not at hand is left out, and the page says how to get it.
     """
     from polaris_rxrx.cli._inputs import read_given, refuse_twice
-    from polaris_rxrx.cli._tables import number, span
+    from polaris_rxrx.dataset.affinities import read_affinities
+    from polaris_rxrx.maps.store import load_map
+    from polaris_rxrx.present.numbers import count, number, percent, span
+    from polaris_rxrx.present.terminal import wrapped
     from polaris_rxrx.report import figures as drawing
     from polaris_rxrx.report.breakdown import read_classes
     from polaris_rxrx.report.material import gather
@@ -83,9 +81,9 @@ def command(
     annotations = annotations or _located("annotations", data, explicit)
     with Bar("report") as bar:
         bar.step("reading", 0, 3)
-        affinities = _affinities(annotations)
+        affinities = None if annotations is None else read_affinities(annotations)
         bar.step("reading", 1, 3)
-        map_ = _map(map_path)
+        map_ = None if map_path is None else load_map(map_path)
         bar.step("reading", 2, 3)
         smiles = _smiles(loaded, data, explicit)
         bar.step("reading", 3, 3)
@@ -110,11 +108,12 @@ def command(
         if figures is not None:
             drawing.write(plots, figures)
         bar.step("drawing", 2, 2)
-    found, n = material.uncertainty.pr_auc, mine.n_scored_pr_auc
-    click.echo(
-        f"{out}: average precision {number(found.value)} ({100 * material.uncertainty.level:g}% interval "
-        f"{span(found.interval)}), mean over {n:,} treatment{'' if n == 1 else 's'}"
+    found, level = material.uncertainty.pr_auc, percent(material.uncertainty.level)
+    told = (
+        f"{out}: average precision {number(found.value)} ({level} interval {span(found.interval)}), "
+        f"mean over {count(mine.n_scored_pr_auc, 'treatment')}"
     )
+    click.echo("\n".join(wrapped(told)))
     if figures is not None:
         note(f"Wrote {len(plots):,} figures into {figures}")
     for line in material.notes:
@@ -142,22 +141,6 @@ def _located(what: str, data: Path, explicit: bool) -> Path | None:
         if explicit:
             raise
         return None
-
-
-def _affinities(path: Path | None) -> Affinities | None:
-    if path is None:
-        return None
-    from polaris_rxrx.dataset.affinities import read_affinities
-
-    return read_affinities(path)
-
-
-def _map(path: Path | None) -> Map | None:
-    if path is None:
-        return None
-    from polaris_rxrx.maps.store import load_map
-
-    return load_map(path)
 
 
 def _smiles(task: Task, data: Path, explicit: bool) -> dict[str, str] | None:

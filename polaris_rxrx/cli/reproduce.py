@@ -19,9 +19,10 @@ from polaris_rxrx.cli._inputs import (
     relations_option,
     write_folder,
 )
-from polaris_rxrx.cli._tables import json_text, notes, number, table
-from polaris_rxrx.cli.options import FILE, Bar, CardName, data_option, features_option, note
+from polaris_rxrx.cli.options import FILE, Bar, CardName, data_option, features_option, note, wide_option
 from polaris_rxrx.cli.outputs import Command, NewFolder
+from polaris_rxrx.present.numbers import number
+from polaris_rxrx.present.terminal import json_text, notes, table, wrapped
 
 if TYPE_CHECKING:
     from polaris_rxrx.cards import Card
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     metavar="DIR",
     help="Also write reproduce.json, and each table as a CSV file, into this folder.",
 )
+@wide_option
 def command(
     name: str | None,
     data: Path,
@@ -98,7 +100,7 @@ def command(
         return
     parts = [_as_text(t, results[t.name]) for t in tables]
     parts += _deviations(results)
-    click.echo("\n\n".join([f"{MADE_UP}.", *parts] if made_up else parts))
+    click.echo("\n\n".join(["\n".join(wrapped(f"{MADE_UP}.")), *parts] if made_up else parts))
 
 
 def _cards(tables: Sequence[Published], models: Sequence[str], data: Path) -> list[tuple[Card, Path]]:
@@ -189,7 +191,8 @@ def _deviations(results: dict[str, Results]) -> list[str]:
     from polaris_rxrx.suites.reproduce import deviations
 
     lines = deviations(result for of_table in results.values() for result in of_table.values())
-    return ["\n".join(["Deviations from the public code, by suite and number", *lines])] if lines else []
+    told = [part for text in lines for part in wrapped(text, hang=2)]
+    return ["\n".join(["Deviations from the public code, by suite and number", *told])] if lines else []
 
 
 def _as_text(published: Published, results: Results) -> str:
@@ -203,12 +206,12 @@ def _as_text(published: Published, results: Results) -> str:
     told = [f"({i}) {text}" for i, text in enumerate(protocols, 1)]
     return "\n".join(
         [
-            f"{published.name}: {published.title}",
-            f"Published in {published.source} ({published.grade})",
+            *wrapped(f"{published.name}: {published.title}"),
+            *wrapped(f"Published in {published.source} ({published.grade})"),
             "",
             *lines,
             *([""] if told else []),
-            *notes(told, "Protocol "),
+            *notes(told, "Protocol"),
         ]
     )
 

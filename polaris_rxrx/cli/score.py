@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from polaris_rxrx.cli.options import FILE, fill_option, note, resampling_options, task_option
-from polaris_rxrx.cli.outputs import NEW_FILE, Command, write_columns
+from polaris_rxrx.cli.options import FILE, certainty_options, note, task_option
+from polaris_rxrx.cli.outputs import Command, per_treatment_option, write_per_treatment
 
 if TYPE_CHECKING:
     from polaris_rxrx.scoring import Score
@@ -20,10 +20,9 @@ if TYPE_CHECKING:
 @click.argument("preds", type=FILE)
 @task_option
 @click.option("--json", "as_json", is_flag=True, help="Print the score report as JSON and nothing else.")
-@click.option("--per-treatment", type=NEW_FILE, metavar="FILE", help="Also write one CSV row a treatment.")
+@per_treatment_option
 @click.option("--official", is_flag=True, help="Also run the Polaris client's own evaluate (slow).")
-@resampling_options()
-@fill_option
+@certainty_options
 def command(
     preds: Path,
     task: Path,
@@ -63,64 +62,50 @@ def command(
 
         report["client"] = evaluate_saved(task, result.predictions.values)
     if per_treatment is not None:
-        write_columns(per_treatment, result.columns())
+        write_per_treatment(per_treatment, result.columns())
     click.echo(
         json.dumps(report, indent=2, allow_nan=False) if as_json else _as_text(result, certainty, report)
     )
 
 
 def _as_text(result: Score, certainty: Uncertainty, report: dict[str, object]) -> str:
-    from polaris_rxrx.cli._tables import number, span, table
+    from polaris_rxrx.metrics import METRICS
+    from polaris_rxrx.present.numbers import count, number, percent, span
+    from polaris_rxrx.present.terminal import is_wide, labelled, table, wrapped
     from polaris_rxrx.stats.uncertainty import interval_method
 
     rows = []
-    for title, name, mean, median, n in (
-        ("average precision", "pr_auc", result.pr_auc, result.pr_auc_median, result.n_scored_pr_auc),
-        ("AUROC", "roc_auc", result.roc_auc, result.roc_auc_median, result.n_scored_roc_auc),
-    ):
-        of = certainty[name]
-        cells = [number(mean, ".6f"), span(of.interval), number(median, ".6f")]
+    for key, of in certainty.metrics.items():
+        cells = [number(result.means[key], ".6f"), span(of.interval), number(result.medians[key], ".6f")]
         cells += [number(value) for value in (of.chance, of.normalised, of.p_value)]
-        rows.append([title, *cells, f"{n:,}"])
-    header = [
-        "",
-        "mean",
-        f"{100 * certainty.level:g}% interval",
-        "median",
-        "chance",
-        "normalised",
-        "p",
-        "treatments",
-    ]
-    lines = [f"{result.predictions.source} on {result.task.name}", "", *table(header, rows), ""]
+        rows.append([METRICS[key].title, *cells, f"{result.n_scored[key]:,}"])
+    header = ["", "mean", f"{percent(certainty.level)} interval", "median", "chance", "normalized", "p"]
     value = result.main_value
-    lines.append(f"Main metric  {result.main_metric} = {'undefined' if value is None else f'{value:.6f}'}")
+    told = [("Main metric", f"{result.main_metric} = {'undefined' if value is None else f'{value:.6f}'}")]
     if result.about_compound == result.about_compound:
-        lines.append(
-            f"Above chance {result.above_chance:.4f}, of which {result.about_compound:.4f} is left without "
-            "each gene's places in other treatments: about the compound"
-        )
-    lines.append(f"Scored       {result.n_pairs:,} pairs of {_treatments(result.n_treatments)}")
+        left = f"{result.about_compound:.4f} is left without each gene's places in other treatments"
+        told.append(("Above chance", f"{result.above_chance:.4f}, of which {left}: about the compound"))
     drawn = f"{certainty.resamples:,} resamples, seed {certainty.seed}"
-    lines.append(f"Interval     {interval_method(certainty.clusters)}, {drawn}")
-    lines.append("Chance       what random scores expect (exact); normalised: 0 is chance, 1 perfect")
     shared = "" if certainty.clusters == "treatment" else ", genes shared between treatments allowed for"
-    lines.append(f"p            of a random order within each treatment doing as well{shared}")
+    told += [
+        ("Scored", f"{result.n_pairs:,} pairs of {count(result.n_treatments, 'treatment')}"),
+        ("Interval", f"{interval_method(certainty.clusters)}, {drawn}"),
+        ("Chance", "what random scores expect (exact); normalized: 0 is chance, 1 is perfect"),
+        ("p", f"of a random order within each treatment doing as well{shared}"),
+    ]
     client = report.get("client")
     if isinstance(client, dict):
         for name, theirs in client.items():
             shown = "nan" if theirs is None else f"{theirs:.6f}"
             ours = result.official.get(name)
             gap = "" if ours is None or theirs is None else f" (differs by {abs(ours - theirs):.1e})"
-            lines.append(f"Client       {name} = {shown}{gap}")
+            told.append(("Client", f"{name} = {shown}{gap}"))
     if result.left_out:
-        lines.append(f"Left out     {_treatments(len(result.left_out))}:")
-        lines += [f"  {g.treatment}: {g.reason} ({', '.join(g.metrics)})" for g in result.left_out[:10]]
-        if len(result.left_out) > 10:
-            lines.append(f"  and {len(result.left_out) - 10:,} more; --json names all")
-    lines += [f"Note         {n}" for n in result.notes]
-    return "\n".join(lines)
-
-
-def _treatments(n: int) -> str:
-    return f"{n:,} treatment" if n == 1 else f"{n:,} treatments"
+        most = len(result.left_out) if is_wide() else 10
+        told.append(("Left out", f"{count(len(result.left_out), 'treatment')}:"))
+        told += [("", f"{g.treatment}: {g.reason} ({', '.join(g.metrics)})") for g in result.left_out[:most]]
+        if len(result.left_out) > most:
+            told.append(("", f"and {len(result.left_out) - most:,} more; --wide shows all"))
+    told += [("Note", n) for n in result.notes]
+    lines = [*wrapped(f"{result.predictions.source} on {result.task.name}"), ""]
+    return "\n".join([*lines, *table([*header, "treatments"], rows), "", *labelled(told)])

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from polaris_rxrx.cli._inputs import annotations_option
-from polaris_rxrx.cli.options import data_option
+from polaris_rxrx.cli.options import data_option, wide_option
 
 
 @click.command()
@@ -23,6 +23,7 @@ from polaris_rxrx.cli.options import data_option
     help="Active at or below this affinity, in nM.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
+@wide_option
 def command(
     targets: tuple[str, ...], data: Path, annotations: Path | None, active: float, as_json: bool
 ) -> None:
@@ -35,7 +36,7 @@ def command(
     affinities = read_affinities(annotations or locate("annotations", data))
     listed = active_compounds(affinities, active, targets)
     if as_json:
-        from polaris_rxrx.cli._tables import json_text
+        from polaris_rxrx.present.terminal import json_text
 
         click.echo(
             json_text(
@@ -53,21 +54,20 @@ def command(
         return
     click.echo(_as_text(listed, active))
     if affinities.made_up:
-        click.echo(
-            "\nNote  The affinities are synthetic (polaris-rxrx demo): they say nothing about any compound"
-        )
+        from polaris_rxrx.present.terminal import notes
+
+        told = "The affinities are synthetic (polaris-rxrx demo): they say nothing about any compound"
+        click.echo("\n".join(["", *notes([told])]))
 
 
 def _as_text(listed: dict[str, list[tuple[float, str]]], active: float) -> str:
-    from polaris_rxrx.cli._tables import table
+    from polaris_rxrx.present.terminal import labelled, wrapped
 
-    rows = [
-        [gene, f"{len(compounds):,}", ", ".join(f"{name} ({value:,g})" for value, name in compounds)]
-        for gene, compounds in listed.items()
-    ]
-    gap = [[gene, n.rjust(len("active")), names] for gene, n, names in rows]
+    rows = [("target", "active", "compounds (nM)")]
+    for gene, compounds in listed.items():
+        names = ", ".join(f"{name} ({value:,g})" for value, name in compounds)
+        rows.append((gene, f"{len(compounds):{len('active')},}", names))
     n_compounds = len({name for compounds in listed.values() for _, name in compounds})
     n_pairs = sum(map(len, listed.values()))
-    lines = table(["target", "active", "compounds (nM)"], gap, left=3)
     summary = f"{len(listed):,} targets, {n_compounds:,} compounds, {n_pairs:,} pairs at most {active:,g} nM"
-    return "\n".join([*lines, "", summary])
+    return "\n".join([*labelled(rows), "", *wrapped(summary)])

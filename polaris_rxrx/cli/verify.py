@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from polaris_rxrx.cli.options import FILE, default_task
+from polaris_rxrx.cli.options import FILE, default_task, wide_option
 from polaris_rxrx.errors import DataError, MissingError
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     show_default="$POLARIS_RXRX_TASK, else task/",
     help="Score it again on this prepared folder.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print every check as JSON, and nothing else.")
+@click.option("--json", "as_json", is_flag=True, help="Print every check as JSON and nothing else.")
+@wide_option
 def command(bundle: Path, task: Path | None, as_json: bool) -> None:
     """Re-score a bundle and check its hashes.
 
@@ -58,7 +59,8 @@ def _load(task: Path | None) -> tuple[Task | None, MissingError | None]:
 
 
 def _as_text(found: Verification) -> str:
-    words = {True: "ok", False: "FAILED", None: "-"}
-    width = max(len(c.name) for c in found.checks)
-    lines = [f"{words[c.ok]:8}{c.name:{width}}  {c.detail}".rstrip() for c in found.checks]
-    return "\n".join([found.bundle, "", *lines])
+    from polaris_rxrx.present.terminal import labelled, wrapped
+
+    words = {True: "ok    ", False: "FAILED", None: "-"}
+    lines = labelled([(words[c.ok], c.name, c.detail) for c in found.checks])
+    return "\n".join([*wrapped(found.bundle), "", *lines])

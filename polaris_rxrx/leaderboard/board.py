@@ -1,4 +1,4 @@
-"""The leaderboard: submissions scored here on one task, then published figures, one block a protocol.
+"""The leaderboard: submissions scored here on one task, then published figures, one block per protocol.
 
 Conventions
     `Local` has ranks: its rows were scored on the same pairs, and `polaris_rxrx.comparison` tells noise.
@@ -22,6 +22,7 @@ from polaris_rxrx.comparison import Comparison, Difference, compare, p_value_met
 from polaris_rxrx.errors import DataError, MissingError, UsageError
 from polaris_rxrx.leaderboard.gather import Entrant, Misfit, find, gather
 from polaris_rxrx.metrics import METRICS, metric_of
+from polaris_rxrx.present.numbers import count
 from polaris_rxrx.scoring import Score
 from polaris_rxrx.stats.intervals import bca_each, plain
 from polaris_rxrx.stats.resampling import Resampled, Resampling
@@ -101,8 +102,8 @@ class Local(Resampled):
         n = len(self.comparison.differences)
         return (
             "1 + how many rows are better by more than noise: "
-            f"{p_value_method(self.comparison.clusters)}, Holm over all {n:,} pairs of rows, "
-            f"corrected p below {1 - self.level:.3g}. Any other difference is a tie, whatever the order of "
+            f"{p_value_method(self.comparison.clusters)}, Holm over all {count(n, 'pair')} of rows, "
+            f"p (Holm) below {1 - self.level:.3g}. Any other difference is a tie, whatever the order of "
             "the values"
         )
 
@@ -379,7 +380,7 @@ def _notes(
 
 
 def blocks(tables: Sequence[Published] | None = None) -> tuple[PublishedBlock, ...]:
-    """The published figures, a block a table and suite, in the order given; by default all."""
+    """The published figures, one block per table and suite, in the order given; by default all."""
     tables = [published.load(name) for name in published.ALL] if tables is None else tables
     return tuple(_block(table, suite) for table in tables for suite in table.suites)
 

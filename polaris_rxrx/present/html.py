@@ -1,63 +1,45 @@
-"""Numbers set for HTML, and small pieces of it for notebooks: nothing is loaded, no script runs.
+"""Small pieces of HTML for notebooks and pages: nothing is loaded, no script runs.
 
 Conventions
-    A figure that is not defined is a dash; minus signs are real ones.
-    A cell is text, which is escaped, or `Markup`, which is HTML already. Colours follow the notebook's own
-    theme (`currentColor`), so light and dark both work.
+    Figures are those of `polaris_rxrx.present.numbers`, with real minus signs and dashes.
+    What is not `Markup` is text, and is escaped. Colors follow the notebook's own theme (`currentColor`), so
+    light and dark both work.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from html import escape
-from math import isfinite
 
+from markupsafe import Markup, escape
+
+from polaris_rxrx.present.numbers import DASH, number, typeset
+from polaris_rxrx.present.numbers import span as plain_span
 from polaris_rxrx.stats.intervals import Interval
 
-DASH = "–"
-MINUS = "−"
+__all__ = ["DASH", "Markup", "details", "element", "fixed", "scale", "signed", "span", "table"]
+
 _CELL = "padding:.2em .7em;text-align:{};font-variant-numeric:tabular-nums"
-
-
-class Markup(str):
-    """Text that is HTML already."""
-
-    __slots__ = ()
-
-
-def text(value: object) -> str:
-    """Escaped, unless it is `Markup`."""
-    return value if isinstance(value, Markup) else escape(str(value))
 
 
 def fixed(value: float | None, digits: int = 3) -> str:
     """0.277, a real minus sign, or a dash where there is no value; 0.0003 and not 0.000."""
-    if value is None or not isfinite(value):
-        return DASH
-    shown = (f"{value:.{n}f}" for n in range(digits, digits + 4))
-    text = next((t for t in shown if float(t)), f"{value:.{digits}f}")
-    if text.startswith("-"):
-        text = MINUS + text[1:] if float(text) else text[1:]
-    return text
+    return typeset(number(value, f".{digits}f"))
 
 
 def signed(value: float | None, digits: int = 3) -> str:
     """The same with its sign, for a difference."""
-    text = fixed(value, digits)
-    return text if value is None or text == DASH or text.startswith(MINUS) else f"+{text}"
+    return typeset(number(value, f"+.{digits}f"))
 
 
 def span(interval: Interval, digits: int = 3) -> str:
     """0.261 to 0.294, or a dash."""
-    if not isfinite(interval.low):
-        return DASH
-    return f"{fixed(interval.low, digits)} to {fixed(interval.high, digits)}"
+    return typeset(plain_span(interval, f".{digits}f"))
 
 
 def element(tag: str, *inside: object, style: str = "") -> Markup:
     """One element around escaped text and markup."""
-    attributes = f' style="{escape(style)}"' if style else ""
-    return Markup(f"<{tag}{attributes}>{''.join(map(text, inside))}</{tag}>")
+    attributes = Markup(' style="{}"').format(style) if style else Markup("")
+    return Markup("<{0}{1}>{2}</{0}>").format(tag, attributes, Markup("").join(map(escape, inside)))
 
 
 def table(header: Sequence[object], rows: Iterable[Sequence[object]], *, left: int = 1) -> Markup:

@@ -1,8 +1,8 @@
-"""How the report's figures look, and how text from data gets into them.
+"""How figures look, and how text from data gets into them.
 
 Conventions
     Figures are made without pyplot, so nothing of matplotlib's state is touched; drawing and saving happen
-    within `drawing()`, which says how. Colours are those of Okabe and Ito, and no two things differ by colour
+    within `drawing()`, which says how. Colors are those of Okabe and Ito, and no two things differ by color
     alone: the i-th submission has its own marker and dashes.
     Names are drawn as they are, on one line: never read as mathematics (`$`), and what cannot be drawn (a
     control character) becomes U+FFFD. Sizes are in points on a page 6.4 inches (640 px) wide.
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from polaris_rxrx.present.numbers import shorten
 from polaris_rxrx.stats.intervals import Interval
 
 if TYPE_CHECKING:
@@ -31,14 +32,14 @@ if TYPE_CHECKING:
 WIDTH = 6.4  # inches
 # The light values. The page gives the same names other ones in the dark (see `svg.inline_svg`).
 INK, MUTED, GRID = "#1a1a1a", "#636363", "#d9d9d9"
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 PALETTE = {
     "--ink": INK,
     "--muted": MUTED,
     "--grid": GRID,
-    **{f"--c{i}": value for i, value in enumerate(COLOURS)},
+    **{f"--c{i}": value for i, value in enumerate(COLORS)},
 }
-GOOD, BAD = COLOURS[2], COLOURS[1]
+GOOD, BAD = COLORS[2], COLORS[1]
 _MARKERS = "osD^vPX"
 _DASHES: tuple[Any, ...] = (
     "solid",
@@ -89,14 +90,14 @@ _RC: dict[str, Any] = {
 class Look:
     """Of one submission."""
 
-    colour: str
+    color: str
     marker: str
     dashes: Any
 
 
 def look(i: int) -> Look:
     """Of the i-th submission; 42 differ."""
-    return Look(COLOURS[i % len(COLOURS)], _MARKERS[i % len(_MARKERS)], _DASHES[i % len(_DASHES)])
+    return Look(COLORS[i % len(COLORS)], _MARKERS[i % len(_MARKERS)], _DASHES[i % len(_DASHES)])
 
 
 @contextmanager
@@ -126,11 +127,7 @@ def new_figure(name: str, title: str, height: float) -> Figure:
 def literal(text: str, most: int = 34) -> str:
     """A name as one line of at most `most` characters; cut in its middle, where names differ least."""
     line = " ".join(text.split())
-    line = "".join(c if c.isprintable() else "\ufffd" for c in line)
-    if len(line) <= most:
-        return line
-    tail = most // 3
-    return f"{line[: most - tail - 1].rstrip()}…{line[-tail:].lstrip()}"
+    return shorten("".join(c if c.isprintable() else "\ufffd" for c in line), most)
 
 
 def legend_below(figure: Figure, ax: Axes, first: int = 0) -> None:
@@ -154,17 +151,17 @@ def legend_below(figure: Figure, ax: Axes, first: int = 0) -> None:
 
 
 def rows(ax: Axes, names: list[str]) -> None:
-    """Rows from the top down, one a name, without lines across."""
+    """Rows from the top down, one per name, without lines across."""
     ax.set_ylim(len(names) - 0.5, -0.5)
     ax.set_yticks(range(len(names)), names)
     ax.tick_params(axis="y", length=0)
     ax.grid(visible=False, axis="y")
 
 
-def bar(ax: Axes, interval: Interval, y: float, colour: str, width: float = 1.6) -> None:
+def bar(ax: Axes, interval: Interval, y: float, color: str, width: float = 1.6) -> None:
     """An interval, where there is one."""
     if not np.isnan(interval.low):
-        ax.plot([interval.low, interval.high], [y, y], color=colour, lw=width, solid_capstyle="butt")
+        ax.plot([interval.low, interval.high], [y, y], color=color, lw=width, solid_capstyle="butt")
 
 
 def value_at_end(ax: Axes, y: float, text: str, **options: Any) -> None:

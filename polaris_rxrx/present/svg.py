@@ -2,7 +2,7 @@
 
 Conventions
     The same figure gives the same bytes. Text stays text, so that it can be searched, copied and read aloud.
-    In a page (`inline_svg`) colours are the page's: `var(--ink, #1a1a1a)` and its like, so one page can be
+    In a page (`inline_svg`) colors are the page's: `var(--ink, #1a1a1a)` and its like, so one page can be
     light and dark; the background is the page's, the font too, and ids start with the figure's name.
 """
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 DPI = 200
 _SVG, _XLINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}"
 _VARIABLES = {value: f"var({name}, {value})" for name, value in PALETTE.items()}
-_COLOUR = re.compile("|".join(_VARIABLES))
+_COLOR = re.compile("|".join(_VARIABLES))
 _FONT = re.compile(r"font: (?:(\w+) )?([\d.]+)px [^;]*")
 _FAMILY = re.compile(r"font-family: [^;]*")
 _URL = re.compile(r"url\(#([^)]+)\)")
@@ -84,7 +84,7 @@ def _named(root: ElementTree.Element) -> set[str]:
 
 
 def _restyle(element: ElementTree.Element, prefix: str, named: set[str]) -> None:
-    """Local names without a namespace, prefixed ids, the page's colours and font."""
+    """Local names without a namespace, prefixed ids, the page's colors and font."""
     element.tag = element.tag.removeprefix(_SVG)
     own = element.attrib.pop("id", None)
     if own in named:
@@ -94,7 +94,7 @@ def _restyle(element: ElementTree.Element, prefix: str, named: set[str]) -> None
     for name, value in element.attrib.items():
         element.set(name, _URL.sub(lambda m: f"url(#{prefix}{m[1]})", value))
     if style := element.get("style"):
-        style = _COLOUR.sub(lambda m: _VARIABLES[m[0]], style)
+        style = _COLOR.sub(lambda m: _VARIABLES[m[0]], style)
         style = _FONT.sub(
             lambda m: f"font-size: {m[2]}px" + (f"; font-weight: {m[1]}" if m[1] else ""), style
         )

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from polaris_rxrx.metrics import PR_AUC
+from polaris_rxrx.present.html import fixed, signed, span
+from polaris_rxrx.present.numbers import count, p_value, percent
 from polaris_rxrx.present.style import (
     BAD,
-    COLOURS,
+    COLORS,
     GOOD,
     GRID,
     INK,
@@ -72,10 +74,6 @@ def draw(material: Material) -> dict[str, Figure]:
     return figures
 
 
-def _percent(level: float) -> str:
-    return f"{100 * level:g}%"
-
-
 def _scale(material: Material) -> Figure:
     """The score beside chance and published scores."""
     sure = material.uncertainty.pr_auc
@@ -87,25 +85,24 @@ def _scale(material: Material) -> Figure:
         title += " and published scores\n(open: other protocols, for orientation only, not to rank against)"
     figure = new_figure("scale", title, 1.5 + 0.27 * len(labels) + 0.16 * len(sources))
     ax = figure.add_subplot()
-    bar(ax, sure.interval, 0, COLOURS[0], 3)
-    ax.plot(sure.value, 0, "o", color=COLOURS[0], ms=9)
+    bar(ax, sure.interval, 0, COLORS[0], 3)
+    ax.plot(sure.value, 0, "o", color=COLORS[0], ms=9)
     ends = [sure.value, sure.chance, *([] if np.isnan(sure.interval.high) else [sure.interval.high])]
     value_at_end(ax, 0, _told(sure.value, sure.interval), weight="bold")
     ax.axvline(sure.chance, color=INK, ls=(0, (4, 2)), lw=1)
     ax.plot(sure.chance, 1, "|", color=INK, ms=10, mew=2)
-    value_at_end(ax, 1, f"{sure.chance:.3f}")
+    value_at_end(ax, 1, fixed(sure.chance))
     for y, r in enumerate(material.references, 2):
         spread = r.spread or 0.0
         if spread:
             ax.plot([r.value - spread, r.value + spread], [y, y], color=MUTED, lw=1)
         ax.plot(r.value, y, "D", mfc="none", mec=MUTED, ms=5, mew=1)
-        shown = f"{r.value:.3f}" + (f" ± {r.spread:.3f}" if r.spread else "")
-        value_at_end(ax, y, shown)
+        value_at_end(ax, y, fixed(r.value) + (f" ± {fixed(r.spread)}" if r.spread else ""))
         ends.append(r.value + spread)
     rows(ax, labels)
     ax.set_xlim(0, min(1.02, max(ends) + 0.05))
     ax.set_xlabel("average precision, mean over treatments")
-    told = [f"point and bar: the score and its {_percent(material.uncertainty.level)} interval"]
+    told = [f"point and bar: the score and its {percent(material.uncertainty.level)} interval"]
     for i, source in enumerate(sources, 1):
         kinds = {r.spread_kind for r in material.references if r.source == source and r.spread}
         spreads = f"; bars: {' or '.join(sorted(str(k) for k in kinds))} over samplings" if kinds else ""
@@ -115,9 +112,7 @@ def _scale(material: Material) -> Figure:
 
 
 def _told(value: float, interval: Interval) -> str:
-    return f"{value:.3f}" + (
-        "" if np.isnan(interval.low) else f" ({interval.low:.3f} to {interval.high:.3f})"
-    )
+    return fixed(value) + ("" if np.isnan(interval.low) else f" ({span(interval)})")
 
 
 def _treatments(material: Material) -> Figure:
@@ -131,8 +126,8 @@ def _treatments(material: Material) -> Figure:
     chance = PR_AUC.chance(material.score.groups)
     (_strip if few else _histogram)(ax, material, [v[known] for v in values], chance[known], known)
     own, of = values[0][known], " of the first" if material.against else ""
-    ax.axvline(float(own.mean()), color=COLOURS[0], lw=1.4, label=f"mean{of}")
-    ax.axvline(float(np.median(own)), color=COLOURS[0], lw=1.4, ls=(0, (1, 1.2)), label=f"median{of}")
+    ax.axvline(float(own.mean()), color=COLORS[0], lw=1.4, label=f"mean{of}")
+    ax.axvline(float(np.median(own)), color=COLORS[0], lw=1.4, ls=(0, (1, 1.2)), label=f"median{of}")
     ax.axvline(
         float(chance[known].mean()), color=INK, lw=1, ls=(0, (4, 2)), label="chance, mean over treatments"
     )
@@ -148,9 +143,9 @@ def _histogram(ax: Axes, material: Material, values: Sequence[Floats], chance: F
         style, name = look(i), literal(material.names[i])
         counts, _ = np.histogram(values[i], bins)
         if i == 0:
-            ax.stairs(counts, bins, fill=True, color=style.colour, alpha=0.45, lw=0, label=name)
+            ax.stairs(counts, bins, fill=True, color=style.color, alpha=0.45, lw=0, label=name)
         else:
-            ax.stairs(counts, bins, color=style.colour, ls=style.dashes, lw=1.3, label=name)
+            ax.stairs(counts, bins, color=style.color, ls=style.dashes, lw=1.3, label=name)
     ax.set_ylabel(f"treatments ({len(known):,})")
 
 
@@ -163,8 +158,8 @@ def _strip(ax: Axes, material: Material, values: Sequence[Floats], chance: Float
             values[i][order],
             at,
             style.marker,
-            color=style.colour,
-            mfc=style.colour if i == 0 else "none",
+            color=style.color,
+            mfc=style.color if i == 0 else "none",
             ms=7 if i == 0 else 5,
             label=literal(material.names[i]),
         )
@@ -184,15 +179,15 @@ def _precision_recall(material: Material) -> Figure:
             curve.recall[gains],
             curve.precision[gains],
             drawstyle="steps-pre",
-            color=style.colour,
+            color=style.color,
             ls=style.dashes,
             lw=1.8 if i == 0 else 1.3,
-            label=f"{literal(material.names[i])}: AP {curve.average_precision:.3f}",
+            label=f"{literal(material.names[i])}: AP {fixed(curve.average_precision)}",
         )
     labels = material.task.active
     assert labels is not None
     prevalence = float(np.nanmean(labels))
-    ax.axhline(prevalence, color=MUTED, ls=(0, (4, 2)), lw=1, label=f"share of actives: {prevalence:.3f}")
+    ax.axhline(prevalence, color=MUTED, ls=(0, (4, 2)), lw=1, label=f"share of actives: {fixed(prevalence)}")
     ax.set(xlim=(-0.01, 1.01), ylim=(0, 1.03), xlabel="recall", ylabel="precision")
     legend_below(figure, ax, len(material.names))
     return figure
@@ -208,10 +203,10 @@ def _roc(material: Material) -> Figure | None:
         ax.plot(
             curve.fpr,
             curve.tpr,
-            color=style.colour,
+            color=style.color,
             ls=style.dashes,
             lw=1.8 if i == 0 else 1.3,
-            label=f"{literal(material.names[i])}: AUROC {curve.auroc:.3f}",
+            label=f"{literal(material.names[i])}: AUROC {fixed(curve.auroc)}",
         )
     ax.plot([0, 1], [0, 1], color=MUTED, ls=(0, (4, 2)), lw=1, label="chance: 0.500")
     ax.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.03))
@@ -235,25 +230,25 @@ def _comparison(material: Material) -> Figure | None:
     forest, scatter = above.subplots(), below.subplots()
     labels = []
     for y, d in enumerate(found.differences):
-        marker, colour = VERDICTS[d.verdict]
-        bar(forest, d.interval, y, colour)
-        forest.plot(d.mean, y, marker, color=colour, ms=8, mfc="none" if d.verdict == "tie" else colour)
-        told = f"{d.mean:+.3f} ({d.interval.low:+.3f} to {d.interval.high:+.3f})"
-        value_at_end(forest, y, told.replace("-", "−"))
-        p = f"p = {d.p_corrected:.2g}" if d.p_corrected >= 1e-4 else "p < 0.0001"
+        marker, color = VERDICTS[d.verdict]
+        bar(forest, d.interval, y, color)
+        forest.plot(d.mean, y, marker, color=color, ms=8, mfc="none" if d.verdict == "tie" else color)
+        ends = f"{signed(d.interval.low)} to {signed(d.interval.high)}"
+        value_at_end(forest, y, f"{signed(d.mean)} ({ends})")
+        p = f"p = {p_value(d.p_corrected)}" if d.p_corrected >= 1e-4 else "p < 0.0001"
         labels.append(f"{literal(found.names[d.second], 28)}\n{d.verdict}, {p}")
     rows(forest, labels)
     forest.axvline(0, color=INK, lw=1, ls=(0, (4, 2)))
     forest.margins(x=0.2)
-    corrected = "; p corrected by Holm" if n > 1 else ""
-    forest.set_xlabel(f"difference, {_percent(found.level)} interval{corrected}")
+    corrected = "; p (Holm)" if n > 1 else ""
+    forest.set_xlabel(f"difference, {percent(found.level)} interval{corrected}")
     first = found.differences[0]
     x, y_values = found.values[:, first.second], found.values[:, first.first]
     scatter.plot([0, 1], [0, 1], color=INK, lw=1, ls=(0, (4, 2)))
-    scatter.plot(x, y_values, "o", color=COLOURS[0], ms=3.5, alpha=0.5, mew=0)
+    scatter.plot(x, y_values, "o", color=COLORS[0], ms=3.5, alpha=0.5, mew=0)
     scatter.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal", anchor="W")
     scatter.set_title(
-        f"A point a treatment: above the line in {first.wins:,}, on it in {first.ties:,}, "
+        f"One point per treatment: above the line in {first.wins:,}, on it in {first.ties:,}, "
         f"below in {first.losses:,}"
     )
     scatter.set_xlabel(f"average precision, {literal(found.names[first.second])}")
@@ -262,7 +257,7 @@ def _comparison(material: Material) -> Figure | None:
 
 
 def _parts(name: str, breakdown: Breakdown | None, material: Material) -> Figure | None:
-    """A row a part: average precision and AUROC with their intervals, and chance."""
+    """One row per part: average precision and AUROC with their intervals, and chance."""
     if breakdown is None or not breakdown.parts:
         return None
     parts = breakdown.parts[:MOST_PARTS]
@@ -275,15 +270,16 @@ def _parts(name: str, breakdown: Breakdown | None, material: Material) -> Figure
             (right, part.auroc, part.auroc_interval, 0.5),
         ):
             ax.plot(chance, y, "|", color=INK, ms=12, mew=1.6, label="chance" if y == 0 else None)
-            bar(ax, interval, y, COLOURS[0])
-            ax.plot(value, y, "o", color=COLOURS[0], ms=6)
-    rows(left, [f"{literal(p.name, 26)}\n{_counted(p.n_active, p.n_treatments)}" for p in parts])
+            bar(ax, interval, y, COLORS[0])
+            ax.plot(value, y, "o", color=COLORS[0], ms=6)
+    of = [f"{count(p.n_active, 'active')}, {count(p.n_treatments, 'treatment')}" for p in parts]
+    rows(left, [f"{literal(p.name, 26)}\n{counted}" for p, counted in zip(parts, of, strict=True)])
     right.tick_params(axis="y", length=0)
     right.grid(visible=False, axis="y")
     left.set(xlim=(-0.02, 1.02), xlabel="average precision")
     right.set(xlim=(-0.02, 1.02), xlabel="AUROC")
     told = [
-        f"dot and bar: mean over treatments, {_percent(material.uncertainty.level)} interval; tick: chance"
+        f"dot and bar: mean over treatments, {percent(material.uncertainty.level)} interval; tick: chance"
     ]
     if len(breakdown.parts) > len(parts):
         told.append(f"the {len(parts)} first of {len(breakdown.parts):,} parts")
@@ -291,15 +287,8 @@ def _parts(name: str, breakdown: Breakdown | None, material: Material) -> Figure
     return figure
 
 
-def _counted(n_active: int, n_treatments: int) -> str:
-    return (
-        f"{n_active:,} active{'s' if n_active != 1 else ''}, "
-        f"{n_treatments:,} treatment{'s' if n_treatments != 1 else ''}"
-    )
-
-
 def _doses(material: Material) -> Figure | None:
-    """Similarity by concentration, a panel a treatment."""
+    """Similarity by concentration, one panel per treatment."""
     if not material.doses:
         return None
     columns = min(3, len(material.doses))
@@ -353,7 +342,7 @@ def _dose_panel(ax: Axes, curve: DoseCurve) -> None:
             ax.plot(
                 x[tested],
                 values[tested],
-                color=style.colour,
+                color=style.color,
                 marker=style.marker,
                 ms=3.5,
                 lw=1.2,

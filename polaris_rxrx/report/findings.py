@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from polaris_rxrx.comparison import POWER, Difference, p_value_method
 from polaris_rxrx.present.html import DASH, fixed, signed, span
+from polaris_rxrx.present.numbers import count, p_value, percent
 from polaris_rxrx.stats.intervals import Interval
 from polaris_rxrx.stats.uncertainty import Uncertainty, interval_method
 
@@ -49,18 +50,7 @@ def p_text(p: float, resamples: int) -> str:
     """p = 0.03; p ≤ 0.0001 where no smaller one can be told from so many draws."""
     if not math.isfinite(p):
         return f"p {DASH}"
-    shown = f"{p:.2g}" if p < 0.1 else f"{p:.2f}"
-    return f"p ≤ {shown}" if p <= 1.0000001 / (resamples + 1) else f"p = {shown}"
-
-
-def percent(level: float) -> str:
-    """95%."""
-    return f"{100 * level:g}%"
-
-
-def count(n: int, one: str, many: str | None = None) -> str:
-    """1 treatment, 487 treatments."""
-    return f"{n:,} {one if n == 1 else many or one + 's'}"
+    return f"p {'≤' if p <= 1.0000001 / (resamples + 1) else '='} {p_value(p)}"
 
 
 def key_figures(material: Material) -> list[KeyFigure]:
@@ -192,7 +182,7 @@ def difference_answer(d: Difference, names: tuple[str, ...], level: float) -> An
     )
     ends = (
         f"The mean difference is {signed(d.mean)} ({percent(level)} interval {signed(d.interval.low)} to "
-        f"{signed(d.interval.high)}; p = {_short(d.p_corrected)} after Holm's correction)."
+        f"{signed(d.interval.high)}; p = {p_value(d.p_corrected)} after Holm's correction)."
     )
     if d.verdict == "tie":
         text = (
@@ -202,10 +192,6 @@ def difference_answer(d: Difference, names: tuple[str, ...], level: float) -> An
         return Answer(f"Is it better than {other}?", "Not shown", text)
     short = "Yes" if d.verdict == "better" else "No, worse"
     return Answer(f"Is it better than {other}?", short, f"{ends} {wins}")
-
-
-def _short(p: float) -> str:
-    return f"{p:.2g}" if p < 0.1 else f"{p:.2f}"
 
 
 def terms(material: Material) -> list[tuple[str, str]]:
@@ -229,7 +215,7 @@ def terms(material: Material) -> list[tuple[str, str]]:
             "actives alone; for AUROC 0.5.",
         ),
         (
-            "Share above chance (normalised)",
+            "Share above chance (normalized AP)",
             "The mean over treatments of (AP - chance) / (1 - chance): 0 is chance, 1 perfect.",
         ),
         (
@@ -250,17 +236,17 @@ def terms(material: Material) -> list[tuple[str, str]]:
     if material.comparison is not None:
         found += [
             (
-                "p and p corrected",
+                "p and p (Holm)",
                 f"Of the mean difference: {p_value_method(material.comparison.clusters)}; Holm's "
                 f"correction over {count(len(material.comparison.differences), 'comparison')}.",
             ),
             (
                 "Verdict",
-                f"Better or worse where p corrected is below {1 - material.comparison.level:.2g}; elsewhere "
+                f"Better or worse where p (Holm) is below {1 - material.comparison.level:.2g}; elsewhere "
                 "a difference was not shown (a tie, in figures and files).",
             ),
             (
-                "Detectable",
+                "Minimum detectable difference",
                 "The smallest true mean difference that such a test would find four times in five, at the "
                 "spread of these differences and with the correction.",
             ),

@@ -66,12 +66,12 @@ class Material:
         names: What to call them: the submission first, then `against`.
         comparison: The submission against each of `against`; None where there is nothing to compare.
         references: Published scores, for orientation.
-        curves: Pooled curves, one a name.
+        curves: Pooled curves, one per name.
         target_classes: Broken down by the class of the active gene.
         potency: Broken down by the affinity of the active pair.
         doses: Of the `hardest`, then the `easiest` treatments, where a map has them.
         smiles: Of the treatments whose structure is known.
-        hardest: Treatments of the lowest normalised average precision, lowest first, ties by name.
+        hardest: Treatments of the lowest normalized average precision, lowest first, ties by name.
         easiest: Those of the highest, highest first; none of them is among `hardest`.
         provenance: Task, versions, hashes, seeds and protocol; plain values, ready for JSON.
         notes: What is missing and how to get it.
@@ -184,7 +184,7 @@ def _structures(task: Task, smiles: Mapping[str, str] | None) -> dict[str, str]:
 
 
 def extremes(score: Score, most: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The treatments of the lowest and of the highest normalised average precision, at most `most` each.
+    """The treatments of the lowest and of the highest normalized average precision, at most `most` each.
 
     No treatment is among both; those without a value (every pair is active, none is) are among neither.
     """

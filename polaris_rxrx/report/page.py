@@ -23,6 +23,7 @@ from polaris_rxrx._version import __version__
 from polaris_rxrx.files import write_text
 from polaris_rxrx.metrics import PR_AUC
 from polaris_rxrx.present import html
+from polaris_rxrx.present.numbers import count, p_value, percent
 from polaris_rxrx.report import findings, structures
 from polaris_rxrx.report import rows as table_rows
 from polaris_rxrx.report.figures import inline_svg
@@ -40,7 +41,7 @@ CITATION = (
 
 
 @dataclass(frozen=True)
-class Compound:
+class CompoundCard:
     """A compound among the hardest or the easiest."""
 
     name: str
@@ -76,6 +77,7 @@ def render(material: Material, figures: Mapping[str, Figure]) -> str:
         fixed=html.fixed,
         signed=html.signed,
         span=html.span,
+        p=p_value,
         spread=findings.spread_text,
         sentence=findings.sentence,
     )
@@ -117,9 +119,9 @@ def _context(material: Material) -> dict[str, Any]:
         "m": material,
         "version": __version__,
         "made_up": made_up(material.provenance),
-        "level": findings.percent(u.level),
-        "lead": f"Mean average precision {html.fixed(u.pr_auc.value)} ({findings.percent(u.level)} interval "
-        f"{html.span(u.pr_auc.interval)}) over {findings.count(score.n_scored_pr_auc, 'treatment')}, where "
+        "level": percent(u.level),
+        "lead": f"Mean average precision {html.fixed(u.pr_auc.value)} ({percent(u.level)} interval "
+        f"{html.span(u.pr_auc.interval)}) over {count(score.n_scored_pr_auc, 'treatment')}, where "
         f"chance is {html.fixed(u.pr_auc.chance)}.",
         "notes": [text for text in material.notes if text not in score.notes],
         "contents": _contents(material),
@@ -133,8 +135,8 @@ def _context(material: Material) -> dict[str, Any]:
         "protocols": list(dict.fromkeys((r.source, r.protocol) for r in material.references)),
         "columns": table_rows.columns(material),
         "rows": made,
-        "count_shown": f"All {findings.count(len(made), 'treatment')} shown.",
-        "left_out_head": f"{findings.count(len(score.left_out), 'treatment')} left out of a mean",
+        "count_shown": f"All {count(len(made), 'treatment')} shown.",
+        "left_out_head": f"{count(len(score.left_out), 'treatment')} left out of a mean",
         "doses_alt": ", ".join(curve.treatment for curve in material.doses) + ".",
         "hardest": [compounds[name] for name in material.hardest],
         "easiest": [compounds[name] for name in material.easiest],
@@ -163,15 +165,15 @@ def _contents(material: Material) -> list[tuple[str, str]]:
     return [(place, text) for place, text, there in found if there]
 
 
-def _compound(row: table_rows.Row, material: Material, pictures: Mapping[str, str]) -> Compound:
+def _compound(row: table_rows.TreatmentRow, material: Material, pictures: Mapping[str, str]) -> CompoundCard:
     pairs, active, precision, chance = row.cells[:4]
-    return Compound(
+    return CompoundCard(
         row.name,
         pictures.get(row.name, ""),
         material.smiles.get(row.name, ""),
         precision,
         chance,
-        f"{active} active of {findings.count(int(pairs), 'pair')}",
+        f"{active} active of {count(int(pairs), 'pair')}",
     )
 
 
@@ -185,7 +187,7 @@ def _above(material: Material) -> str:
     chance = PR_AUC.chance(material.score.groups)
     defined = ~np.isnan(ap)
     n = int(np.sum(ap[defined] > chance[defined] + 1e-12))
-    of = findings.count(int(defined.sum()), "treatment")
+    of = count(int(defined.sum()), "treatment")
     return f"{n:,} of {of} {'is' if n == 1 else 'are'} above what chance expects."
 
 

@@ -2,7 +2,7 @@
 
 Conventions
     Rows are sorted by name regardless of case. Columns are those of `columns`: counts, average precision,
-    chance, normalised, AUROC, then the average precision of each submission the first is held against.
+    chance, normalized, AUROC, then the average precision of each submission the first is held against.
     In the data a treatment's pairs stand by falling score. `s` holds the scores to 6 significant digits, for
     reading; `b`, the sizes of the runs of equal scores, is taken from the exact ones, so that curves drawn
     from it are exact. It is absent where no two scores are equal. `a` has a letter a pair: 1 active, 0 not,
@@ -41,7 +41,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Row:
+class TreatmentRow:
     """A treatment: its name, its code among the score's treatments, its values and how they are shown."""
 
     name: str
@@ -57,13 +57,13 @@ def columns(material: Material) -> list[Column]:
         Column("Active", "Genes the compound acts on", 0),
         Column("AP", "Average precision", 3),
         Column("Chance", "Average precision that random scores expect", 3),
-        Column("Normalised", "(AP − chance) / (1 − chance)", 3),
+        Column("Normalized AP", "(AP − chance) / (1 − chance)", 3),
         Column("AUROC", "Area under the ROC curve; chance is 0.5", 3),
         *(Column("AP", f"Average precision of {name}", 3, name) for name in material.names[1:]),
     ]
 
 
-def rows(material: Material) -> list[Row]:
+def rows(material: Material) -> list[TreatmentRow]:
     """One row a treatment, sorted by name."""
     score = material.score
     ap, chance = score.groups.average_precision, PR_AUC.chance(score.groups)
@@ -87,7 +87,7 @@ def rows(material: Material) -> list[Row]:
     for i in order:
         own = tuple(float(column[i]) for column in values)
         cells = tuple(fixed(v, d) for v, d in zip(own, digits, strict=True))
-        made.append(Row(score.treatments[i], i, own, cells))
+        made.append(TreatmentRow(score.treatments[i], i, own, cells))
     return made
 
 
@@ -96,7 +96,7 @@ def _of(names: Sequence[str], values: Floats, wanted: Sequence[str]) -> Floats:
     return np.array([values[at[name]] if name in at else np.nan for name in wanted])
 
 
-def embedded(material: Material, made: Sequence[Row]) -> dict[str, Any]:
+def embedded(material: Material, made: Sequence[TreatmentRow]) -> dict[str, Any]:
     """What the page's script reads; `made` are the rows in the order of the table."""
     task, scores = material.task, material.score.predictions.values
     genes = sorted(set(task.gene_symbol))

@@ -56,7 +56,7 @@ _SUM = re.compile(r"([0-9a-f]{64})  ([^/\\]+)")
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Proof:
     """One thing that was looked at. `ok` is None where it could not be; `detail` says what or why."""
 
     name: str
@@ -146,17 +146,17 @@ def _json(data: Mapping[str, Any]) -> bytes:
         raise DataError("the score report holds a number that is not finite; JSON has none") from None
 
 
-def check_files(folder: Path) -> list[Verdict]:
+def check_files(folder: Path) -> list[Proof]:
     """Every file is what SHA256SUMS says; nothing is missing, nothing is there besides."""
     if not (folder / SUMS).is_file():
-        return [Verdict("files", False, f"there is no {SUMS}")]
+        return [Proof("files", False, f"there is no {SUMS}")]
     sums: dict[str, str] = {}
     for number, line in enumerate(
         read_bytes(folder / SUMS).decode("utf-8", "replace").rstrip("\n").split("\n"), 1
     ):
         found = _SUM.fullmatch(line)
         if found is None or found[2] in sums or found[2] in {".", "..", SUMS}:
-            return [Verdict("files", False, f"{SUMS}, line {number}: {line[:90]!r} is no line of it")]
+            return [Proof("files", False, f"{SUMS}, line {number}: {line[:90]!r} is no line of it")]
         sums[found[2]] = found[1]
     there = {p.name for p in folder.iterdir()} - {SUMS}
     odd = sorted(n for n in there if (folder / n).is_symlink() or not (folder / n).is_file())
@@ -167,13 +167,13 @@ def check_files(folder: Path) -> list[Verdict]:
         for what, names in (("missing", missing), ("not listed", extra), ("not a plain file", odd))
         if names
     ]
-    checks = [Verdict("files", not parts, "; ".join(parts) or f"{len(there)} and {SUMS}")]
+    checks = [Proof("files", not parts, "; ".join(parts) or f"{len(there)} and {SUMS}")]
     for name, expected in sums.items():
         if name in missing or name in odd:
             continue
         got = sha256(folder / name)
         detail = "" if got == expected else f"its SHA-256 is {got}, {SUMS} says {expected}"
-        checks.append(Verdict(f"sha256 {name}", got == expected, detail))
+        checks.append(Proof(f"sha256 {name}", got == expected, detail))
     return checks
 
 

@@ -20,7 +20,7 @@ from polaris_rxrx.files import sha256
 from polaris_rxrx.hub.card import CARD, ENVIRONMENT, RECEIPT, REPORT, SUMS, TASK, plain_name, read_card, slug
 from polaris_rxrx.predictions import Predictions, read_predictions
 from polaris_rxrx.scoring import score
-from polaris_rxrx.submission.bundle import Verdict, check_files, read_bytes
+from polaris_rxrx.submission.bundle import Proof, check_files, read_bytes
 from polaris_rxrx.submission.receipt import hash_values, read_receipt
 from polaris_rxrx.submission.unpack import unpacked
 from polaris_rxrx.task import MANIFEST, Manifest, Task
@@ -39,12 +39,12 @@ class Verification:
     """What `verify` found. `rescored`: the scores were computed again and compared."""
 
     bundle: str
-    checks: tuple[Verdict, ...]
+    checks: tuple[Proof, ...]
     rescored: bool
     competition: bool
 
     @property
-    def failed(self) -> tuple[Verdict, ...]:
+    def failed(self) -> tuple[Proof, ...]:
         return tuple(c for c in self.checks if c.ok is False)
 
     @property
@@ -80,7 +80,7 @@ def verify(bundle: Path, task: Task | None) -> Verification:
         checks += contents.checks
         predictions = None
         if task is None:
-            checks.append(Verdict("task", None, "not compared: no prepared task at hand"))
+            checks.append(Proof("task", None, "not compared: no prepared task at hand"))
         else:
             checks.append(_check_task(folder / TASK, task))
             predictions, check = _aligned(contents, task)
@@ -97,7 +97,7 @@ class _Contents:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.checks: list[Verdict] = []
+        self.checks: list[Proof] = []
         self.card = self._read(CARD, read_card)
         self.manifest = self._read(TASK, lambda p: read_json(Manifest, p))
         self.report: dict[str, Any] = self._read(REPORT, _read_json) or {}
@@ -121,9 +121,9 @@ class _Contents:
         except (PolarisRxrxError, ValueError) as error:
             # In an archive the path is that of a temporary folder, which means nothing to anybody.
             text = told(error).replace(str(self.folder / name), name)
-            self.checks.append(Verdict(f"reads {name}", False, shortened(text)))
+            self.checks.append(Proof(f"reads {name}", False, shortened(text)))
             return None
-        self.checks.append(Verdict(f"reads {name}", True))
+        self.checks.append(Proof(f"reads {name}", True))
         return found
 
     def _predictions(self) -> Path | None:
@@ -135,14 +135,14 @@ class _Contents:
             if not isinstance(name, str) or not self._there(plain_name(name)):
                 raise ValueError("the name of a file of the bundle")
         except ValueError as error:
-            self.checks.append(Verdict("predictions", False, f"{REPORT} names {name!r}; expected {error}"))
+            self.checks.append(Proof("predictions", False, f"{REPORT} names {name!r}; expected {error}"))
             return None
         path = self.folder / name
         same = self.report.get("predictions_sha256") == sha256(path)
         detail = (
             name if same else f"{name} is not the file that was scored: its SHA-256 is not that in {REPORT}"
         )
-        self.checks.append(Verdict("predictions", same, detail))
+        self.checks.append(Proof("predictions", same, detail))
         return path
 
 
@@ -153,51 +153,49 @@ def _read_json(path: Path) -> dict[str, Any]:
     return data
 
 
-def _check_task(path: Path, task: Task) -> Verdict:
+def _check_task(path: Path, task: Task) -> Proof:
     """The bundle's task is the one at hand: the same file, or one that differs in versions alone."""
     if task.folder is None:
-        return Verdict("task", None, "the task at hand has no prepared folder to compare with")
+        return Proof("task", None, "the task at hand has no prepared folder to compare with")
     mine = task.folder / MANIFEST
     if not path.is_file() or not mine.is_file():
-        return Verdict("task", False, f"there is no {TASK} to compare")
+        return Proof("task", False, f"there is no {TASK} to compare")
     if sha256(path) == sha256(mine):
-        return Verdict("task", True, task.name)
+        return Proof("task", True, task.name)
     try:
         theirs, ours = (read_json(Manifest, p).model_dump() for p in (path, mine))
     except ValueError as error:
-        return Verdict("task", False, f"{TASK} cannot be compared ({told(error)})")
+        return Proof("task", False, f"{TASK} cannot be compared ({told(error)})")
     differing = [k for k in theirs if theirs[k] != ours[k] and k not in {"versions", "source"}]
     if differing == ["files"]:
         names = sorted({*theirs["files"], *ours["files"]})
         differing = [n for n in names if theirs["files"].get(n) != ours["files"].get(n)]
     if differing:
-        return Verdict(
+        return Proof(
             "task", False, f"the bundle's task is not that of {task.folder}: {', '.join(differing)} differ"
         )
-    return Verdict(
-        "task", True, f"{task.name}, prepared another time from the same pairs, labels and metrics"
-    )
+    return Proof("task", True, f"{task.name}, prepared another time from the same pairs, labels and metrics")
 
 
-def _aligned(contents: _Contents, task: Task) -> tuple[Predictions | None, Verdict]:
+def _aligned(contents: _Contents, task: Task) -> tuple[Predictions | None, Proof]:
     """The predictions, one a pair of the task."""
     if contents.predictions is None:
-        return None, Verdict("pairs", False, "there are no predictions to align")
+        return None, Proof("pairs", False, "there are no predictions to align")
     filled = contents.report.get("filled")
     fill = filled.get("score") if isinstance(filled, dict) else None
     if fill is not None and (isinstance(fill, bool) or not isinstance(fill, (int, float))):
-        return None, Verdict(
+        return None, Proof(
             "pairs", False, f"{REPORT}: filled.score is {fill!r}; a number or null was expected"
         )
     try:
         found = read_predictions(contents.predictions, task, fill=fill)
     except PolarisRxrxError as error:
-        return None, Verdict("pairs", False, shortened(str(error).replace(f"{contents.folder}/", "")))
+        return None, Proof("pairs", False, shortened(str(error).replace(f"{contents.folder}/", "")))
     note = f", {found.filled:,} of them filled with {found.fill:g}" if found.fill is not None else ""
-    return found, Verdict("pairs", True, f"{len(found.values):,}, each predicted once{note}")
+    return found, Proof("pairs", True, f"{len(found.values):,}, each predicted once{note}")
 
 
-def _check_receipt(contents: _Contents, predictions: Predictions | None) -> list[Verdict]:
+def _check_receipt(contents: _Contents, predictions: Predictions | None) -> list[Proof]:
     """What the receipt says was sent is what is here."""
     receipt = contents.receipt
     if receipt is None:
@@ -231,22 +229,22 @@ def _check_receipt(contents: _Contents, predictions: Predictions | None) -> list
     detail = (
         "; ".join(wrong) or " ".join([receipt.state, receipt.updated[:19] + "Z", receipt.url or ""]).rstrip()
     )
-    return [Verdict("receipt", not wrong, detail)]
+    return [Proof("receipt", not wrong, detail)]
 
 
-def _check_scores(contents: _Contents, task: Task | None, predictions: Predictions | None) -> list[Verdict]:
+def _check_scores(contents: _Contents, task: Task | None, predictions: Predictions | None) -> list[Proof]:
     """Score again, and compare with the report."""
     if contents.competition if task is None else task.active is None:
         told = "a competition: its labels stay on the Hub, so it cannot be scored again here"
-        return [Verdict("scores", None, told)]
+        return [Proof("scores", None, told)]
     if task is None:
-        return [Verdict("scores", None, "not scored again: no prepared task at hand")]
+        return [Proof("scores", None, "not scored again: no prepared task at hand")]
     if predictions is None:
-        return [Verdict("scores", False, "not scored again: there are no predictions that fit the task")]
+        return [Proof("scores", False, "not scored again: there are no predictions that fit the task")]
     try:
         result = score(task, predictions)
     except PolarisRxrxError as error:
-        return [Verdict("scores", False, str(error))]
+        return [Proof("scores", False, str(error))]
     ours = json.loads(json.dumps(result.to_dict()))
     wrong: list[str] = []
     for key in [k for k in ours if k not in _NOT_COMPARED]:
@@ -256,14 +254,14 @@ def _check_scores(contents: _Contents, task: Task | None, predictions: Predictio
             wrong += _differences(contents.report[key], ours[key], key, TOLERANCE)
     value = result.main_value
     found = f"{result.main_metric} = {'undefined' if value is None else f'{value:.6f}'}"
-    checks = [Verdict("scores", not wrong, _cut(wrong) or f"{found}, as reported")]
+    checks = [Proof("scores", not wrong, _cut(wrong) or f"{found}, as reported")]
     client = contents.report.get("client")
     if isinstance(client, dict):
         wrong = []
         for metric in sorted(set(client) & set(ours["official"])):
             if client[metric] is not None and ours["official"][metric] is not None:
                 wrong += _differences(client[metric], ours["official"][metric], metric, CLIENT_TOLERANCE)
-        checks.append(Verdict("client's scores", not wrong, _cut(wrong) or "as ours"))
+        checks.append(Proof("client's scores", not wrong, _cut(wrong) or "as ours"))
     return checks
 
 

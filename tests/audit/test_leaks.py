@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from polaris_rxrx.audit import Audit, Check, audit
 from polaris_rxrx.audit.leaks import Labeled, above_published
 from polaris_rxrx.audit.order import one_order, repeated_pairs
-from polaris_rxrx.audit.result import Figures
+from polaris_rxrx.audit.result import AuditFigures
 from polaris_rxrx.dataset.affinities import draw, read_affinities
 from polaris_rxrx.quick import holds_labels
 from polaris_rxrx.stats.intervals import Interval
@@ -188,7 +188,7 @@ def test_a_shortcut_is_beaten_only_beyond_chance(tasks: list[Task]) -> None:
     [(0.30, "ok"), (0.32, "warn"), (0.64, "warn"), (0.67, "fail"), (np.nan, "not checked")],
 )
 def test_the_whole_interval_has_to_be_above(low: float, verdict: str) -> None:
-    found = above_published(Figures(0.7, Interval(low, 0.8), 0.5, 0.5, 0.5))
+    found = above_published(AuditFigures(0.7, Interval(low, 0.8), 0.5, 0.5, 0.5))
     assert found.verdict == verdict and found.evidence["highest_published"] == 0.309
 
 

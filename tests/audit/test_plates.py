@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from polaris_rxrx.audit.plates import alike, read_facts, standardize, steps_to_edge
+from polaris_rxrx.audit.plates import alike, read_plate_facts, standardize, steps_to_edge
 from polaris_rxrx.audit.shortcuts import Pairs
 from polaris_rxrx.errors import DataError
 from polaris_rxrx.task import Task
@@ -47,13 +47,13 @@ def wells(metadata: pd.DataFrame, name: str, kind: str) -> pd.DataFrame:
 def test_blanks_at_the_ends_of_plates_and_addresses_are_said(
     metadata: pd.DataFrame, pairs: Pairs, tmp_path: Path
 ) -> None:
-    before = read_facts(save(metadata, tmp_path), pairs)
+    before = read_plate_facts(save(metadata, tmp_path), pairs)
     blank = metadata.copy()
     blank.loc[3, ["plate", "address"]] += " "
     nuclei = pd.DataFrame({"well_id": metadata.well_id, "cell_count": np.arange(len(metadata)) % 50 + 3})
-    plain = read_facts(save(metadata, tmp_path), pairs, save(nuclei, tmp_path, "nuclei.csv"))
+    plain = read_plate_facts(save(metadata, tmp_path), pairs, save(nuclei, tmp_path, "nuclei.csv"))
     nuclei.loc[2, "well_id"] += " "
-    after = read_facts(save(blank, tmp_path), pairs, save(nuclei, tmp_path, "nuclei.csv"))
+    after = read_plate_facts(save(blank, tmp_path), pairs, save(nuclei, tmp_path, "nuclei.csv"))
     for name, table in before.tables.items():
         np.testing.assert_array_equal(after.tables[name], table)
     np.testing.assert_array_equal(after.tables["nuclei-count"], plain.tables["nuclei-count"])
@@ -63,7 +63,7 @@ def test_blanks_at_the_ends_of_plates_and_addresses_are_said(
 
 
 def test_tables_are_those_of_a_loop(metadata: pd.DataFrame, pairs: Pairs, tmp_path: Path) -> None:
-    tables = read_facts(save(metadata, tmp_path), pairs).tables
+    tables = read_plate_facts(save(metadata, tmp_path), pairs).tables
     assert pairs.genes == GENES and pairs.compounds == COMPOUNDS
     rows = metadata.address.str.extract(r"([A-Z]+)0*(\d+)")
     row, column = rows[0].map(lambda s: ord(s) - 64), rows[1].astype(float)
@@ -113,23 +113,23 @@ def test_edges_of_a_plate() -> None:
 def test_a_column_that_is_not_there_is_named(
     metadata: pd.DataFrame, pairs: Pairs, tmp_path: Path, gone: str
 ) -> None:
-    facts = read_facts(save(metadata.drop(columns=gone), tmp_path), pairs)
+    plates = read_plate_facts(save(metadata.drop(columns=gone), tmp_path), pairs)
     lost = {"plate": {"shared-plates"}, "address": {"shared-addresses", "plate-edge"}}[gone]
-    assert lost <= set(facts.reasons) and not lost & set(facts.tables)
-    assert all(f"no column {gone!r}" in facts.reasons[n] for n in lost)
+    assert lost <= set(plates.reasons) and not lost & set(plates.tables)
+    assert all(f"no column {gone!r}" in plates.reasons[n] for n in lost)
 
 
 def test_neither_column(metadata: pd.DataFrame, pairs: Pairs, tmp_path: Path) -> None:
-    facts = read_facts(save(metadata.drop(columns=["plate", "address"]), tmp_path), pairs)
-    assert {"shared-plates", "shared-addresses", "plate-edge", "nuclei-count"} == set(facts.reasons)
+    plates = read_plate_facts(save(metadata.drop(columns=["plate", "address"]), tmp_path), pairs)
+    assert {"shared-plates", "shared-addresses", "plate-edge", "nuclei-count"} == set(plates.reasons)
 
 
 def test_addresses_that_are_none(metadata: pd.DataFrame, pairs: Pairs, tmp_path: Path) -> None:
     odd = metadata.assign(address="somewhere")
-    assert "not a row and a column" in read_facts(save(odd, tmp_path), pairs).reasons["plate-edge"]
+    assert "not a row and a column" in read_plate_facts(save(odd, tmp_path), pairs).reasons["plate-edge"]
     odd = metadata.assign(address=["<b>", *metadata.address[1:]])
-    facts = read_facts(save(odd, tmp_path), pairs)
-    assert "plate-edge" in facts.tables and any("'<b>'" in n for n in facts.notes)
+    plates = read_plate_facts(save(odd, tmp_path), pairs)
+    assert "plate-edge" in plates.tables and any("'<b>'" in n for n in plates.notes)
 
 
 # --- nuclei ------------------------------------------------------------------------------------------------
@@ -164,7 +164,7 @@ def test_nuclei_counts_are_those_of_a_loop(
 ) -> None:
     table = counted(metadata)
     path = save(table.sample(frac=1, random_state=1), tmp_path, name)
-    found = read_facts(save(metadata, tmp_path), pairs, path).tables["nuclei-count"]
+    found = read_plate_facts(save(metadata, tmp_path), pairs, path).tables["nuclei-count"]
     expected = nuclei_by_loop(metadata, table.nuclei_count)
     np.testing.assert_allclose(found, expected)
     assert np.isfinite(found).sum() == 5 * 4
@@ -173,17 +173,19 @@ def test_nuclei_counts_are_those_of_a_loop(
 def test_a_column_of_the_metadata_will_do(metadata: pd.DataFrame, pairs: Pairs, tmp_path: Path) -> None:
     table = counted(metadata)
     whole = metadata.assign(cell_count=table.nuclei_count.astype(str))
-    facts = read_facts(save(whole, tmp_path), pairs)
-    np.testing.assert_allclose(facts.tables["nuclei-count"], nuclei_by_loop(metadata, table.nuclei_count))
+    plates = read_plate_facts(save(whole, tmp_path), pairs)
+    np.testing.assert_allclose(plates.tables["nuclei-count"], nuclei_by_loop(metadata, table.nuclei_count))
     twice = whole.assign(n_nuclei="3")
-    assert "several columns" in read_facts(save(twice, tmp_path), pairs).reasons["nuclei-count"]
+    assert "several columns" in read_plate_facts(save(twice, tmp_path), pairs).reasons["nuclei-count"]
 
 
 def test_both_reducing_counts_for_a_pair(pairs: Pairs, metadata: pd.DataFrame, tmp_path: Path) -> None:
     table = counted(metadata)
     for name, kind in (("TP53", "CRISPR"), ("aspirin", "COMPOUND")):
         table.loc[wells(metadata, name, kind).index, "nuclei_count"] = 0
-    found = read_facts(save(metadata, tmp_path), pairs, save(table, tmp_path, "n.csv")).tables["nuclei-count"]
+    found = read_plate_facts(save(metadata, tmp_path), pairs, save(table, tmp_path, "n.csv")).tables[
+        "nuclei-count"
+    ]
     assert np.nanargmax(found) == np.ravel_multi_index((3, 3), found.shape)
 
 
@@ -193,10 +195,10 @@ def test_wells_and_experiments_that_cannot_be_used_are_told(
     table = counted(metadata)
     table.loc[metadata.experiment_name == "gene-001", "nuclei_count"] = 100  # no spread
     table = table.drop(index=wells(metadata, "ONCE", "CRISPR").index)
-    facts = read_facts(save(metadata, tmp_path), pairs, save(table, tmp_path, "n.csv"))
-    assert any("1 of" in n and "no count" in n for n in facts.notes)
-    assert any("'gene-001'" in n and "1 of 5 experiments" in n for n in facts.notes)
-    found = facts.tables["nuclei-count"]
+    plates = read_plate_facts(save(metadata, tmp_path), pairs, save(table, tmp_path, "n.csv"))
+    assert any("1 of" in n and "no count" in n for n in plates.notes)
+    assert any("'gene-001'" in n and "1 of 5 experiments" in n for n in plates.notes)
+    found = plates.tables["nuclei-count"]
     assert np.isnan(found[[0, 2]]).all() and np.isfinite(found[3, 3])  # BRCA1 and ONCE; TP53 has others
 
 
@@ -239,15 +241,17 @@ def test_a_bad_table_of_counts_is_refused(
     path = save(change(counted(metadata)), tmp_path, "n.csv")
     where = save(metadata, tmp_path)
     with pytest.raises(DataError) as error:
-        read_facts(where, pairs, path)
+        read_plate_facts(where, pairs, path)
     assert all(words in str(error.value) for words in [str(path), *said]), error.value
 
 
 def test_any_name_of_a_single_column_will_do(metadata: pd.DataFrame, pairs: Pairs, tmp_path: Path) -> None:
     table = counted(metadata)
     where = save(metadata, tmp_path)
-    one = read_facts(where, pairs, save(table, tmp_path, "a.csv"))
-    two = read_facts(where, pairs, save(table.rename(columns={"nuclei_count": "Zellen"}), tmp_path, "b.csv"))
+    one = read_plate_facts(where, pairs, save(table, tmp_path, "a.csv"))
+    two = read_plate_facts(
+        where, pairs, save(table.rename(columns={"nuclei_count": "Zellen"}), tmp_path, "b.csv")
+    )
     np.testing.assert_array_equal(one.tables["nuclei-count"], two.tables["nuclei-count"])
 
 

@@ -62,14 +62,14 @@ def test_text(folder: Path, data: Path, capsys: Capture) -> None:
     assert audit(folder, "--data", data) == 0
     out, err = capsys.readouterr()
     assert err == ""
-    lines = out.splitlines()
+    lines, flat = out.splitlines(), " ".join(out.split())
     assert lines[0] == f"{folder / 'p.csv'} on someone/small"
-    assert lines[2].split()[:3] == ["AP", "95%", "interval"] and lines[3].startswith("this submission ")
-    aps = [float(line[len("the submission, blind to the compound") :].split()[0]) for line in lines[4:14]]
+    assert lines[3].split()[:3] == ["AP", "95%", "interval"] and lines[4].startswith("this submission ")
+    aps = [float(line[len("the submission, blind to the compound") :].split()[0]) for line in lines[5:15]]
     assert aps == sorted(aps, reverse=True) and len(aps) == 10
     assert "Chance (random scores): AP 0." in out
-    assert "constant within a treatment" in out and "below what random scores get" in out
-    assert "not computed: strength of the gene, strength of the compound (no --map given)" in out
+    assert "constant within a treatment" in flat and "below what random scores get" in flat
+    assert "not computed: strength of the gene, strength of the compound (no --map given)" in flat
     for verdict in ("OK  ", "WARN  ", "NOT CHECKED  "):
         assert any(line.startswith(verdict) for line in lines)
     assert all(c.isprintable() or c == "\n" for c in out)
@@ -83,7 +83,7 @@ def test_json_is_strict_alone_and_holds_what_is_printed(folder: Path, data: Path
     out, err = capsys.readouterr()
     document = json.loads(out, parse_constant=no_constant)
     assert err == "" and document["schema_version"] == 1
-    assert audit(folder, "--data", data) == 0
+    assert audit(folder, "--data", data, "--wide") == 0
     text = capsys.readouterr().out
     for s in document["shortcuts"]:
         row = next(line for line in text.splitlines() if line.startswith(f"{s['title']}  "))

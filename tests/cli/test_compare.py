@@ -13,8 +13,8 @@ import pytest
 from polaris_rxrx.baselines import map_of, predict
 from polaris_rxrx.cards import load_card
 from polaris_rxrx.cli import run
-from polaris_rxrx.cli._tables import number
 from polaris_rxrx.predictions import read_predictions, write_predictions
+from polaris_rxrx.present.numbers import number
 from polaris_rxrx.task import Task, load_task
 from polaris_rxrx.wells.memory import read_wells
 
@@ -53,19 +53,23 @@ average precision on someone/small, 2 treatments
 a.csv  1.0000
 b.csv  0.6667
 
-first  second  difference      95% interval       p  corrected  wins  ties  losses  detectable  first is
-a.csv  b.csv      +0.3333  0.0000 to 0.6667  1.0000     1.0000     1     1       0      0.9339      tied
+                                                                                    minimum
+                                                          p                      detectable  first
+first  second  difference      95% interval       p  (Holm)  wins  ties  losses  difference     is
+a.csv  b.csv      +0.3333  0.0000 to 0.6667  1.0000  1.0000     1     1       0      0.9339   tied
 
 Where a.csv and b.csv differ most
   treatment   first  second
   ABT-199    1.0000  0.3333
 
-Interval    BCa bootstrap over treatments, stretched to the variance over treatments and genes, \
-10,000 resamples, seed 0
-p           sign-flip permutation over treatments, two-sided, stretched to the variance over treatments and \
-genes; corrected: Holm, of 1
-Detectable  a true difference as large would be found in 80% of such tasks, correction included
-Tied        no difference beyond noise was seen, which does not prove that there is none
+Interval  BCa bootstrap over treatments, stretched to the variance over treatments and genes, 10,000
+          resamples, seed 0
+p         sign-flip permutation over treatments, two-sided, stretched to the variance over
+          treatments and genes
+p (Holm)  the same, corrected for 1 comparison
+Note      the minimum detectable difference is the true one that would be found in 80% of such
+          tasks, correction included
+Tied      no difference beyond noise was seen, which does not prove that there is none
 """
     )
 
@@ -89,9 +93,10 @@ def test_openphenom_against_random_and_against_itself_with_a_little_noise(
 
 def test_small_numbers_are_not_shown_as_nothing() -> None:
     assert [number(v) for v in (0.00003, -0.00003, 0.0, -1e-17, 0.5)] == [
-        *("3e-05", "-3e-05", "0.0000", "0.0000", "0.5000")
+        *("0.00003", "-0.00003", "0.0000", "0.0000", "0.5000")
     ]
     assert [number(v, ".1%") for v in (0.0, 0.00001, 0.25)] == ["0.0%", "0.0%", "25.0%"]
+    assert number(-0.001, ".0%") == "0%" and number(3e-9) == "3e-09" and number(-1e-17, "+.3f") == "+0.000"
     assert number(None) == number(float("nan")) == "-" and number(1234, ",d") == "1,234"
 
 
@@ -137,7 +142,7 @@ def test_names_that_would_move_the_cursor(
         (tmp_path / name).write_text("id,active\n" + "".join(f"{i},{s}\n" for i, s in enumerate(scores)))
     assert run(["compare", f"{tmp_path}/a.csv", f"{tmp_path}/b.csv", "--task", str(tmp_path)]) == 0
     out = capsys.readouterr().out
-    assert "\x1b" not in out and "  two lines  [31mredxxxx" in out and "x..." in out
+    assert "\x1b" not in out and r"  two\nlines \x1b[31mredxxxx" in out
 
 
 # --- misuse and bad data -----------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ def test_the_baselines_order_as_published(demo: tuple[Path, str]) -> None:
 
 def test_it_is_labelled_as_made_up(demo: tuple[Path, str]) -> None:
     folder, out = demo
-    assert "made-up data" in out
+    assert "synthetic data" in out
     assert (folder / "data" / "README.txt").read_text().startswith("THIS DATA IS MADE UP")
 
 

@@ -144,10 +144,10 @@ def test_the_text_says_the_same(run: Run, map_: Map) -> None:
     lines = out.splitlines()
     assert lines[0] == "drug-target: My model"
     assert lines[1] == (
-        f"3 compounds, {result.summary['n_pairs_a_seed']} pairs a seed, seeds 7; active at most 1,000 nM, "
+        f"3 compounds, {result.summary['n_pairs_a_seed']} pairs per seed, seeds 7; active at most 1,000 nM, "
         "negatives beyond 10,000 nM"
     )
-    assert lines[2] == "sd over seeds, ddof 0; random: a new embedding each seed"
+    assert lines[2] == "sd over seeds, ddof 0; random: a new embedding for each seed"
     best = result.summary["max"]
     (row,) = (line.split() for line in lines if line.startswith("max"))
     ends = ("", "_sd", "_q0.5", "_random")

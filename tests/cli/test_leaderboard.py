@@ -84,7 +84,7 @@ def fill(task: Task) -> None:
 def test_text(run: Run, large: Task) -> None:
     fill(large)
     write_predictions("plain.csv", large, signal(large, 0, 3))
-    code, out, err = run("plain.csv")
+    code, out, err = run("plain.csv", "--wide")
     assert (code, err) == (0, "")
     lines = out.splitlines()
     assert lines[:2] == [
@@ -137,7 +137,7 @@ def test_published_figures_as_printed(run: Run) -> None:
     def line(words: str) -> bool:
         return re.search(f"^{words}$", out, re.M) is not None
 
-    code, out, err = run("--published")
+    code, out, err = run("--published", "--wide")
     assert (code, err) == (0, "") and "Local" not in out and "rank " not in out
     assert line(r"average precision max +phenom-1 +zero-shot +author-reported +0\.290 +0\.017 sd +4\.35")
     assert line(r"energy distance +phenom-2 +zero-shot +author-reported +6\.636 +1\.330 MAD +4\.435")
@@ -152,7 +152,7 @@ def test_json_holds_all_that_is_printed(run: Run, large: Task) -> None:
     code, out, err = run("--json")
     document = strict(out)
     assert (code, err) == (0, "") and document["schema_version"] == 1
-    text = run()[1].replace("\n", " ")
+    text = run("--wide")[1].replace("\n", " ")
     rows = document["local"]["rows"]
     assert [row["rank"] for row in rows] == [1, 1, 3] and rows[2]["name"] == HOSTILE
     for row in rows:
@@ -181,7 +181,7 @@ def test_the_other_metric_and_one_part(run: Run, large: Task) -> None:
     assert document["published"] == [] and document["local"]["metric"] == "roc_auc"
     rows = document["local"]["rows"]
     assert [row["value"] for row in rows] == [pytest.approx(row["roc_auc"]) for row in rows]
-    out = run("--metric", "roc_auc", "--local")[1]
+    out = run("--metric", "roc_auc", "--local", "--wide")[1]
     assert (
         "AUROC, mean over 60 treatments" in out and "Published" not in out and "cannot be ranked" not in out
     )

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from polaris_rxrx.cli import run
-from polaris_rxrx.cli._plain import plain
 from polaris_rxrx.errors import DataError
 from polaris_rxrx.files import new_file, new_folder, open_binary, write_text
+from polaris_rxrx.present.terminal import plain
 from polaris_rxrx.task import Task
 
 EVIL = "\x1b[31mred\x1b]0;title\x07\x08\x7f\x9b1m\u202etxt\ufeff\r"

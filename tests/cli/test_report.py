@@ -150,7 +150,7 @@ def test_the_data_folder_gives_structures_and_affinities(prepared: Path, preds: 
     assert run(["report", str(preds), "--task", str(prepared), "--data", str(data)]) == 0
     page = Path("report.html").read_text("utf-8")
     assert page.count("<img src=") == 2
-    assert "By potency" in page and "at most 10 nM" in page and "Made-up data" not in page
+    assert "By potency" in page and "at most 10 nM" in page and "Synthetic data" not in page
 
 
 def test_a_data_folder_that_was_named_must_hold_what_is_asked_of_it(
@@ -221,7 +221,7 @@ def test_absent_pairs_can_be_filled(prepared: Path, preds: Path, capsys: Capture
 def test_made_up_affinities_and_maps_are_told_at_the_top(
     prepared: Path, preds: Path, tmp_path: Path, make_map: Callable[[bool], Path]
 ) -> None:
-    banner = "Made-up data."
+    banner = "Synthetic data."
     command = ["report", str(preds), "--task", str(prepared)]
     table = annotations(tmp_path / "table.csv", database="made up")
     assert run([*command, "--annotations", str(table)]) == 0

@@ -126,7 +126,7 @@ def test_every_computed_cell_is_the_library_s(run: Run, folder: Path, tmp_path: 
 
 
 def test_text(run: Run) -> None:
-    code, out, err = run("table6")
+    code, out, err = run("table6", "--wide")
     assert (code, err) == (0, READ)
     document = strict(run("table6", "--json")[1])
     assert list(document["tables"]) == ["table6"]
@@ -140,7 +140,7 @@ def test_text(run: Run) -> None:
     assert re.search(f"^{line}$", out, re.M)
     assert re.search(r"^phenom-2 +recall CORUM +0\.486 +- +- +not here +-$", out, re.M)
     said = out.partition("\n\nDeviations from the public code, by suite and number\n")
-    assert said[0].endswith("Protocol (1) gene-gene deviation 1")
+    assert said[0].endswith("Protocol  (1) gene-gene deviation 1")
     known = [
         f"gene-gene {n}: {d.what} (not offered: {d.why})" for n, d in enumerate(DEVIATIONS["gene-gene"], 1)
     ]
@@ -148,7 +148,7 @@ def test_text(run: Run) -> None:
 
 
 def test_deviations_are_printed_once_each(run: Run) -> None:
-    out = run()[1]
+    out = run("--wide")[1]
     assert out.count("Deviations from the public code") == 1
     lines = out.partition("Deviations from the public code, by suite and number\n")[2].splitlines()
     suites = ("drug-target", "signal", "gene-gene")

@@ -54,25 +54,25 @@ def test_text(prepared: Path, preds: Path, capsys: Capture) -> None:
         == f"""\
 {preds} on someone/small
 
-                       mean      95% interval    median  chance  normalised       p  treatments
+                       mean      95% interval    median  chance  normalized       p  treatments
 average precision  0.750000  0.5000 to 1.0000  0.750000  0.6806      0.0000  0.3331           2
 AUROC              0.750000  0.5000 to 1.0000  0.750000  0.5000      0.5000  0.3331           2
 
-Main metric  pr_auc = 0.750000
-Above chance 0.0694, of which 0.0694 is left without each gene's places in other treatments: about the \
-compound
-Scored       6 pairs of 3 treatments
-Interval     BCa bootstrap over treatments, stretched to the variance over treatments and genes, \
-10,000 resamples, seed 0
-Chance       what random scores expect (exact); normalised: 0 is chance, 1 perfect
-p            of a random order within each treatment doing as well, genes shared between treatments \
-allowed for
-Left out     1 treatment:
-  Eugenol (no structure): no active pair (pr_auc, roc_auc)
-Note         pr_auc is undefined for 1 of the groups by treatment; the client leaves them out, \
-and so does this
-Note         roc_auc is undefined for 1 of the groups by treatment; they are left out here. The client \
-prints nan with scikit-learn 1.6 or later, and follows on_error=ignore with 1.5
+Main metric   pr_auc = 0.750000
+Above chance  0.0694, of which 0.0694 is left without each gene's places in other treatments: about
+              the compound
+Scored        6 pairs of 3 treatments
+Interval      BCa bootstrap over treatments, stretched to the variance over treatments and genes,
+              10,000 resamples, seed 0
+Chance        what random scores expect (exact); normalized: 0 is chance, 1 is perfect
+p             of a random order within each treatment doing as well, genes shared between treatments
+              allowed for
+Left out      1 treatment:
+              Eugenol (no structure): no active pair (pr_auc, roc_auc)
+Note          pr_auc is undefined for 1 of the groups by treatment; the client leaves them out, and
+              so does this
+Note          roc_auc is undefined for 1 of the groups by treatment; they are left out here. The
+              client prints nan with scikit-learn 1.6 or later, and follows on_error=ignore with 1.5
 """
     )
 
@@ -110,8 +110,10 @@ def test_long_lists_are_cut_in_text_and_whole_in_json(
     arguments = ["score", str(preds), "--task", str(tmp_path)]
     assert run(arguments) == 0
     out = capsys.readouterr().out
-    assert "Left out     13 treatments:" in out and "none 09" in out and "none 10" not in out
-    assert "  and 3 more; --json names all\n" in out
+    assert "Left out      13 treatments:" in out and "none 09" in out and "none 10" not in out
+    assert "              and 3 more; --wide shows all\n" in out
+    assert run([*arguments, "--wide"]) == 0
+    assert "none 12" in capsys.readouterr().out
     assert run([*arguments, "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)["left_out"]) == 13
 
@@ -140,7 +142,7 @@ def test_filling_is_printed_and_recorded(
     preds.write_text("id,active\n0,3\n4,1\n")
     arguments = ["score", str(preds), "--task", str(prepared), "--missing", option]
     assert run(arguments) == 0
-    assert f"Note         4 absent pairs were scored {shown}\n" in capsys.readouterr().out
+    assert f"Note          4 absent pairs were scored {shown}\n" in capsys.readouterr().out
     assert run([*arguments, "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["filled"] == {"n_pairs": 4, "score": score}

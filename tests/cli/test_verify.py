@@ -78,7 +78,7 @@ def test_an_archive(name: str, bundle: Path, prepared: Path, tmp_path: Path, cap
 
 def test_what_fails_is_told_and_is_exit_code_1(bundle: Path, prepared: Path, capsys: Capture) -> None:
     (bundle / "p.csv").write_text(PREDS.replace("0,3", "0,-3"))
-    assert run(["verify", str(bundle), "--task", str(prepared)]) == 1
+    assert run(["verify", str(bundle), "--task", str(prepared), "--wide"]) == 1
     out, err = capsys.readouterr()
     assert err == f"Error: {bundle}: 3 of 14 checks FAILED: sha256 p.csv, predictions, scores\n"
     failed = [line for line in out.splitlines() if line.startswith("FAILED")]

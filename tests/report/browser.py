@@ -36,8 +36,8 @@ CONTRAST = """element => {
     const ink = light(numbers(getComputedStyle(element).color));
     let ground = 1;
     for (let at = element; at; at = at.parentElement) {
-        const colour = numbers(getComputedStyle(at).backgroundColor);
-        if (colour.length < 4 || colour[3] === 1) { ground = light(colour); break; }
+        const color = numbers(getComputedStyle(at).backgroundColor);
+        if (color.length < 4 || color[3] === 1) { ground = light(color); break; }
     }
     return (Math.max(ink, ground) + 0.05) / (Math.min(ink, ground) + 0.05);
 }"""

@@ -277,7 +277,7 @@ def test_hostile_names_stay_names(page: Any, material: Material) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_colours_follow_the_system_and_can_be_read(browser: Any, report: Path, scheme: str) -> None:
+def test_colors_follow_the_system_and_can_be_read(browser: Any, report: Path, scheme: str) -> None:
     with visit(browser, report, color_scheme=scheme) as here:
         page = here.page
         ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -298,13 +298,13 @@ def test_colours_follow_the_system_and_can_be_read(browser: Any, report: Path, s
         assert body in inks and len(inks) > 20
 
 
-def test_the_colours_can_be_changed(browser: Any, report: Path) -> None:
+def test_the_colors_can_be_changed(browser: Any, report: Path) -> None:
     with visit(browser, report, color_scheme="light") as here:
         ground = "getComputedStyle(document.body).backgroundColor"
-        button = here.page.get_by_role("button", name="Dark colours")
+        button = here.page.get_by_role("button", name="Dark colors")
         button.click()
         assert here.page.evaluate(ground) == "rgb(20, 23, 27)"
-        here.page.get_by_role("button", name="Light colours").click()
+        here.page.get_by_role("button", name="Light colors").click()
         assert here.page.evaluate(ground) == "rgb(255, 255, 255)"
         here.page.emulate_media(color_scheme="dark")  # what was chosen stays
         assert here.page.evaluate(ground) == "rgb(255, 255, 255)"

@@ -1,4 +1,4 @@
-"""Figures: those there is material for, literal text, colours of the page, the same bytes each time."""
+"""Figures: those there is material for, literal text, colors of the page, the same bytes each time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from polaris_rxrx.cards import Recipe
 from polaris_rxrx.dataset.affinities import Affinities
 from polaris_rxrx.maps.build import Map
 from polaris_rxrx.predictions import Predictions
-from polaris_rxrx.present.style import COLOURS, PALETTE, drawing, literal, look
+from polaris_rxrx.present.style import COLORS, PALETTE, drawing, literal, look
 from polaris_rxrx.report.figures import draw, inline_svg, write
 from polaris_rxrx.report.material import Material, gather
 from polaris_rxrx.scoring import score
@@ -170,7 +170,7 @@ def test_svg_is_xml_without_scripts_images_or_links() -> None:
             assert element.get("href", "#").startswith("#")
 
 
-def test_colours_are_the_pages_and_text_is_not_touched() -> None:
+def test_colors_are_the_pages_and_text_is_not_touched() -> None:
     for name, svg in inlined().items():
         styles = " ".join(e.get("style") or "" for e in ElementTree.fromstring(svg).iter())
         bare = re.sub(r"var\(--[a-z0-9]+, #[0-9a-f]{6}\)", "", styles)
@@ -179,7 +179,7 @@ def test_colours_are_the_pages_and_text_is_not_touched() -> None:
         assert used <= set(PALETTE.items())
         assert {n for n, _ in used} >= {"--ink", "--muted", "--c0"}
         assert "font-family: inherit" in styles and "DejaVu" not in styles
-    assert "#1a1a1a" in texts(inlined()["treatments"])  # a compound's name, not a colour
+    assert "#1a1a1a" in texts(inlined()["treatments"])  # a compound's name, not a color
 
 
 def test_ids_of_two_figures_never_clash() -> None:
@@ -198,11 +198,11 @@ def test_ids_of_two_figures_never_clash() -> None:
         assert referred == set(ids)
 
 
-def test_no_colour_alone_tells_submissions_apart() -> None:
+def test_no_color_alone_tells_submissions_apart() -> None:
     looks = [look(i) for i in range(42)]
-    assert len({(x.colour, x.marker) for x in looks}) == len({(x.colour, str(x.dashes)) for x in looks}) == 42
-    first = looks[: len(COLOURS)]
-    assert len({x.marker for x in first}) == len({str(x.dashes) for x in first}) == len(COLOURS)
+    assert len({(x.color, x.marker) for x in looks}) == len({(x.color, str(x.dashes)) for x in looks}) == 42
+    first = looks[: len(COLORS)]
+    assert len({x.marker for x in first}) == len({str(x.dashes) for x in first}) == len(COLORS)
 
 
 def test_verdicts_differ_by_shape() -> None:

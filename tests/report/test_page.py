@@ -24,6 +24,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from polaris_rxrx.comparison import compare
 from polaris_rxrx.predictions import Predictions
 from polaris_rxrx.present import html
+from polaris_rxrx.present.numbers import count
 from polaris_rxrx.report import findings
 from polaris_rxrx.report.figures import draw
 from polaris_rxrx.report.material import Material, gather
@@ -228,7 +229,7 @@ def test_a_full_size_page_stays_small(make_task: MakeTask) -> None:
 def test_made_up_data_is_told_at_the_top(small: Material) -> None:
     assert not made_up(small.provenance) and not made_up({"predictions": {"made_up": {"sha256": None}}})
     page = Reader(render(replace(small, provenance={"map": {"made_up": True}}), {}))
-    assert page.text.index("Made-up data.") < page.text.index("The answer")
+    assert page.text.index("Synthetic data.") < page.text.index("The answer")
 
 
 def test_a_path_that_is_no_text_can_be_written(small: Material, tmp_path: Path) -> None:
@@ -284,7 +285,7 @@ def test_small_words() -> None:
     assert findings.p_text(0.0321, 10_000) == "p = 0.032"
     assert findings.p_text(0.5, 100) == "p = 0.50"
     assert findings.p_text(math.nan, 100) == "p –"
-    assert findings.count(1, "pair") == "1 pair" and findings.count(1200, "pair") == "1,200 pairs"
+    assert count(1, "pair") == "1 pair" and count(1200, "pair") == "1,200 pairs"
     assert findings.sentence("no map") == "No map." and findings.sentence("Done?") == "Done?"
     assert findings.sentence("pr_auc is 1") == "pr_auc is 1." and findings.sentence("") == "."
     assert findings.flat({"a": {"b": [1, 2.5], "c": {}}, "d": [{"e": True}, None]}) == [

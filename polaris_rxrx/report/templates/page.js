@@ -194,11 +194,11 @@
     return make("tr", { class: "detail", id: `detail-${row.place}` }, cell);
   }
 
-  // ---- colours: what the system asks for, until somebody chooses; the choice is not kept ------------------
+  // ---- colors: what the system asks for, until somebody chooses; the choice is not kept ------------------
   const theme = document.getElementById("theme");
   const system = window.matchMedia("(prefers-color-scheme: dark)");
   const dark = () => (document.documentElement.dataset.theme || (system.matches ? "dark" : "light")) === "dark";
-  const label = () => { theme.textContent = dark() ? "Light colours" : "Dark colours"; };
+  const label = () => { theme.textContent = dark() ? "Light colors" : "Dark colors"; };
   theme.addEventListener("click", () => {
     document.documentElement.dataset.theme = dark() ? "light" : "dark";
     label();

@@ -1,0 +1,82 @@
+"""What commands print fits the terminal; `--wide` shows all of it, and JSON knows nothing of widths."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from polaris_rxrx.cli import run
+
+Capture = pytest.CaptureFixture[str]
+DRAWS = ["--resamples", "100"]
+PRINTING = {
+    "score": ["score", "openphenom.csv", *DRAWS],
+    "compare": ["compare", "openphenom.csv", "cellprofiler.csv", "random.csv", "--all-pairs", *DRAWS],
+    "audit": ["audit", "openphenom.csv", *DRAWS],
+    "leaderboard": ["leaderboard", "openphenom.csv", "random.csv", "cellprofiler.csv"],
+    "evaluate": ["evaluate", "all", "--model", "openphenom", "--seeds", "2"],
+    "reproduce": ["reproduce", "table6", "--model", "openphenom"],
+    "targets": ["targets"],
+    "fetch": ["fetch", "--list"],
+    "report": ["report", "openphenom.csv", *DRAWS],
+}
+
+
+@pytest.fixture
+def at_demo(demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of one's own beside the demo's files."""
+    for path in demo.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("POLARIS_RXRX_DATA", "data")
+    return tmp_path
+
+
+def printed(capsys: Capture, *words: str) -> list[str]:
+    assert run(list(words)) == 0
+    return capsys.readouterr().out.splitlines()
+
+
+def words_of(lines: list[str]) -> list[str]:
+    return sorted(re.findall(r"\S+", " ".join(lines)))
+
+
+@pytest.mark.parametrize("command", PRINTING)
+def test_output_fits_the_terminal(
+    at_demo: Path, command: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {}
+    for columns in (80, 100):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        found[columns] = printed(capsys, *PRINTING[command])
+        assert max(map(len, found[columns])) <= columns
+    monkeypatch.delenv("COLUMNS")  # not a terminal: 100
+    assert printed(capsys, *PRINTING[command]) == found[100]
+    wide = printed(capsys, *PRINTING[command], "--wide")
+    assert len(wide) <= len(found[100]) and not any("…" in line or "--wide" in line for line in wide)
+    # Nothing is lost when it is wrapped; heads and names may stand twice where a table is broken.
+    lost = set(words_of(wide)) - set(words_of(found[80]))
+    assert not lost or any("…" in line or "shows all" in line for line in found[80])
+
+
+def test_the_demo_fits_and_passes_the_width_on(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = [line for line in printed(capsys, "demo", "d") if not line.startswith("$ ")]  # to be copied
+    assert max(map(len, lines)) <= 80
+    assert max(map(len, printed(capsys, "demo", "d", "--force", "--wide"))) > 120
+
+
+@pytest.mark.parametrize("command", ["score", "audit", "leaderboard"])
+def test_json_is_the_same_at_any_width(
+    at_demo: Path, command: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = json.loads("\n".join(printed(capsys, *PRINTING[command], "--json")))
+    monkeypatch.setenv("COLUMNS", "40")
+    assert json.loads("\n".join(printed(capsys, *PRINTING[command], "--json"))) == document
+    assert json.loads("\n".join(printed(capsys, *PRINTING[command], "--json", "--wide"))) == document
