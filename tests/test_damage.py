@@ -46,9 +46,9 @@ def _embeddings(path: Path, task: Task) -> object:
 
 
 def _genes(path: Path, task: Task) -> object:
-    from polaris_rxrx.cli.evaluate import _gene_list
+    from polaris_rxrx.suites.unexpressed import read_genes
 
-    return _gene_list(path)
+    return read_genes(path)
 
 
 READERS: dict[str, tuple[Reader, str]] = {
