@@ -187,7 +187,6 @@ from polaris_rxrx.cli.options import task_option
 def command(task: Path) -> None:
     """Say how many genes the task has."""
     from polaris_rxrx.task import load_task
-from polaris_rxrx.wells.memory import read_wells
 
     click.echo(f"{len(set(load_task(task).gene_symbol))} genes")
 '''
