@@ -210,3 +210,12 @@ def write_folder(out: Path, files: Mapping[str, str], replaced: Iterable[str]) -
         )
         for name, text in files.items():
             (folder / name).write_text(text, encoding="utf-8", newline="")
+
+
+def write_results(out: Path, results: Mapping[str, Result]) -> None:
+    """Write SUITE.json and SUITE_TABLE.csv of every result into a folder of results."""
+    files = {}
+    for suite, result in results.items():
+        files[f"{suite}.json"] = result.to_json()
+        files |= {f"{suite}_{table}.csv": result.csv(table) for table in result.tables}
+    write_folder(out, files, [pattern for s in results for pattern in (f"{s}.json", f"{s}_*.csv")])

@@ -114,7 +114,7 @@ def evaluate_activity(
 def _retrieve(
     groups: WellGroups, own: Floats, experiment: Ints, controls: Floats, held: Ints, first: bool
 ) -> tuple[Retrieved, Ints]:
-    """Every well as a query, among unit vectors of wells, group after group, and of controls; with experiments."""
+    """Every well as a query, among unit vectors of wells, group after group, and of controls."""
     ap, n_positive, n_negative = np.full(len(own), np.nan), np.zeros(len(own), int), np.zeros(len(own), int)
     controls, held = controls[~np.isnan(controls).any(axis=1)], held[~np.isnan(controls).any(axis=1)]
     order = np.argsort(held, kind="stable")
