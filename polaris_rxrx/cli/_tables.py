@@ -154,7 +154,7 @@ def _clusters(result: Result) -> tuple[str, list[str]]:
     s, p = result.summary, result.protocol
     head = (
         f"{s['n_genes']:,} genes, {s['n_complexes']:,} complexes with {p['min_genes']} of them or more; "
-        f"their genes are more alike than to others in {s['n_higher']:,}, less in {s['n_lower']:,} (q <= 0.05)"
+        f"their genes are more alike than to others in {s['n_higher']:,}, less alike in {s['n_lower']:,}"
     )
     header = ["complex", "genes", "within", "between", "KS", "p", "q"]
     keys = ("mean_within", "mean_between", "ks")
