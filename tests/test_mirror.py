@@ -27,7 +27,6 @@ COVERED_BY = {
     "cards": "test_baselines",
     "cli/_inputs": "cli/test_evaluate",
     "cli/_source": "cli/test_evaluate",
-    "cli/_suites": "cli/test_evaluate",
     "cli/_tables": "cli/test_compare",
     "cli/completion": "cli/test_cli",
     "cli/fetch": "dataset/test_download",

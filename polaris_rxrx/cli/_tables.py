@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from polaris_rxrx.present.numbers import number
@@ -20,6 +21,17 @@ def as_text(result: Result, title: str) -> str:
     head, lines = _LAYOUT[result.suite](result)
     told = [part for text in (f"{result.suite}: {title}", *head.split("\n")) for part in wrapped(text)]
     return "\n".join([*told, "", *lines, "", *notes(result.notes)]).rstrip()
+
+
+def as_rows(columns: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
+    """A table as JSON's rows; what is not defined is null."""
+    return [
+        {
+            key: None if isinstance(value, float) and not isfinite(value) else value
+            for key, value in zip(columns, row, strict=True)
+        }
+        for row in zip(*columns.values(), strict=True)
+    ]
 
 
 def _drug_target(result: Result) -> tuple[str, list[str]]:
@@ -208,13 +220,12 @@ def _enrichment(result: Result) -> tuple[str, list[str]]:
         f"{s['n_enriched']:,} enriched (q <= 0.05)"
     )
     of = result.tables["sets"]
-    header = ["set", "shared", "of", "expected", "p", "Bonferroni", "q", "genes"]
+    header = ["set", "shared", "of", "expected", "p", "Bonferroni", "q"]
     rows = [
-        [name, f"{k:,}", f"{n:,}", number(expected, ".2f"), *(number(v, ".2g") for v in ps), genes]
-        for name, k, n, expected, *ps, genes in zip(*of.values(), strict=True)
+        [name, f"{k:,}", f"{n:,}", number(expected, ".2f"), *(number(v, ".2g") for v in ps)]
+        for name, k, n, expected, *ps, _ in zip(*of.values(), strict=True)
     ]
-    shown = table(header[:-1], [row[:-1] for row in rows[:SHOWN]])
-    return head, [*shown, *_more(len(rows), "sets")]
+    return head, [*table(header, rows[:SHOWN]), *_more(len(rows), "sets")]
 
 
 def _least(
