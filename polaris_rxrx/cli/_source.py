@@ -10,11 +10,21 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from polaris_rxrx.cli._inputs import ModelInput, card_embeddings, read_map, read_source
-from polaris_rxrx.cli.options import FILE, AlignerName, Bar, CardName, data_option, features_option
+from polaris_rxrx.cli._inputs import ModelInput, arms_reader, card_embeddings, read_map, read_source
+from polaris_rxrx.cli.options import (
+    FILE,
+    AlignerName,
+    Bar,
+    CardName,
+    aggregate_option,
+    arms_options,
+    data_option,
+    features_option,
+)
 
 if TYPE_CHECKING:
     from polaris_rxrx.cards import Card
+    from polaris_rxrx.maps.build import Map
 
 F = TypeVar("F", bound=Callable[..., Any])
 METADATA = "The well metadata.  [default: the one in --data]"
@@ -31,7 +41,10 @@ class Source:
     map_path: Path | None
     metadata: Path | None
     align: Any
+    aggregate: Any
     allow_missing_wells: bool
+    gene_arms: Path | None
+    arms_unexpressed: Path | None
 
     def check(self, context: click.Context, *, wells: Sequence[str] = (), layout: bool = False) -> None:
         """Refuse what does not go together.
@@ -44,11 +57,12 @@ class Source:
         Raises:
             click.UsageError: Neither a model nor a map; or, beside a map, something that concerns wells.
         """
+        self._corrected  # noqa: B018  # its files are read before any wells are
         if self.map_path is None:
             if self.model is None and self.embeddings is None:
                 raise click.UsageError("give --model, --embeddings or --map")
             return
-        refused = ["model", "embeddings", "features", "align", "allow_missing_wells"]
+        refused = ["model", "embeddings", "features", "align", "aggregate", "allow_missing_wells"]
         refused += [] if layout else ["metadata"]
         for name in refused:
             if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
@@ -74,7 +88,7 @@ class Source:
             raise click.UsageError(
                 f"{card.name} has no embeddings; every suite runs random ones of its own beside the model's"
             )
-        return card.with_recipe(align=self.align)
+        return card.with_recipe(align=self.align, aggregate=self.aggregate)
 
     @property
     def title(self) -> str:
@@ -97,9 +111,19 @@ class Source:
             features=self.features,
         )
 
+    @cached_property
+    def _corrected(self) -> Callable[[Map], Map]:
+        return arms_reader(self.gene_arms, self.arms_unexpressed)
+
+    def with_map(self, given: ModelInput, bar: Bar) -> ModelInput:
+        """What was read, with its map built if it has to be, and corrected."""
+        found = given.with_map(bar)
+        assert found.map_ is not None
+        return replace(found, map_=self._corrected(found.map_))
+
     def read_map(self, bar: Bar) -> ModelInput:
         """The map, built if it has to be; without the wells, which nobody needs then."""
-        return replace(self.read(bar).with_map(bar), wells=None)
+        return replace(self.with_map(self.read(bar), bar), wells=None)
 
 
 def source_options(*, metadata: str = METADATA) -> Callable[[F], F]:
@@ -130,9 +154,11 @@ def source_options(*, metadata: str = METADATA) -> Callable[[F], F]:
             type=AlignerName(),
             help="How wells are aligned, instead of the card's way.  [default: pca-cs]",
         ),
+        aggregate_option,
         click.option(
             "--allow-missing-wells", is_flag=True, help="Build the map without wells that have no embedding."
         ),
+        arms_options,
     ]
     names = [field.name for field in fields(Source)]
 

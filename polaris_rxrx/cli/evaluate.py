@@ -150,6 +150,8 @@ def command(
     suites = PAPER if suite == "all" else (suite,)
     refuse_strangers(context, suite, by)
     source.check(context, wells=[s for s in suites if s in WELLS], layout="gene-gene" in suites)
+    if source.gene_arms is not None and not set(suites) - set(WELLS):
+        raise click.UsageError(f"--gene-arms corrects a map; {suite} looks at wells")
     if out is not None:
         check_folder(out)
     title = source.title
@@ -158,7 +160,7 @@ def command(
     with Bar(title) as bar:
         given = source.read(bar, guides=by == "guide")
         if set(suites) - set(WELLS):
-            given = given.with_map(bar)
+            given = source.with_map(given, bar)
         done = [given.stamp(result) for job in wanted for result in job(given, bar)]
     results = {result.suite: result for result in done}
     if out is not None:

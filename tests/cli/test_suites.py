@@ -16,6 +16,7 @@ from polaris_rxrx import cli
 from polaris_rxrx.dataset.affinities import read_affinities
 from polaris_rxrx.files import sha256
 from polaris_rxrx.maps.build import Map, build_map
+from polaris_rxrx.maps.correct import by_arm, read_arms
 from polaris_rxrx.maps.store import save_map
 from polaris_rxrx.suites.activity import evaluate_activity
 from polaris_rxrx.suites.clusters import clusters
@@ -194,9 +195,48 @@ def test_figures_by_seed(run: Run, map_: Map) -> None:
     assert any(r["dose"] == "max" and r["average_precision"] for r in rows)
 
 
+def test_chromosome_arms(run: Run, map_: Map, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("polaris_rxrx.maps.correct.by_arm.__kwdefaults__", {"least": 2})
+    Path("arms.csv").write_text("gene,arm\nTP53,17p\nBRCA1,17q\nKRAS,17q\nNRAS,17q\nONCE,1p\nFAR,1p\n")
+    Path("silent.txt").write_text("KRAS\nNRAS\n")
+    words = ["gene-gene", "--relations", "known.txt", "--gene-arms", "arms.csv"]
+    arms = read_arms("arms.csv")
+    for extra, silent in (([], []), (["--arms-unexpressed", "silent.txt"], ["KRAS", "NRAS"])):
+        code, out, err = run(*words, *extra, *MAP, "--json")
+        assert code == 0 and "Chromosome arms corrected: " in err and "2 genes have no arm" in err
+        expected = by_arm(map_, arms, silent)
+        found = json.loads(out)["gene-gene"]
+        own = evaluate_gene_gene(expected, {"known": read_relations("known.txt")})
+        assert found["summary"] == own.summary
+        (done,) = found["protocol"]["map"]["corrections"]
+        assert done["correction"] == "chromosome-arm" and done["arms_sha256"] == sha256(Path("arms.csv"))
+        assert (done["unexpressed_sha256"] is None) == (not silent)
+        assert done["arms_by_unexpressed"] == (["17q"] if silent else [])
+        assert done["arms_by_all"] == ([] if silent else ["17q"]) and done["arms_left"] == ["17p", "1p"]
+        code, out, _ = run(*words, *extra, *WELLS, "--json")
+        assert (
+            json.loads(out)["gene-gene"]["summary"]["sources"]["known"]["recall"]
+            == (own.summary["sources"]["known"]["recall"])
+        )
+
+
+def test_medians(run: Run) -> None:
+    code, out, _ = run("gene-gene", "--relations", "known.txt", *WELLS, "--aggregate", "median", "--json")
+    median = build_map(read_wells("metadata.csv", "embeddings.parquet"), aggregate="median")
+    own = evaluate_gene_gene(median, {"known": read_relations("known.txt")})
+    found = json.loads(out)["gene-gene"]
+    assert code == 0 and found["protocol"]["map"]["aggregate"] == "median"
+    assert found["protocol"]["map_sha256"] == own.protocol["map_sha256"]
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
+        (["activity", *WELLS, "--gene-arms", "nM.csv"], 1, "nM.csv: no column"),
+        (["activity", *WELLS, "--gene-arms", "arms.csv"], 2, "--gene-arms corrects a map; activity looks at"),
+        (["clusters", *MAP, "--arms-unexpressed", "a.txt"], 2, "--arms-unexpressed belongs to --gene-arms"),
+        (["clusters", *MAP, "--gene-arms", "gone.csv"], 1, "gone.csv: no such file"),
+        (["clusters", *MAP, "--aggregate", "mean"], 2, "--aggregate means nothing for a saved map"),
         (["clusters", *MAP], 2, "clusters needs --sets, a file of complexes"),
         (["clusters", *MAP, "--sets", "gone.tsv"], 1, "gone.tsv: no such file"),
         (["clusters", *MAP, "--sets", "sets.tsv", "--min-genes", "1"], 2, "min_genes is 1; 2 or more"),
@@ -239,6 +279,7 @@ def test_figures_by_seed(run: Run, map_: Map) -> None:
     ],
 )
 def test_what_goes_wrong_is_told(run: Run, map_: Map, words: list[str], code: int, message: str) -> None:
+    Path("arms.csv").write_text("gene,arm\nTP53,17p\n")
     found, out, err = run(*words)
     assert (found, out) == (code, ""), err
     assert message in err and "Traceback" not in err
