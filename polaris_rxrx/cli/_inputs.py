@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from polaris_rxrx.cards import Card, Recipe
     from polaris_rxrx.maps.build import Map
     from polaris_rxrx.predictions import Predictions
+    from polaris_rxrx.suites.gene_sets import GeneSets
     from polaris_rxrx.suites.relations import Relations
     from polaris_rxrx.suites.result import Result
     from polaris_rxrx.task import Task
@@ -44,6 +45,16 @@ def relations_option(function: F) -> F:
         multiple=True,
         help="Known relations: a file with two names on each line, or a folder of such files; may be "
         "repeated.  [default: those in --data]",
+    )(function)
+
+
+def aliases_option(function: F) -> F:
+    return click.option(
+        "--aliases",
+        type=FILE,
+        metavar="CSV",
+        help="Genes that go by two symbols: a table with the columns previous and symbol, beside the few "
+        "known of RxRx3. Relations and sets are read by the symbols that the map has.",
     )(function)
 
 
@@ -75,6 +86,8 @@ class ModelInput:
     def stamp(self, result: Result) -> Result:
         """The result with the inputs in its protocol; synthetic data is told first."""
         notes = (MADE_UP, *result.notes) if self.made_up else result.notes
+        if self.inputs.get("protocol") == "unknown":
+            notes = (f"{self.title}: protocol unknown, nothing is known of how this map was made", *notes)
         return replace(result, protocol={**result.protocol, "inputs": self.inputs}, notes=notes)
 
 
@@ -198,8 +211,14 @@ def read_map(path: Path) -> ModelInput:
     from polaris_rxrx.maps.store import load_map
 
     map_ = load_map(path)
-    made_up = bool(map_.protocol.get("made_up"))
-    return ModelInput(str(path), {"map_sha256": sha256(path), "made_up": made_up}, map_=map_)
+    inputs = {"map_sha256": sha256(path), "made_up": bool(map_.protocol.get("made_up"))}
+    if map_.protocol.get("protocol") == "unknown":
+        inputs["protocol"] = "unknown"
+        note(
+            f"{path}: protocol unknown; a table of {len(map_):,} rows and {map_.x.shape[1]:,} features is "
+            "taken as it is"
+        )
+    return ModelInput(str(path), inputs, map_=map_)
 
 
 def read_all_relations(paths: Sequence[Path], data: Path) -> dict[str, Relations]:
@@ -250,3 +269,50 @@ def write_results(out: Path, results: Mapping[str, Result]) -> None:
         files[f"{suite}.json"] = result.to_json()
         files |= {f"{suite}_{table}.csv": result.csv(table) for table in result.tables}
     write_folder(out, files, [pattern for s in results for pattern in (f"{s}.json", f"{s}_*.csv")])
+
+
+class Renamer:
+    """Relations and sets by the symbols that a map has, and what was renamed of them."""
+
+    def __init__(self, path: Path | None) -> None:
+        from polaris_rxrx.files import sha256
+        from polaris_rxrx.suites.aliases import read_aliases
+
+        self._aliases = read_aliases(path)
+        self._sha256 = None if path is None else sha256(path)
+        self._renamed: dict[str, dict[str, str]] = {}
+
+    def relations(self, source: str, known: Relations, map_: Map) -> Relations:
+        from polaris_rxrx.suites.aliases import rename_relations
+
+        return rename_relations(known, self._find(source, known.names, map_))
+
+    def sets(self, sets: GeneSets, map_: Map) -> GeneSets:
+        from polaris_rxrx.suites.aliases import rename_sets
+
+        names = dict.fromkeys(gene for genes in sets.genes.values() for gene in genes)
+        return rename_sets(sets, self._find(sets.path.name, names, map_))
+
+    def names(self, source: str, names: Sequence[str], map_: Map) -> list[str]:
+        found = self._find(source, names, map_)
+        return [found.get(name, name) for name in names]
+
+    def _find(self, source: str, names: Iterable[str], map_: Map) -> dict[str, str]:
+        from polaris_rxrx.suites.aliases import renaming
+
+        genes = {map_.perturbations.name[i] for i in map_.rows("CRISPR")}
+        self._renamed[source] = renaming(names, genes, self._aliases)
+        return self._renamed[source]
+
+    def stamp(self, result: Result) -> Result:
+        """The result with what was renamed in its protocol and notes."""
+        from polaris_rxrx.suites.aliases import told
+
+        renamed = {source: found for source, found in self._renamed.items() if found}
+        protocol = dict(result.protocol)
+        if self._sha256 is not None:
+            protocol["aliases_sha256"] = self._sha256
+        if renamed:
+            protocol["renamed"] = renamed
+        lines = [line for source, found in renamed.items() for line in told(source, found)]
+        return replace(result, protocol=protocol, notes=(*result.notes, *lines))

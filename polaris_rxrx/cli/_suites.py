@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from polaris_rxrx.cli._inputs import ModelInput, read_all_relations, read_map, stamp_truth
+from polaris_rxrx.cli._inputs import ModelInput, Renamer, read_all_relations, read_map, stamp_truth
 from polaris_rxrx.cli.options import Bar
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ BELONGS: dict[str, tuple[str, ...]] = {
     "sets": ("clusters", "consistency"),
     "min_genes": ("clusters",),
     "of": ("consistency",),
+    "aliases": ("gene-gene", "clusters", "consistency"),
     "null_size": ("consistency", "activity"),
 }
 
@@ -107,15 +108,17 @@ def _gene_gene(data: Path, by: str | None, options: dict[str, Any]) -> Job:
     made_up = any(known.made_up for known in relations.values())
     other = None if options["against"] is None else read_map(options["against"]).map_
     table = None if options["layout_of"] is None else read_metadata(options["layout_of"])
+    aliases = Renamer(options["aliases"])
 
     def run(source: ModelInput, bar: Bar) -> list[Result]:
         wells = table if source.wells is None else source.wells.places
         layout = None
         if wells is not None:
             layout = Layout.of(wells.perturbations, wells.perturbation, wells.experiment)
+        own = {n: aliases.relations(n, known, _map(source)) for n, known in relations.items()}
         result = evaluate_gene_gene(
             _map(source),
-            relations,
+            own,
             low=low,
             high=high,
             more=more,
@@ -123,7 +126,7 @@ def _gene_gene(data: Path, by: str | None, options: dict[str, Any]) -> Job:
             layout=layout,
             against=other,
         )
-        return [stamp_truth(result, "relations", made_up)]
+        return [stamp_truth(aliases.stamp(result), "relations", made_up)]
 
     return run
 
@@ -170,7 +173,12 @@ def _clusters(data: Path, by: str | None, options: dict[str, Any]) -> Job:
         raise click.UsageError("clusters needs --sets, a file of complexes")
     sets = read_gene_sets(options["sets"])
     chosen = _given(options, "min_genes")
-    return lambda source, bar: [clusters(_map(source), sets, **chosen)]
+    aliases = Renamer(options["aliases"])
+
+    def run(source: ModelInput, bar: Bar) -> list[Result]:
+        return [aliases.stamp(clusters(_map(source), aliases.sets(sets, _map(source)), **chosen))]
+
+    return run
 
 
 def _consistency(data: Path, by: str | None, options: dict[str, Any]) -> Job:
@@ -179,21 +187,25 @@ def _consistency(data: Path, by: str | None, options: dict[str, Any]) -> Job:
     from polaris_rxrx.suites.gene_sets import read_gene_sets
 
     of, made_up = options["of"] or "gene", False
+    aliases = Renamer(options["aliases"])
     groups: dict[str, Sequence[str]]
     told: dict[str, Any]
+    sets = None
     if of == "gene":
         if options["sets"] is None:
             raise click.UsageError("consistency of genes needs --sets, a file of complexes or pathways")
         if refused := [n for n in ("annotations", "active") if options[n] is not None]:
             raise click.UsageError(f"--{refused[0]} is about compounds; --of compound was expected beside it")
         sets = read_gene_sets(options["sets"])
-        groups, told = dict(sets.genes), {"sets_sha256": sets.sha256}
+        groups, told = {}, {"sets_sha256": sets.sha256}
     else:
         from polaris_rxrx.dataset.affinities import ACTIVE, active_compounds, read_affinities
         from polaris_rxrx.dataset.registry import locate
 
-        if options["sets"] is not None:
-            raise click.UsageError("--sets is about genes; compounds share the targets of --annotations")
+        if refused := [n for n in ("sets", "aliases") if options[n] is not None]:
+            raise click.UsageError(
+                f"--{refused[0]} is about genes; compounds share the targets of --annotations"
+            )
         active = ACTIVE if options["active"] is None else options["active"]
         if not 0 < active < float("inf"):
             raise click.UsageError(f"--active {active:g}: expected an affinity in nM, more than 0")
@@ -206,9 +218,10 @@ def _consistency(data: Path, by: str | None, options: dict[str, Any]) -> Job:
 
     def run(source: ModelInput, bar: Bar) -> list[Result]:
         legacy = bool(options["legacy"])
-        result = consistency(_map(source), groups, of=kind, positives_first=legacy, **chosen)
+        own = groups if sets is None else aliases.sets(sets, _map(source)).genes
+        result = consistency(_map(source), own, of=kind, positives_first=legacy, **chosen)
         result = replace(result, protocol={**result.protocol, **told})
-        return [stamp_truth(result, "affinities", made_up)]
+        return [stamp_truth(aliases.stamp(result), "affinities", made_up)]
 
     return run
 

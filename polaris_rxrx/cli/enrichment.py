@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from polaris_rxrx.cli._inputs import check_folder, write_results
+from polaris_rxrx.cli._inputs import Renamer, aliases_option, check_folder, write_results
 from polaris_rxrx.cli._source import Source, source_options
 from polaris_rxrx.cli._tables import as_rows, as_text
 from polaris_rxrx.cli.options import FILE, Bar, note, wide_option
@@ -23,6 +23,7 @@ from polaris_rxrx.present.terminal import json_text
     metavar="FILE",
     help="Complexes or pathways: a GMT file, or one with a name, a tab and genes on each line.",
 )
+@aliases_option
 @source_options()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
 @click.option(
@@ -34,7 +35,14 @@ from polaris_rxrx.present.terminal import json_text
 @wide_option
 @click.pass_context
 def command(
-    context: click.Context, /, genes: Path, sets: Path, source: Source, as_json: bool, out: Path | None
+    context: click.Context,
+    /,
+    genes: Path,
+    sets: Path,
+    aliases: Path | None,
+    source: Source,
+    as_json: bool,
+    out: Path | None,
 ) -> None:
     """Tell in which known sets the genes of LIST, a file with one a line, stand more often than by chance.
 
@@ -50,11 +58,13 @@ def command(
     if out is not None:
         check_folder(out)
     title = source.title
-    wanted, known = read_genes(genes), read_gene_sets(sets)
+    wanted, known, renamer = read_genes(genes), read_gene_sets(sets), Renamer(aliases)
     with Bar(title) as bar:
         given = source.read_map(bar)
     assert given.map_ is not None
-    result = given.stamp(enrichment(wanted, known, genes_of(given.map_)[0]))
+    wanted = renamer.names(str(genes), wanted, given.map_)
+    found = enrichment(wanted, renamer.sets(known, given.map_), genes_of(given.map_)[0])
+    result = given.stamp(renamer.stamp(found))
     if out is not None:
         write_results(out, {result.suite: result})
         note(f"Wrote {result.suite} into {out}")

@@ -7,7 +7,13 @@ from typing import Any
 
 import click
 
-from polaris_rxrx.cli._inputs import annotations_option, check_folder, relations_option, write_results
+from polaris_rxrx.cli._inputs import (
+    aliases_option,
+    annotations_option,
+    check_folder,
+    relations_option,
+    write_results,
+)
 from polaris_rxrx.cli._source import Source, source_options
 from polaris_rxrx.cli._suites import PAPER, SUITES, WELLS, jobs, refuse_strangers
 from polaris_rxrx.cli._tables import as_text
@@ -92,6 +98,7 @@ from polaris_rxrx.present.terminal import json_text
     help="Complexes or pathways, for clusters and for consistency of genes: a GMT file, or one with a name, "
     "a tab and genes on each line.",
 )
+@aliases_option
 @click.option(
     "--min-genes",
     type=int,

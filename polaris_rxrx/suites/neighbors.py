@@ -102,7 +102,7 @@ def neighbors(
     }
     summary = {
         "type": p.type[row],
-        "n_wells": int(map_.n_wells[row]),
+        "n_wells": int(map_.n_wells[row]) or None,
         "n_compared": int((~np.isnan(own)).sum()),
     }
     return Result("neighbors", protocol, summary, {"neighbors": rows}, ())

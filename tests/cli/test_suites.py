@@ -220,6 +220,48 @@ def test_chromosome_arms(run: Run, map_: Map, monkeypatch: pytest.MonkeyPatch) -
         )
 
 
+def test_other_symbols_are_understood_and_counted(run: Run, map_: Map) -> None:
+    Path("known.txt").write_text("a,b\nTP53,BRCA1\nNEWRAS,TP53\nKRAS,NRAS\nTWIN,NEWRAS\n")
+    Path("aliases.csv").write_text("previous,symbol\nNRAS,NEWRAS\nFAR,AWAY\n")
+    words = ["gene-gene", *MAP, "--relations", "known.txt"]
+    before = json.loads(run(*words, "--json")[1])["gene-gene"]
+    code, out, _ = run(*words, "--aliases", "aliases.csv", "--json")
+    found = json.loads(out)["gene-gene"]
+    assert code == 0 and before["summary"]["sources"]["known"]["n_relations"] == 2
+    assert found["summary"]["sources"]["known"]["n_relations"] == 4
+    assert found["protocol"]["renamed"] == {"known": {"NEWRAS": "NRAS"}}
+    assert found["protocol"]["aliases_sha256"] == sha256(Path("aliases.csv"))
+    assert "known: 1 gene has another symbol in the map: NEWRAS is NRAS" in found["notes"]
+    assert not {"renamed", "aliases_sha256"} & before["protocol"].keys()
+
+    Path("sets.tsv").write_text(SETS.replace("NRAS", "NEWRAS"))
+    for suite in (["clusters", "--min-genes", "3"], ["consistency", "--null-size", "9"]):
+        code, out, _ = run(*suite, *MAP, "--sets", "sets.tsv", "--aliases", "aliases.csv")
+        assert code == 0 and "Note  sets.tsv: 1 gene has another symbol in the map: NEWRAS is NRAS" in out
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_map_made_elsewhere(run: Run, map_: Map, suffix: str) -> None:
+    """A table of genes gives what the map gives; that nobody knows how it was made is said and kept."""
+    frame = map_.to_frame().query("perturbation_type == 'CRISPR'")
+    frame = frame.rename(columns={i: f"emb_{i}" for i in range(6)} | {"perturbation": "gene"})
+    frame = frame.drop(columns=["perturbation_type", "concentration", "n_wells"])
+    path = Path(f"own.{suffix}")
+    frame.to_csv(path, index=False) if suffix == "csv" else frame.to_parquet(path, index=False)
+    words = ["gene-gene", "--relations", "known.txt"]
+    code, out, err = run(*words, "--map", str(path), "--json")
+    assert (code, err) == (
+        0, f"{path}: protocol unknown; a table of 7 rows and 6 features is taken as it is\n"
+    )  # fmt: skip
+    found, expected = json.loads(out)["gene-gene"], json.loads(run(*words, *MAP, "--json")[1])["gene-gene"]
+    assert found["summary"] == expected["summary"]
+    assert found["protocol"]["inputs"] == {
+        "map_sha256": sha256(path), "made_up": False, "protocol": "unknown"
+    }  # fmt: skip
+    assert found["protocol"]["map"]["file_sha256"] == sha256(path)
+    assert found["notes"][0] == f"{path}: protocol unknown, nothing is known of how this map was made"
+
+
 def test_medians(run: Run) -> None:
     code, out, _ = run("gene-gene", "--relations", "known.txt", *WELLS, "--aggregate", "median", "--json")
     median = build_map(read_wells("metadata.csv", "embeddings.parquet"), aggregate="median")
@@ -247,6 +289,13 @@ def test_medians(run: Run) -> None:
         (["consistency", *MAP], 2, "consistency of genes needs --sets"),
         (["consistency", *MAP, "--sets", "sets.tsv", "--active", "5"], 2, "--active is about compounds"),
         (["consistency", *MAP, "--sets", "sets.tsv", "--of", "compound"], 2, "--sets is about genes"),
+        (["consistency", *MAP, "--aliases", "a.csv", "--of", "compound"], 1, "a.csv: no such file"),
+        (
+            ["consistency", *MAP, "--aliases", "nM.csv", "--sets", "sets.tsv"],
+            1,
+            "nM.csv: no column 'previous'",
+        ),
+        (["activity", *WELLS, "--aliases", "a.csv"], 2, "--aliases belongs to gene-gene and clusters and"),
         (["consistency", *MAP, "--of", "compound"], 1, "Try: polaris-rxrx fetch annotations --data"),
         (
             ["consistency", *MAP, "--of", "compound", "--annotations", "nM.csv", "--active", "0"],
