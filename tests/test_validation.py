@@ -17,7 +17,7 @@ class Inner(Strict):
 
 class Outer(Strict):
     size: int
-    items: list[Inner] = []
+    items: tuple[Inner, ...] = ()
 
 
 def wrong(document: object) -> ValidationError:
@@ -36,7 +36,7 @@ def test_places_are_dotted_and_values_stay_out() -> None:
 def test_reading_a_file(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text('{"size": 3, "items": [{"name": "x"}]}')
-    assert read_json(Outer, path) == Outer(size=3, items=[Inner(name="x")])
+    assert read_json(Outer, path) == Outer(size=3, items=(Inner(name="x"),))
     for text in ('{"size": "three"}', "{", "[]", '{"size": 3, "else": 1}'):
         path.write_text(text)
         with pytest.raises((DataError, ValidationError, ValueError)) as found:
