@@ -39,11 +39,12 @@ def every_two() -> Iterator[tuple[str, str, str]]:
 
 
 def words(command: click.Command, values: dict[str, str]) -> list[str]:
-    """A command line with these parameters; arguments that are needed get what they need."""
+    """A command line with these parameters; what else is needed gets what it needs."""
     line: list[str] = []
     for p in command.params:
         value = values.get(p.name or "")
         if isinstance(p, click.Option):
+            value = "other.csv" if value is None and p.required else value
             line += [] if value is None else [p.opts[0], value]
         elif value is not None:
             line.append(value)
@@ -51,6 +52,8 @@ def words(command: click.Command, values: dict[str, str]) -> list[str]:
             line.append("openphenom" if isinstance(p.type, CardName) else "other.csv")
         elif isinstance(p.type, click.Choice) and p.required:
             line.append(str(p.type.choices[0]))
+        elif p.required:
+            line.append("a name")
     return line
 
 
