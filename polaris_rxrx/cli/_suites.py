@@ -54,9 +54,8 @@ def refuse_strangers(context: click.Context, suite: str, by: str | None) -> None
         given = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
         asked = PAPER if suite == "all" else (suite,)
         if given and not set(asked) & set(owners):
-            raise click.UsageError(
-                f"--{name.replace('_', '-')} belongs to {' and '.join(owners)}; {suite} has no use for it"
-            )
+            of = " and ".join([", ".join(owners[:-1]), owners[-1]] if len(owners) > 1 else owners)
+            raise click.UsageError(f"--{name.replace('_', '-')} belongs to {of}; {suite} has no use for it")
     if by is None:
         return
     if suite not in BY:

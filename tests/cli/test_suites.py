@@ -295,7 +295,7 @@ def test_medians(run: Run) -> None:
             1,
             "nM.csv: no column 'previous'",
         ),
-        (["activity", *WELLS, "--aliases", "a.csv"], 2, "--aliases belongs to gene-gene and clusters and"),
+        (["activity", *WELLS, "--aliases", "a.csv"], 2, "--aliases belongs to gene-gene, clusters and cons"),
         (["consistency", *MAP, "--of", "compound"], 1, "Try: polaris-rxrx fetch annotations --data"),
         (
             ["consistency", *MAP, "--of", "compound", "--annotations", "nM.csv", "--active", "0"],
