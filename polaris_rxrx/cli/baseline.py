@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,6 +20,7 @@ from polaris_rxrx.cli.options import (
     features_option,
     fill_option,
     note,
+    reading_options,
     task_option,
 )
 from polaris_rxrx.cli.outputs import NEW_FILE, Command
@@ -48,8 +49,15 @@ def _named_out(ctx: click.Context, _: click.Parameter, value: Path | None) -> Pa
 @task_option
 @data_option
 @click.option("--metadata", type=FILE, help="The well metadata.  [default: the one in --data]")
-@click.option("--embeddings", type=FILE, help="The model's table.  [default: the card's file in --data]")
+@click.option(
+    "--embeddings",
+    type=FILE,
+    metavar="PATH",
+    help="The model's table: a file, a folder of files, or a glob in quotes.  [default: the card's file in "
+    "--data]",
+)
 @features_option
+@reading_options
 @click.option(
     "--out",
     type=NEW_FILE,
@@ -87,6 +95,7 @@ def command(
     metadata: Path | None,
     embeddings: Path | None,
     features: tuple[str, ...],
+    reading: dict[str, Any],
     out: Path,
     seed: int,
     align: str | None,
@@ -107,9 +116,11 @@ def command(
     card = load_card(name).with_recipe(align=align, dose=_dose(dose))
     if save_map is not None and save_map.suffix not in (".parquet", ".h5ad"):
         raise click.UsageError(f"--save-map {save_map}: a map is saved as .parquet or .h5ad")
-    if card.kind == "random" and (save_map or embeddings or metadata or features):
+    given = (save_map, embeddings, metadata, features, reading["ids"], reading["layer"])
+    if card.kind == "random" and (any(given) or reading["sites"] != "mean"):
         raise click.UsageError(
-            f"{card.name} looks at no wells: --save-map, --embeddings, --metadata, --features mean nothing"
+            f"{card.name} looks at no wells: --save-map, --embeddings, --metadata, --features, --sites, "
+            "--ids, --layer mean nothing"
         )
     loaded = load_task(task)
     if card.kind == "random":
@@ -118,7 +129,13 @@ def command(
         prediction = predict_random(loaded, seed)
     else:
         prediction = _predict(
-            card, loaded, data, metadata, embeddings, save_map, allow_missing_wells, features
+            card,
+            loaded,
+            data,
+            metadata,
+            embeddings,
+            save_map,
+            {"allow_missing": allow_missing_wells, "features": features, **reading},
         )
     if fill is None:
         refuse_absent(prediction, loaded)
@@ -153,8 +170,7 @@ def _predict(
     metadata: Path | None,
     embeddings: Path | None,
     save_map: Path | None,
-    allow_missing: bool,
-    features: tuple[str, ...],
+    choices: dict[str, Any],
 ) -> Prediction:
     from polaris_rxrx import baselines
     from polaris_rxrx.dataset.registry import locate
@@ -167,9 +183,8 @@ def _predict(
             card,
             metadata,
             embeddings,
-            allow_missing=allow_missing,
-            features=features,
             progress=bar.step,
+            **choices,
         )
         map_ = baselines.map_of(wells, card.recipe, progress=bar.step)
     for line in wells.notes:

@@ -29,6 +29,7 @@ from polaris_rxrx.cli.options import (
     data_option,
     features_option,
     note,
+    reading_options,
     wide_option,
 )
 from polaris_rxrx.cli.outputs import Command, NewFolder
@@ -66,8 +67,15 @@ BELONGS = {
 @click.argument("suite", type=click.Choice([*SUITES, "all"]))
 @data_option
 @click.option("--model", type=CardName(), metavar="CARD", help="A card's name, or the path of your own card.")
-@click.option("--embeddings", type=FILE, help="The model's table.  [default: the card's file in --data]")
+@click.option(
+    "--embeddings",
+    type=FILE,
+    metavar="PATH",
+    help="The model's table: a file, a folder of files, or a glob in quotes.  [default: the card's file in "
+    "--data]",
+)
 @features_option
+@reading_options
 @click.option(
     "--map", "map_path", type=FILE, metavar="FILE", help="A saved map instead of a model (not for signal)."
 )
@@ -168,6 +176,7 @@ def command(
     model: str | None,
     embeddings: Path | None,
     features: tuple[str, ...],
+    reading: dict[str, Any],
     map_path: Path | None,
     metadata: Path | None,
     align: Any,
@@ -211,6 +220,7 @@ def command(
                 allow_missing=allow_missing_wells,
                 guides=by == "guide",
                 features=features,
+                **reading,
             )
         if set(suites) != {"signal"}:
             source = source.with_map(bar)
@@ -244,7 +254,7 @@ def _refuse_strangers(context: click.Context, suite: str, by: str | None) -> Non
 
 def _refuse_wells(context: click.Context, suites: Sequence[str]) -> None:
     """Refuse, beside a map, what concerns wells."""
-    wells = ["model", "embeddings", "features", "align", "allow_missing_wells"]
+    wells = ["model", "embeddings", "features", "sites", "ids", "layer", "align", "allow_missing_wells"]
     if "gene-gene" not in suites:
         wells.append("metadata")
     for name in wells:

@@ -251,7 +251,7 @@ def test_a_profile_says_how_it_was_cleaned(run: Run, tmp_path: Path) -> None:
         (["random", "--task", "gone"], 1, "no prepared task in gone"),
         (["random", "--out", "task"], 2, "task is a folder; a file name was expected"),
         (["mine.toml", "--embeddings", "gone.parquet"], 1, "gone.parquet: no such file"),
-        (["mine.toml", "--embeddings", "task"], 1, "task is a folder; a file was expected"),
+        (["mine.toml", "--embeddings", "task"], 1, "task/private/answers.csv: no column 'well_id'"),
         (["mine.toml", "--metadata", "mine.toml"], 1, "mine.toml: "),
         (["openphenom", "--embeddings", "embeddings.parquet"], 1, "has 6 features; 384 were expected"),
         (
