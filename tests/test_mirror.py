@@ -26,7 +26,7 @@ COVERED_BY = {
     "audit/structures": "audit/test_overlap",
     "cards": "test_baselines",
     "cli/_inputs": "cli/test_evaluate",
-    "cli/_tables": "cli/test_compare",
+    "cli/_tables": "cli/test_evaluate",
     "cli/completion": "cli/test_cli",
     "cli/fetch": "dataset/test_download",
     "cli/logout": "cli/test_login",
@@ -40,7 +40,7 @@ COVERED_BY = {
     "dataset/transfer": "dataset/test_download",
     "export/description": "export/test_folder",
     "hub/answers": "hub/test_upload",
-    "hub/competitions": "hub/test_references",
+    "hub/competitions": "hub/test_benchmarks",
     "hub/failures": "hub/test_upload",
     "hub/files": "hub/test_benchmarks",
     "hub/payloads": "hub/test_upload",
@@ -67,11 +67,15 @@ COVERED_BY = {
     "wells/metadata": "wells/test_memory",
     "wells/source": "maps/test_build",
     "wells/table": "wells/test_memory",
+    "suites/relations": "suites/test_gene_gene",
+    "suites/sampled": "suites/test_drug_target",
+    "suites/study": "suites/test_signal",
 }
 # Tests of no module in particular, and what they are about.
 WHOLE = {
     "calibration/test_calibration": "error bars, in worlds without knowledge",
     "cli/test_cli": "the command line as a whole",
+    "cli/test_width": "how wide what is printed is",
     "cli/test_without_polaris": "what works where polaris-lib is not",
     "maps/test_scales": "features of any unit, from a table to scores",
     "report/test_browser": "the report's page in a browser",

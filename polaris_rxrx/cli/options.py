@@ -225,6 +225,7 @@ def metric_option(what: str) -> Callable[[F], F]:
     return click.option(
         "--metric",
         type=_MetricKey(),
+        metavar="pr_auc|roc_auc",  # said, not asked for: the help answers without numpy
         default="pr_auc",
         show_default=True,
         help=f"Which mean over treatments {what}: average precision (pr_auc) or AUROC (roc_auc).",

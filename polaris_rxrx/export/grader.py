@@ -4,7 +4,8 @@ Conventions
     `grade(submission, answers)` takes the two tables as the frameworks read them (`pandas.read_csv` with
     `float_precision="round_trip"`) and returns a float. What is wrong with a submission is the framework's
     `InvalidSubmissionError` where the framework is there, which records it as not valid and goes on.
-    The kernel is not written twice: the source of `polaris_rxrx.metrics.group_scores` is put into the file.
+    The kernel is not written twice: the sources of `group_scores` and `blocks` of
+    `polaris_rxrx.metrics` are put into the file.
     pandas takes names such as `NA` for nothing, so groups are read from a column of whole numbers, and names
     of pairs, if a submission has them, are only checked: they must be those of the answers.
 """
@@ -15,7 +16,7 @@ import inspect
 from collections.abc import Sequence
 
 from polaris_rxrx._version import __version__
-from polaris_rxrx.metrics import GroupScores, group_scores
+from polaris_rxrx.metrics import Blocks, GroupScores, blocks, group_scores
 
 _FILE = '''\
 """Grade a submission by the benchmark's main metric.
@@ -53,6 +54,7 @@ AGGREGATE = np.<<AGGREGATE>>
 DEFAULT = <<DEFAULT>>  # what a group without a value counts as; None: it is left out
 ANSWERS = Path(__file__).resolve().parent / "prepared" / "private" / "answers.csv"
 
+Blocks = namedtuple("Blocks", <<BLOCKS>>)
 GroupScores = namedtuple("GroupScores", <<FIELDS>>)
 
 
@@ -258,7 +260,8 @@ def grader(
         "AGGREGATE": aggregation,
         "DEFAULT": repr(default),
         "FIELDS": repr(list(GroupScores.__dataclass_fields__)),
-        "KERNEL": inspect.getsource(group_scores),
+        "BLOCKS": repr(list(Blocks.__dataclass_fields__)),
+        "KERNEL": f"{inspect.getsource(blocks)}\n\n{inspect.getsource(group_scores)}",
     }.items():
         text = text.replace(f"<<{mark}>>", value)
     return text

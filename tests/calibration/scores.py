@@ -25,7 +25,7 @@ from polaris_rxrx.task import MetricSpec, Task
 
 Floats = NDArray[np.float64]
 
-IGNORANT = ("independent", "gene effects", "genes and pairs", "genes alone", "ties", "binarised")
+IGNORANT = ("independent", "gene effects", "genes and pairs", "genes alone", "ties", "binarized")
 WORLDS = (*IGNORANT, "planted")
 RESAMPLES = 400
 METRIC = (
@@ -89,7 +89,7 @@ def draw(world: str, task: Task, rng: np.random.Generator) -> Floats:
         "genes and pairs": of_gene + of_pair,
         "genes alone": of_gene,
         "ties": np.round(of_gene + of_pair),
-        "binarised": (of_gene + of_pair > 1).astype(np.float64),
+        "binarized": (of_gene + of_pair > 1).astype(np.float64),
         "planted": of_gene + of_pair + 0.5 * task.active,
     }[world]
 

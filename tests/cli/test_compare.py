@@ -203,3 +203,12 @@ def test_a_baseline_that_was_not_run(at_demo: Path, capsys: Capture) -> None:
 )
 def test_options_out_of_range(at_demo: Path, capsys: Capture, words: list[str], told: str) -> None:
     assert told in refused(capsys, "openphenom.csv", "random.csv", *words, code=2)
+
+
+def test_the_help_names_the_metrics_there_are() -> None:
+    """It does so without importing them, so that it answers at once."""
+    from polaris_rxrx.cli.compare import command
+    from polaris_rxrx.metrics import METRICS
+
+    (option,) = (p for p in command.params if p.name == "metric")
+    assert option.metavar == "|".join(METRICS)

@@ -302,7 +302,7 @@ def test_hints_stand_on_stderr_once_and_in_json(demo: Path, tmp_path: Path, caps
     made = {
         "as-they-are": lambda v: v,
         "reversed": lambda v: -v,
-        "binarised": lambda v: float(v > cut),
+        "binarized": lambda v: float(v > cut),
     }
     for name, change in made.items():
         path = tmp_path / f"{name}.csv"

@@ -621,7 +621,7 @@ def test_a_spoilt_record_is_an_error_that_says_what_to_do(held: str, fetch: Fetc
 def test_the_list_is_offline_and_says_what_is_where(fetch: Fetch, server: Repository, data: Path) -> None:
     assert fetch("metadata", "relations", "--accept-licence")[0] == 0
     server.requests.clear()
-    code, out, err = fetch("--list")
+    code, out, err = fetch("--list", "--wide")
     assert (code, err, server.requests) == (0, "", [])
     lines = out.splitlines()
     assert lines[0].split() == ["what", "file", "where", "size", "source", "licence"]
@@ -642,7 +642,7 @@ def test_the_list_is_offline_and_says_what_is_where(fetch: Fetch, server: Reposi
 def test_the_list_says_what_is_wrong(fetch: Fetch, data: Path) -> None:
     assert fetch("metadata", "--accept-licence")[0] == 0
     (data / METADATA).write_bytes(WELLS[:5])
-    code, out, _ = fetch("--list", "metadata")
+    code, out, _ = fetch("--list", "--wide", "metadata")
     assert code == 0 and f"(it holds 5 bytes where {len(WELLS):,} were expected; fetch it again" in out
     assert len(out.splitlines()) == 2
 
