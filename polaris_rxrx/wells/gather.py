@@ -20,7 +20,7 @@ import numpy as np
 
 from polaris_rxrx.errors import UsageError
 from polaris_rxrx.types import Ints, Matrix, Progress
-from polaris_rxrx.wells.table import OpenTable
+from polaris_rxrx.wells.table import OpenTable, Part
 
 Sites = Literal["mean", "median"]
 _COLUMNS_AT_ONCE = 32
@@ -160,7 +160,7 @@ def _by_files(
         kept = np.flatnonzero(place >= 0)
         if kept.size:
             place = place[kept]
-            waiting.append((place, _block(part.open(), names, kept, x.dtype)))
+            waiting.append((place, _block(part, names, kept, x.dtype)))
             wells, counts = np.unique(place, return_counts=True)
             left[wells] -= counts
         if progress is not None:
@@ -178,9 +178,9 @@ def _by_files(
             limit = max(_WAITING, 2 * int((~whole).sum()))
 
 
-def _block(table: OpenTable, names: Sequence[str], rows: Ints, dtype: Any) -> Matrix:
-    """Some rows of a table, features first (d, n)."""
-    columns = table.read(list(names))
+def _block(part: Part, names: Sequence[str], rows: Ints, dtype: Any) -> Matrix:
+    """Some rows of a file, features first (d, n)."""
+    columns = part.read(list(names))
     block = np.empty((len(names), len(rows)), dtype=dtype)
     for i, name in enumerate(names):
         block[i] = as_floats(columns.column(name))[rows]

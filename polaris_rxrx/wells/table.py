@@ -30,11 +30,11 @@ _ARROW_FILE, _ARROW_STREAM = b"ARROW1", b"\xff\xff\xff\xff"
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """One file of a table of many: how many rows it has, and what opens it anew."""
+    """One file of a table of many: how many rows it has, and what opens it anew and reads columns of it."""
 
     path: Path
     n: int
-    open: Callable[[], OpenTable]
+    read: Callable[[list[str]], Any]
 
 
 class OpenTable:
@@ -43,11 +43,12 @@ class OpenTable:
     `header` holds all its columns, `names` those that can be read and are not pandas' nameless index,
     `indices` those that the file itself calls an index. `told` says what was made of it when it was opened,
     `files` what it was read from, where that is not `path`, and `parts` the files whose rows, in this order,
-    are its own, where there are many.
+    are its own, where there are many. `again` reads columns of a file that has been closed since.
     """
 
     told: tuple[str, ...] = ()
     parts: Sequence[Part] = ()
+    again: Callable[[list[str]], Any] | None = None
     files: tuple[Path, ...] | None = None
 
     def __init__(
@@ -167,9 +168,12 @@ def _open_parquet(path: Path) -> OpenTable:
     import pyarrow.parquet as pq
 
     file = pq.ParquetFile(path)
+    schema = file.schema_arrow  # made anew at each call
     bounded.check_parquet(file.metadata, path, path.stat().st_size)
-    bounded.check_texts(path, path, file.schema_arrow)
-    return OpenTable(path, file.schema_arrow, lambda names: file.read(columns=names), is_csv=False)
+    bounded.check_texts(path, path, schema, metadata=file.metadata)
+    table = OpenTable(path, schema, lambda names: file.read(columns=names), is_csv=False)
+    table.again = lambda names: pq.ParquetFile(path).read(columns=names)
+    return table
 
 
 def _open_arrow(path: Path, start: bytes) -> OpenTable:

@@ -84,11 +84,12 @@ def open_tree(path: Path, paths: Sequence[Path], open_one: Callable[[Path], Open
             if "well_id" not in table.names:
                 return table  # the caller names what it lacks
         _check_columns(path, first, table)
-        wide |= {n for n in first.names if table.schema.field(n).type != first.schema.field(n).type}
+        if not table.schema.equals(first.schema):
+            wide |= {n for n in first.names if table.schema.field(n).type != first.schema.field(n).type}
         column, stripped = as_ids(one, "well_id", table.read(["well_id"]).column(0))
         ids.append(column)
         told += [*table.told, *stripped] if len(told) < 3 else []
-        parts.append(Part(one, len(column), _opener(one, open_one)))
+        parts.append(Part(one, len(column), table.again or _reader(one, open_one)))
     assert first is not None
     _refuse_twice(paths, ids)
     fields = [
@@ -105,7 +106,7 @@ def _tree(path: Path, schema: Any, parts: Sequence[Part], ids: Any, told: Sequen
         if names == ["well_id"]:
             return pa.table({"well_id": ids})
         of = pa.schema([schema.field(n) for n in names])
-        return pa.concat_tables([part.open().read(names).select(names).cast(of) for part in parts])
+        return pa.concat_tables([part.read(names).select(names).cast(of) for part in parts])
 
     table = OpenTable(path, schema, read, is_csv=False)
     table.parts = tuple(parts)
@@ -114,8 +115,8 @@ def _tree(path: Path, schema: Any, parts: Sequence[Part], ids: Any, told: Sequen
     return table
 
 
-def _opener(path: Path, open_one: Callable[[Path], OpenTable]) -> Callable[[], OpenTable]:
-    return lambda: open_one(path)
+def _reader(path: Path, open_one: Callable[[Path], OpenTable]) -> Callable[[list[str]], Any]:
+    return lambda names: open_one(path).read(names)
 
 
 def _glob(path: Path, paths: Sequence[Path]) -> str:
@@ -125,8 +126,11 @@ def _glob(path: Path, paths: Sequence[Path]) -> str:
 
 def _check_columns(path: Path, first: OpenTable, table: OpenTable) -> None:
     """Raise `DataError` unless a file has the columns of the first, each of its kind."""
-    absent = [n for n in first.names if n not in set(table.names)]
-    more = [n for n in table.names if n not in set(first.names)]
+    if table.schema.equals(first.schema):  # of its types and order, too
+        return
+    here, there = set(table.names), set(first.names)
+    absent = [n for n in first.names if n not in here]
+    more = [n for n in table.names if n not in there]
     if absent or more:
         parts = [f"lacks column {some(absent, 3)}"] if absent else []
         parts += [f"has column {some(more, 3)} besides"] if more else []
@@ -184,7 +188,7 @@ def open_profiles(path: Path, paths: Sequence[Path], root: Path, index: Path | N
             raise DataError(f"{one} has {d:,} features; the {width:,} of {paths[0]} were expected")
         kind = np.promote_types(kind, held)
         ids.append(pa.array([well], pa.string()).take(pa.array(np.zeros(n, dtype=np.int64))))
-        parts.append(Part(one, n, _opener(one, read_profile)))
+        parts.append(Part(one, n, _reader(one, read_profile)))
     types = [(f"feature_{i}", pa.from_numpy_dtype(kind)) for i in range(width)]
     schema = pa.schema([("well_id", pa.string()), *types])
     told = (

@@ -28,12 +28,12 @@ def table(x: Any, cuts: tuple[int, ...] = ()) -> OpenTable:
         made = pa.table(dict(zip(NAMES, rows.T, strict=True)))
         return OpenTable(Path("x"), made.schema, made.select, is_csv=False)
 
-    def opener(rows: Any) -> Callable[[], OpenTable]:
-        return lambda: of(rows)
+    def reader(rows: Any) -> Callable[[list[str]], Any]:
+        return lambda names: of(rows).read(names)
 
     whole = of(x)
     if cuts:
-        whole.parts = [Part(Path("x"), len(part), opener(part)) for part in np.split(x, cuts)]
+        whole.parts = [Part(Path("x"), len(part), reader(part)) for part in np.split(x, cuts)]
     return whole
 
 
