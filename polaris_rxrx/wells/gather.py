@@ -46,7 +46,7 @@ class Places:
         """How many rows each well has."""
         return np.bincount(self.place[self.place >= 0], minlength=self.n_wells)
 
-    @property
+    @cached_property
     def single(self) -> bool:
         """Whether no well has several rows."""
         return bool((self.counts <= 1).all())

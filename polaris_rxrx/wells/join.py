@@ -60,12 +60,12 @@ def join(path: Path, ids: Any, meta: Metadata, *, allow_missing: bool) -> Join:
         raise DataError(f"{path}: {nameless:,} rows have no well_id")
     row = pc.index_in(ids, value_set=meta.well_id)
     told: list[tuple[Path, str]] = []
-    known = pc.count_distinct(row, mode="only_valid").as_py()
+    known = len(np.unique(pc.drop_null(row).to_numpy()))
     if row.null_count and known < len(meta):
         read = _as_core(path, ids, meta, row.null_count)
         if read is not None:
             row, ids, told = read
-            known = pc.count_distinct(row, mode="only_valid").as_py()
+            known = len(np.unique(pc.drop_null(row).to_numpy()))
     foreign: list[str] = []
     n_foreign = 0
     if row.null_count:

@@ -83,10 +83,11 @@ def _writers(table: Any, scratch: Path) -> Iterator[tuple[str, Callable[[], tupl
         plate = np.array(["/".join(i.split("_")[:2]) for i in ids])
         order = np.argsort(plate, kind="stable")
         names, start = np.unique(plate[order], return_index=True)
-        for name, rows in zip(names, np.split(order, start[1:]), strict=True):
+        by_plate = table.take(order)
+        for name, a, b in zip(names, start, [*start[1:], len(ids)], strict=True):
             folder = scratch / "tree" / name
             folder.mkdir(parents=True)
-            pq.write_table(table.take(rows), folder / "embeddings.parquet")
+            pq.write_table(by_plate.slice(a, b - a), folder / "embeddings.parquet")
         return scratch / "tree", None
 
     def rows_a_well() -> tuple[Path, None]:
