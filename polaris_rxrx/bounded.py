@@ -137,7 +137,7 @@ def check_parquet(metadata: Any, where: object, packed: int, most_rows: int | No
         )
 
 
-def check_texts(source: Any, where: object, schema: Any, most: int = OBJECT) -> None:
+def check_texts(source: Any, where: object, schema: Any, most: int = OBJECT, *, metadata: Any = None) -> None:
     """Raise `DataError` if a parquet file's texts, each as often as it stands there, are more than `most`.
 
     A footer counts a text that is repeated once. The columns are read as codes into different texts.
@@ -147,6 +147,7 @@ def check_texts(source: Any, where: object, schema: Any, most: int = OBJECT) -> 
         where: The file, for the message.
         schema: pyarrow's, of the file.
         most: Bytes of a column.
+        metadata: pyarrow's, of the file, if it has been read already.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -155,7 +156,7 @@ def check_texts(source: Any, where: object, schema: Any, most: int = OBJECT) -> 
     t = pa.types
     values = {f.name: f.type.value_type if t.is_dictionary(f.type) else f.type for f in schema}
     names = [name for name, kind in values.items() if t.is_string(kind) or t.is_large_string(kind)]
-    file = pq.ParquetFile(source, read_dictionary=names)
+    file = pq.ParquetFile(source, read_dictionary=names, metadata=metadata)
     for name in names:
         total = 0
         for chunk in file.read([name]).column(0).chunks:

@@ -51,6 +51,7 @@ _KINDS: tuple[tuple[bytes, str], ...] = (
     (b"PK\x03\x04", "a zip archive or a spreadsheet (.xlsx); save the sheet as CSV"),
     (b"\xd0\xcf\x11\xe0", "a spreadsheet (.xls); save the sheet as CSV"),
     (b"ARROW1", "a Feather file; write it as parquet"),
+    (b"FEA1", "a Feather file of the first version; write it as parquet"),
     (b"\x89HDF", "an HDF5 file; write its table as parquet"),
     (b"BZh", "packed by bzip2; unpack it, or pack it with gzip"),
     (b"\xfd7zXZ", "packed by xz; unpack it, or pack it with gzip"),

@@ -99,6 +99,8 @@ def test_as_they_are(tmp_path: Path, task: Task, name: str) -> None:
 def test_another_kind_of_file(
     tmp_path: Path, task: Task, name: str, change: Callable[[str], str | bytes], told: str
 ) -> None:
+    if "tabs" in told and name in ("metadata", "embeddings"):
+        pytest.skip("tables of wells may have tabs")
     reader, text = READERS.get(name, (_embeddings, "well_id,feature_0,feature_1\na,0.5,1.5\n"))
     changed = change(text)
     path = tmp_path / "t.csv"

@@ -64,6 +64,7 @@ COVERED_BY = {
     "suites/replicates": "suites/test_signal",
     "suites/reproduce": "cli/test_reproduce",
     "suites/result": "suites/test_drug_target",
+    "wells/join": "wells/test_containers",
     "wells/metadata": "wells/test_memory",
     "wells/source": "maps/test_build",
     "wells/table": "wells/test_memory",

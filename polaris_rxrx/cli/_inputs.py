@@ -145,7 +145,7 @@ def card_embeddings(card: Card, data: Path) -> Path:
 
     if card.name in KNOWN:
         return locate(card.name, data)
-    if card.source.file and (data / card.source.file).is_file():
+    if card.source.file and (data / card.source.file).exists():
         return data / card.source.file
     named = f" ({card.source.file})" if card.source.file else ""
     raise MissingError(

@@ -20,6 +20,7 @@ from polaris_rxrx.cli.options import (
     arms_options,
     data_option,
     features_option,
+    reading_options,
 )
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Source:
     model: str | None
     embeddings: Path | None
     features: tuple[str, ...]
+    reading: dict[str, Any]
     map_path: Path | None
     metadata: Path | None
     align: Any
@@ -62,7 +64,17 @@ class Source:
             if self.model is None and self.embeddings is None:
                 raise click.UsageError("give --model, --embeddings or --map")
             return
-        refused = ["model", "embeddings", "features", "align", "aggregate", "allow_missing_wells"]
+        refused = [
+            "model",
+            "embeddings",
+            "features",
+            "sites",
+            "ids",
+            "layer",
+            "align",
+            "aggregate",
+            "allow_missing_wells",
+        ]
         refused += [] if layout else ["metadata"]
         for name in refused:
             if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
@@ -109,6 +121,7 @@ class Source:
             allow_missing=self.allow_missing_wells,
             guides=guides,
             features=self.features,
+            **self.reading,
         )
 
     @cached_property
@@ -138,9 +151,14 @@ def source_options(*, metadata: str = METADATA) -> Callable[[F], F]:
             "--model", type=CardName(), metavar="CARD", help="A card's name, or the path of your own card."
         ),
         click.option(
-            "--embeddings", type=FILE, help="The model's table.  [default: the card's file in --data]"
+            "--embeddings",
+            type=FILE,
+            metavar="PATH",
+            help="The model's table: a file, a folder of files, or a glob in quotes.  [default: the card's "
+            "file in --data]",
         ),
         features_option,
+        reading_options,
         click.option(
             "--map",
             "map_path",

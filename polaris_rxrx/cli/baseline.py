@@ -6,7 +6,7 @@ import contextlib
 import shlex
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,6 +23,7 @@ from polaris_rxrx.cli.options import (
     features_option,
     fill_option,
     note,
+    reading_options,
     task_option,
 )
 from polaris_rxrx.cli.outputs import NEW_FILE, Command
@@ -52,8 +53,15 @@ def _named_out(ctx: click.Context, _: click.Parameter, value: Path | None) -> Pa
 @task_option
 @data_option
 @click.option("--metadata", type=FILE, help="The well metadata.  [default: the one in --data]")
-@click.option("--embeddings", type=FILE, help="The model's table.  [default: the card's file in --data]")
+@click.option(
+    "--embeddings",
+    type=FILE,
+    metavar="PATH",
+    help="The model's table: a file, a folder of files, or a glob in quotes.  [default: the card's file in "
+    "--data]",
+)
 @features_option
+@reading_options
 @click.option(
     "--out",
     type=NEW_FILE,
@@ -93,6 +101,7 @@ def command(
     metadata: Path | None,
     embeddings: Path | None,
     features: tuple[str, ...],
+    reading: dict[str, Any],
     out: Path,
     seed: int,
     align: str | None,
@@ -117,10 +126,11 @@ def command(
     if save_map is not None and save_map.suffix not in (".parquet", ".h5ad"):
         raise click.UsageError(f"--save-map {save_map}: a map is saved as .parquet or .h5ad")
     corrected = arms_reader(gene_arms, arms_unexpressed)
-    if card.kind == "random" and (save_map or embeddings or metadata or features or gene_arms):
+    given = (save_map, embeddings, metadata, features, reading["ids"], reading["layer"], gene_arms)
+    if card.kind == "random" and (any(given) or reading["sites"] != "mean"):
         raise click.UsageError(
-            f"{card.name} looks at no wells: --save-map, --embeddings, --metadata, --features, --gene-arms "
-            "mean nothing"
+            f"{card.name} looks at no wells: --save-map, --embeddings, --metadata, --features, --sites, "
+            "--ids, --layer, --gene-arms mean nothing"
         )
     loaded = load_task(task)
     if card.kind == "random":
@@ -129,7 +139,14 @@ def command(
         prediction = predict_random(loaded, seed)
     else:
         prediction = _predict(
-            card, loaded, data, metadata, embeddings, save_map, allow_missing_wells, features, corrected
+            card,
+            loaded,
+            data,
+            metadata,
+            embeddings,
+            save_map,
+            {"allow_missing": allow_missing_wells, "features": features, **reading},
+            corrected,
         )
     if fill is None:
         refuse_absent(prediction, loaded)
@@ -164,8 +181,7 @@ def _predict(
     metadata: Path | None,
     embeddings: Path | None,
     save_map: Path | None,
-    allow_missing: bool,
-    features: tuple[str, ...],
+    choices: dict[str, Any],
     corrected: Callable[[Map], Map],
 ) -> Prediction:
     from polaris_rxrx import baselines
@@ -179,9 +195,8 @@ def _predict(
             card,
             metadata,
             embeddings,
-            allow_missing=allow_missing,
-            features=features,
             progress=bar.step,
+            **choices,
         )
         map_ = baselines.map_of(wells, card.recipe, progress=bar.step)
     for line in wells.notes:

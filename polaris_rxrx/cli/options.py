@@ -96,6 +96,40 @@ def features_option(function: F) -> F:
     )(function)
 
 
+def reading_options(function: F) -> F:
+    """`--sites`, `--ids` and `--layer`: how a table of wells is read.
+
+    The command takes them as one dict, `reading`: fields of `polaris_rxrx.wells.reading.Choices`.
+    """
+    options = [
+        click.option(
+            "--sites",
+            type=click.Choice(["mean", "median"]),
+            default="mean",
+            show_default=True,
+            help="What several rows of a well (sites, crops, cells) become, feature by feature.",
+        ),
+        click.option(
+            "--ids",
+            type=FILE,
+            metavar="FILE",
+            help="The ids of an .npy file's rows, one well_id on each line or an .npy of text; for "
+            "DeepProfiler's files their index (Metadata_Plate, Metadata_Well, Metadata_Site).  [default: ids "
+            "stand in the table, or in DeepProfiler's paths]",
+        ),
+        click.option("--layer", metavar="NAME", help="A layer of an AnnData file (.h5ad).  [default: its X]"),
+    ]
+
+    @wraps(function)
+    def command(*args: Any, **given: Any) -> Any:
+        return function(*args, reading={name: given.pop(name) for name in ("sites", "ids", "layer")}, **given)
+
+    found: Any = command
+    for option in reversed(options):
+        found = option(found)
+    return cast(F, found)
+
+
 def wide_option(function: F) -> F:
     """`--wide`: print whatever is shown without regard to the terminal's width."""
 

@@ -12,6 +12,7 @@ Conventions
 from __future__ import annotations
 
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,13 @@ from numpy.typing import NDArray
 
 from polaris_rxrx import bounded
 from polaris_rxrx.errors import DataError, UsageError, some
+from polaris_rxrx.files import open_binary
+from polaris_rxrx.wells.features import families
 from polaris_rxrx.wells.table import OpenTable
 
 EMBEDDINGS = ("embeddings", "embedding", "features", "x")
 IDS = ("well_id", "well_ids", "ids", "id", "names", "obs_names")
+PROFILE = "features"
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 
 Array = NDArray[Any]
@@ -46,14 +50,13 @@ def open_array(
         UsageError: An .npy file without `ids`, or an option that the file has no use for.
     """
     if start.startswith(b"\x93NUMPY"):
-        _no_layer(path, layer)
+        no_layer(path, layer)
         if ids is None:
             raise UsageError(f"{path} holds numbers alone; --ids FILE says which well each row is")
         return _table(path, path.name, _load(path), read_ids(ids))
-    if ids is not None:
-        raise UsageError(f"--ids {ids}: {path} is no .npy file, so its ids stand in it")
-    if start.startswith(b"PK") and zipfile.is_zipfile(path):
-        _no_layer(path, layer)
+    no_ids(path, ids)
+    if start.startswith(b"PK") and _is_npz(path):
+        no_layer(path, layer)
         return _of_npz(path)
     if start.startswith(_HDF5):
         return _of_hdf5(path, layer)
@@ -86,7 +89,7 @@ def read_ids(path: Path) -> Array:
 def spread_lists(table: OpenTable) -> OpenTable:
     """A table whose embeddings are lists in one column, with a column for each number instead.
 
-    A table with numbers in columns of their own, or with several columns of lists, stays as it is.
+    A table with features in columns of their own, or with several columns of lists, stays as it is.
     """
     import pyarrow as pa
     import pyarrow.types as t
@@ -95,15 +98,14 @@ def spread_lists(table: OpenTable) -> OpenTable:
         return bool(t.is_list(kind) or t.is_large_list(kind) or t.is_fixed_size_list(kind))
 
     lists = [n for n in table.names if is_list(table.schema.field(n).type)]
-    if len(lists) != 1:
+    if len(lists) != 1 or families(table.numeric()):
         return table
     (name,) = lists
     inner = table.schema.field(name).type.value_type
     if is_list(inner) or not (t.is_floating(inner) or t.is_integer(inner)):
         return table
-    column = table.read([name]).column(0).combine_chunks()
-    if isinstance(column, pa.ChunkedArray):
-        column = column.chunk(0) if column.num_chunks else pa.array([], column.type)
+    column = table.read([name]).column(0)
+    column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
     if column.null_count:
         raise DataError(f"{table.path}: column {name!r} is empty in {column.null_count:,} rows")
     import pyarrow.compute as pc
@@ -124,18 +126,14 @@ def spread_lists(table: OpenTable) -> OpenTable:
 
 def _of_npz(path: Path) -> OpenTable:
     try:
-        claimed = sum(entry.file_size for entry in zipfile.ZipFile(path).infolist())
-        if claimed > (most := bounded.room(path.stat().st_size)):
-            raise DataError(
-                f"{path}: claims {claimed:,} bytes unpacked; at most {bounded.size(most)} are read of it"
-            )
+        _check_claim(path)
         with np.load(path, allow_pickle=False) as arrays:
             shapes = {name: _head(arrays, name) for name in arrays.files}
             wanted, named = _choose(path, shapes)
             return _table(
                 path, wanted, _read(path, arrays, wanted), _as_text(path, named, _read(path, arrays, named))
             )
-    except (OSError, zipfile.BadZipFile, EOFError) as error:
+    except (OSError, zipfile.BadZipFile, EOFError, KeyError, zlib.error) as error:
         raise DataError(f"{path}: not a whole .npz file ({error})") from None
 
 
@@ -168,7 +166,7 @@ def _of_hdf5(path: Path, layer: str | None) -> OpenTable:
         with h5py.File(path, "r") as file:
             if "obs" in file and "var" in file:
                 return _of_anndata(path, layer)
-            _no_layer(path, layer)
+            no_layer(path, layer)
             found: dict[str, Any] = {}
             file.visititems(
                 lambda n, item: found.update({n: item}) if isinstance(item, h5py.Dataset) else None
@@ -263,9 +261,12 @@ def _open(path: Path, x: Array, more: Mapping[str, Any], names: list[str] | None
     schema = pa.schema([*((n, v.type) for n, v in others.items()), *((n, kind) for n in named)])
 
     def read(wanted: list[str]) -> Any:
-        return pa.table(
-            {n: others[n] if n in others else pa.array(np.ascontiguousarray(x[:, at[n]])) for n in wanted}
-        )
+        columns = [at[n] for n in wanted if n not in others]
+        a, b = (columns[0], columns[-1] + 1) if columns else (0, 0)
+        # Neighbors are turned together: one by one, each would fetch all of its rows from memory anew.
+        block = np.ascontiguousarray(x[:, a:b].T) if columns == list(range(a, b)) else x.T[columns]
+        made = iter(block)
+        return pa.table({n: others[n] if n in others else pa.array(next(made)) for n in wanted})
 
     return OpenTable(path, schema, read, is_csv=False)
 
@@ -306,6 +307,79 @@ def _told(error: Exception) -> str:
     return f"cannot be read ({str(error).splitlines()[0]})"
 
 
-def _no_layer(path: Path, layer: str | None) -> None:
+def no_layer(path: Path, layer: str | None) -> None:
+    """Raise `UsageError` where a layer was asked of what has none."""
     if layer is not None:
         raise UsageError(f"--layer {layer}: {path} is no AnnData file")
+
+
+def no_ids(path: Path, ids: Path | None) -> None:
+    """Raise `UsageError` where ids were given for what holds its own."""
+    if ids is not None:
+        raise UsageError(f"--ids {ids}: {path} is no .npy file, so its ids stand in it")
+
+
+def _is_npz(path: Path) -> bool:
+    """Whether a zip archive holds NumPy's arrays; a spreadsheet is a zip archive, too."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith(".npy") for name in archive.namelist())
+    except (OSError, zipfile.BadZipFile, NotImplementedError):
+        return path.suffix == ".npz"  # told when it is read
+
+
+# ---- DeepProfiler's files: `features`, a row a cell, beside a pickled `metadata` that stays where it is
+
+
+def is_profile(path: Path) -> bool:
+    """Whether a file is one of DeepProfiler's: an .npz with `features` and no ids that could be theirs."""
+    if not path.is_file():
+        return False
+    with open_binary(path) as handle:
+        if not handle.read(2).startswith(b"PK") or not zipfile.is_zipfile(path):
+            return False
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            if PROFILE not in arrays.files:
+                return False
+            others = [_head(arrays, n) for n in arrays.files if n != PROFILE]
+            return not any(len(shape) == 1 and kind.kind in "US" for shape, kind in others)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError, AttributeError):
+        return False
+
+
+def profile_shape(path: Path) -> tuple[tuple[int, int], np.dtype[Any]]:
+    """Cells and features, and the type, of one of DeepProfiler's files, from its header alone.
+
+    Raises:
+        DataError: It is none.
+    """
+    if not is_profile(path):
+        raise DataError(
+            f"{path}: no {PROFILE!r} in it, or it is no .npz file; one of DeepProfiler's was expected"
+        )
+    _check_claim(path)
+    with np.load(path, allow_pickle=False) as arrays:
+        shape, kind = _head(arrays, PROFILE)
+    if len(shape) != 2 or kind.kind not in "fiu":
+        raise DataError(f"{path}: {PROFILE} is {shape} {kind}; (cells, features) of numbers were expected")
+    return (shape[0], shape[1]), np.dtype(np.float32) if kind == np.float16 else kind.newbyteorder("=")
+
+
+def read_profile(path: Path) -> OpenTable:
+    """The features of one of DeepProfiler's files, a row a cell."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return _open(path, _numbers(path, PROFILE, _read(path, arrays, PROFILE)), {})
+    except (OSError, zipfile.BadZipFile, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: not a whole .npz file ({error})") from None
+
+
+def _check_claim(path: Path) -> None:
+    """Raise `DataError` if an archive claims more than is believed of its size."""
+    with zipfile.ZipFile(path) as archive:
+        claimed = sum(entry.file_size for entry in archive.infolist())
+    if claimed > (most := bounded.room(path.stat().st_size)):
+        raise DataError(
+            f"{path}: claims {claimed:,} bytes unpacked; at most {bounded.size(most)} are read of it"
+        )

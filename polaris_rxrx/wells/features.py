@@ -5,7 +5,7 @@ Conventions
     1. it is `well_id`;
     2. it is an index somebody saved: pandas' own (as the parquet file says), a nameless column, `Unnamed: 0`,
        `index`, `level_0`, or whole numbers that number the wells without a gap;
-    3. its name begins with `Metadata_`;
+    3. its name begins with `Metadata_` or `Image_Metadata_`;
     4. the metadata file has a column of its name (unless metadata and embeddings are one file);
     5. it is called what is about a well and not of its image: its row, column, plate, site, batch, number of
        cells, CellProfiler's object numbers and times (`KNOWN`, `_BOOKKEEPING`).
@@ -129,20 +129,20 @@ def choose(
         else:
             left_out.setdefault(why, []).append(name)
     numbers = [n for n in rest if kinds[n] is None]
-    families = _families(numbers)
-    inside = {n for members in families.values() for n in members}
+    known = families(numbers)
+    inside = {n for members in known.values() for n in members}
     for name in [n for n in numbers if n not in inside and counts_wells(n)]:
         left_out.setdefault("an index", []).append(name)
         rest.remove(name)
         numbers.remove(name)
-    families = _families(numbers)
-    inside = {n for members in families.values() for n in members}
-    decided = bool(families) and (
+    known = families(numbers)
+    inside = {n for members in known.values() for n in members}
+    decided = bool(known) and (
         len(inside) >= MOST * len(numbers)
-        or any(2 * len(m) > len(numbers) and _without_gap(m) for m in families.values())
+        or any(2 * len(m) > len(numbers) and _without_gap(m) for m in known.values())
     )
     if decided:
-        strange = [n for n in rest if n not in inside and not (kinds[n] and _family(n) in families)]
+        strange = [n for n in rest if n not in inside and not (kinds[n] and _family(n) in known)]
         for name in strange:
             why = "not numeric" if kinds[name] else f"not named like the other {len(inside):,}"
             left_out.setdefault(why, []).append(name)
@@ -181,7 +181,7 @@ def _why_not(name: str, indices: Collection[str], metadata: Collection[str]) -> 
     """Why a column's name alone says that it is no feature."""
     if name in indices or INDEX.fullmatch(name):
         return "an index"
-    if re.match(r"metadata[_ .-]", name, re.I):
+    if re.match(r"(image_)?metadata[_ .-]", name, re.I):
         return "Metadata"
     for known in (name, re.sub(r"_[xy]$", "", name)):
         if known.casefold() in metadata:
@@ -191,7 +191,8 @@ def _why_not(name: str, indices: Collection[str], metadata: Collection[str]) -> 
     return None
 
 
-def _families(names: Sequence[str]) -> dict[str, list[str]]:
+def families(names: Collection[str]) -> dict[str, list[str]]:
+    """Names by what they have in common with enough others (rule 6)."""
     found: dict[str, list[str]] = {}
     for name in names:
         if (key := _family(name)) is not None:
@@ -234,11 +235,11 @@ def _natural(name: str) -> tuple[list[tuple[str, int]], str]:
 
 def _ranges(names: Sequence[str]) -> list[str]:
     """Features in few words: the first and the last of each family, then the others."""
-    families = _families(names)
-    inside = {n for members in families.values() for n in members}
+    known = families(names)
+    inside = {n for members in known.values() for n in members}
     parts = []
-    for members in families.values():
-        count = f" ({len(members):,})" if len(families) > 1 or len(inside) < len(names) else ""
+    for members in known.values():
+        count = f" ({len(members):,})" if len(known) > 1 or len(inside) < len(names) else ""
         parts.append(f"{members[0]} .. {members[-1]}{count}")
     if others := [n for n in names if n not in inside]:
         parts.append(some(others))

@@ -4,7 +4,7 @@ Conventions
     Ids stand without blanks at their ends; a blank too many would make one batch two. Names of genes and
     compounds are data and never pass through here.
     RxRx3-core's own form of an id is experiment_plate_address; others are read only where an id as it stands
-    is in no metadata.
+    is in no metadata. Where there is no `well_id`, the columns of one line of `TOGETHER` make one.
 """
 
 from __future__ import annotations
@@ -14,6 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from polaris_rxrx.errors import DataError
+
+# Columns that together say which well a row is, without regard to case; the first line that is there counts.
+TOGETHER = (
+    ("experiment_name", "plate", "address"),
+    ("experiment_name", "plate", "well"),
+    ("experiment", "plate", "address"),
+    ("experiment", "plate", "well"),
+    ("metadata_experiment", "metadata_plate", "metadata_well"),
+    ("metadata_plate", "metadata_well"),
+    ("image_metadata_plate", "image_metadata_well"),
+    ("plate", "well"),
+)
 
 
 def as_ids(path: Path, name: str, column: Any) -> tuple[Any, list[str]]:
@@ -48,17 +60,18 @@ def is_text(kind: Any) -> bool:
     return bool(t.is_string(kind) or t.is_large_string(kind) or (view is not None and view(kind)))
 
 
+_SITES = r"([_/][A-Za-z]{1,2}\d{1,2})_s\d+(_\d+)?$"  # behind an address: `_s07` alone is one
 # Ways of writing an id beside RxRx3-core's own, `compound-004_1_AA04`: what finds one, what it becomes.
 _WAYS = (
     ("folders", "/", "_"),
-    ("sites", r"_s\d+(_\d+)?$", ""),
+    ("sites", _SITES, r"\1"),
     ("Plate", r"_[Pp]late_?(\d+)_([A-Za-z]{1,2}\d{1,2})$", r"_\1_\2"),
     ("plates padded", r"_0+(\d+)_([A-Za-z]{1,2}\d{1,2})$", r"_\1_\2"),
     ("lower case", r"_([a-z]{1,2})(\d{1,2})$", ""),
     ("columns without a zero", r"_([A-Z]{1,2})(\d)$", r"_\10\2"),  # RE2 reads \10 as \1 and a 0
 )
 _PADDED = r"_[A-Z]{1,2}0\d$"
-_FORM = r"^.+_\d+_[A-Z]{1,2}\d\d$"
+_FORM = r"^.+_[A-Z]{1,2}\d\d$"
 
 
 @dataclass(frozen=True)
@@ -125,3 +138,46 @@ def as_core_ids(path: Path, ids: Any) -> tuple[Any, Reading]:
         return ids, Reading({}, None)
     at = pc.index(different, True).as_py()
     return kept, Reading(changed, (ids[at].as_py(), kept[at].as_py()))
+
+
+def refuse_two_ways(path: Path, ids: Any, core: Any) -> None:
+    """Raise `DataError` if two ids that differ by more than a site were read as one.
+
+    Args:
+        path: For the message.
+        ids: As they stand.
+        core: What `as_core_ids` made of them.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    bare = pc.replace_substring_regex(ids, _SITES, r"\1")
+    written = pa.table({"core": core, "bare": bare}).group_by("core").aggregate([("bare", "count_distinct")])
+    if pc.max(written.column("bare_count_distinct")).as_py() < 2:
+        return
+    at = pc.index(pc.greater(written.column("bare_count_distinct"), 1), True).as_py()
+    well = written.column("core")[at]
+    one, other = bare.filter(pc.equal(core, well)).unique().to_pylist()[:2]
+    raise DataError(
+        f"{path}: {one!r} and {other!r} are both read as {well.as_py()!r}, so one well is written in two "
+        "ways; one was expected"
+    )
+
+
+def put_together(columns: list[Any]) -> Any:
+    """Ids of the cells of some columns with `_` between; null where a cell is empty.
+
+    Args:
+        columns: Text or numbers, pyarrow's; a whole number stands without a decimal point.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    def as_text(column: Any) -> Any:
+        if pa.types.is_floating(column.type):
+            column = pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)
+        text = pc.utf8_trim_whitespace(column.cast(pa.string()))
+        text = pc.replace_substring_regex(text, r"^(\d+)\.0*$", r"\1")
+        return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
+
+    return pc.binary_join_element_wise(*map(as_text, columns), "_")

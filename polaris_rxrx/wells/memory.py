@@ -5,7 +5,9 @@ Conventions
     `well_id`: an experiment is a contiguous block, and the order of the files' rows changes no bit of a sum.
     Which columns are features, and in which order, `polaris_rxrx.wells.features` says; which values are
     refused or told of, `polaris_rxrx.wells.values`. Features are float32 unless the file holds something
-    wider; decimals and whole numbers become float64.
+    wider; decimals and whole numbers become float64. What a table may come in is said by
+    `polaris_rxrx.wells.containers`, which row is which well by `polaris_rxrx.wells.join`, and what becomes of
+    a well's several rows by `polaris_rxrx.wells.gather`.
 
 Reading
     A parquet file is read a few columns at a time into the rows where they belong, so the peak is little more
@@ -23,14 +25,16 @@ import numpy as np
 
 from polaris_rxrx.errors import DataError, some
 from polaris_rxrx.types import Bools, Ints, Matrix, Progress
+from polaris_rxrx.wells.containers import open_embeddings
 from polaris_rxrx.wells.features import LEAST, Choice, choose
+from polaris_rxrx.wells.gather import Places, Sites, check_sites, gather
 from polaris_rxrx.wells.ids import as_ids
-from polaris_rxrx.wells.metadata import Metadata, Perturbations, read_metadata, rows_in_metadata
+from polaris_rxrx.wells.join import Join, join
+from polaris_rxrx.wells.metadata import Metadata, Perturbations, read_metadata
 from polaris_rxrx.wells.source import WellBlock
-from polaris_rxrx.wells.table import OpenTable, open_table
+from polaris_rxrx.wells.table import OpenTable
 from polaris_rxrx.wells.values import Extremes, look
 
-_COLUMNS_AT_ONCE = 32
 _LEAST_NUMBERED = 20  # rows; of fewer, whole numbers without a gap may be chance
 
 
@@ -38,6 +42,7 @@ _LEAST_NUMBERED = 20  # rows; of fewer, whole numbers without a gap may be chanc
 class Wells:
     """Wells in memory. `missing` counts metadata wells without an embedding, `sources` says what was read.
 
+    `files` are those of a source that is not one file: of a folder many, of a table in memory none.
     `notes` are what a user should be told of the reading, `provenance` is what a protocol keeps of it.
     """
 
@@ -53,6 +58,7 @@ class Wells:
     notes: tuple[str, ...] = ()
     provenance: dict[str, Any] = field(default_factory=dict)
     plate: Ints | None = None
+    files: dict[str, tuple[Path, ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.x)
@@ -76,35 +82,43 @@ class Wells:
 
 def read_wells(
     metadata: Path | str,
-    embeddings: Path | str,
+    embeddings: Any,
     *,
     width: int | None = None,
     allow_nan: bool = False,
     allow_missing: bool = False,
     guides: bool = False,
     features: str | Sequence[str] = (),
+    sites: Sites = "mean",
+    ids: Path | str | None = None,
+    layer: str | None = None,
     progress: Progress | None = None,
 ) -> Wells:
     """Read the metadata and an embedding (or feature) table and join them on `well_id`.
 
     Args:
-        metadata: CSV or parquet with at least the columns of `NEEDED`.
-        embeddings: Parquet or CSV: `well_id` and one numeric column a feature.
+        metadata: A table with at least the columns of `NEEDED`.
+        embeddings: A file, a folder of files, or a glob of them: parquet, CSV or TSV, Feather, HDF5, AnnData,
+            .npz, .npy; ids and one numeric column a feature, or arrays. Or a table in memory: pandas',
+            polars' or pyarrow's.
         width: How many features are expected.
         allow_nan: Let NaN and infinite values through (a feature table to be cleaned).
         allow_missing: Let wells of the metadata be absent from the embeddings.
         guides: A CRISPR well's perturbation is its guide (`treatment`), not its gene.
         features: Patterns of the names of features, `*` and `?` as in a shell; without any, names decide.
+        sites: What several rows of a well become: their `mean` or their `median`.
+        ids: The ids of the rows of an .npy file, or the index of a folder of DeepProfiler's files.
+        layer: A layer of an AnnData file, in place of X.
         progress: Called with a word, how far, out of how many.
 
     Raises:
         DataError: Naming the file and what is wrong with it.
+        UsageError: `ids` or `layer` mean nothing for such a file, or `sites` is something else.
     """
-    import pyarrow.compute as pc
-
+    check_sites(sites)
     meta = read_metadata(Path(metadata), guides=guides)
-    path = Path(embeddings)
-    table = open_table(path)
+    table = open_embeddings(embeddings, ids=None if ids is None else Path(ids), layer=layer)
+    path = table.path
     choice = _choose(table, meta, [features] if isinstance(features, str) else features)
     names = choice.names
     if width is not None and len(names) != width:
@@ -112,16 +126,24 @@ def read_wells(
             f"{path} has {len(names):,} features; {width:,} were expected. Is it another model's file? Taken "
             f"are {choice.told(table.numeric())}"
         )
-    ids, stripped = as_ids(path, "well_id", table.read(["well_id"]).column(0))
-    row = rows_in_metadata(path, ids, meta, allow_missing=allow_missing)
-    by_name = np.empty(len(row), dtype=np.int64)
-    by_name[pc.sort_indices(ids).to_numpy()] = np.arange(len(row))
-    order = np.lexsort((by_name, meta.perturbation[row], meta.experiment[row]))
+    well_id, stripped = as_ids(path, "well_id", table.read(["well_id"]).column(0))
+    joined = join(path, well_id, meta, allow_missing=allow_missing)
+    row, places = _in_order(joined, meta)
+    well_id = meta.well_id.take(row)
     extremes = None if allow_nan else Extremes.of(len(names))
-    x = _matrix(table, names, ids.take(order), order, extremes, progress)
-    row = row[order]
-    told = [*((meta.path, note) for note in meta.notes), *((path, note) for note in stripped)]
-    seen = look(x, names, lambda i: str(ids[int(order[i])].as_py()), path, extremes)
+
+    def seen_block(start: int, block: Matrix) -> None:
+        if extremes is not None and not extremes.add(start, block):
+            _refuse_nan(path, names[start : start + len(block)], block, well_id)
+
+    x = gather(table, names, places, sites=sites, absent=allow_nan, progress=progress, seen=seen_block)
+    seen = look(x, names, lambda i: str(well_id[i].as_py()), path, extremes)
+    told = [
+        *((meta.path, note) for note in meta.notes),
+        *((path, note) for note in (*table.told, *stripped)),
+        *joined.told,
+    ]
+    rows_told, rows = _about_rows(path, joined, places, sites, meta)
     return Wells(
         x=x,
         features=names,
@@ -132,42 +154,67 @@ def read_wells(
         control=meta.control[row],
         missing=len(meta) - len(row),
         sources={"metadata": str(meta.path), "embeddings": str(path)},
-        notes=(choice.told(table.numeric()), *meta.notes, *stripped, *seen.notes),
+        notes=(choice.told(table.numeric()), *(note for _, note in told), *rows_told, *seen.notes),
         provenance={
             "n_wells_missing": len(meta) - len(row),
             "reading": {
                 "features": choice.to_dict(),
                 "ids": [n.replace(f"{p}:", f"{p.name}:", 1) for p, n in told],  # a protocol says not where
                 "values": seen.to_dict(),
+                **rows,
             },
             "made_up": table.synthetic,
         },
         plate=None if meta.plate is None else meta.plate[row],
+        files={} if table.files is None else {"embeddings": table.files},
     )
 
 
-def _matrix(
-    table: OpenTable,
-    names: list[str],
-    ids: Any,
-    order: Ints,
-    extremes: Extremes | None,
-    progress: Progress | None,
-) -> Matrix:
-    """The features of the table's rows in this order, named by `ids`; finite where there are `extremes`."""
-    x = np.empty((len(order), len(names)), dtype=table.dtype(names))
-    for start in range(0, len(names), _COLUMNS_AT_ONCE):
-        some_names = names[start : start + _COLUMNS_AT_ONCE]
-        columns = table.read(some_names)
-        block = np.empty((len(some_names), len(order)), dtype=x.dtype)
-        for i, name in enumerate(some_names):
-            block[i] = _as_floats(columns.column(name))[order]
-        if extremes is not None and not extremes.add(start, block):
-            _refuse_nan(table.path, some_names, block, ids)
-        x[:, start : start + len(some_names)] = block.T
-        if progress is not None:
-            progress("reading", start + len(some_names), len(names))
-    return x
+def _in_order(joined: Join, meta: Metadata) -> tuple[Ints, Places]:
+    """The metadata's rows that have wells, in the order of `Wells`, and where the table's rows go."""
+    import pyarrow.compute as pc
+
+    there = np.zeros(len(meta), dtype=bool)
+    there[joined.row[joined.row >= 0]] = True
+    row = np.flatnonzero(there)
+    by_name = np.empty(len(row), dtype=np.int64)
+    by_name[pc.sort_indices(meta.well_id.take(row)).to_numpy()] = np.arange(len(row))
+    row = row[np.lexsort((by_name, meta.perturbation[row], meta.experiment[row]))]
+    at = np.full(len(meta) + 1, -1, dtype=np.int64)  # the last one is that of a row without a well
+    at[row] = np.arange(len(row))
+    return row, Places(at[joined.row], len(row))
+
+
+def _about_rows(
+    path: Path, joined: Join, places: Places, sites: Sites, meta: Metadata
+) -> tuple[list[str], dict[str, Any]]:
+    """What to tell, and what a protocol keeps, of rows that were left out or made one."""
+    notes, kept = list[str](), dict[str, Any]()
+    if joined.n_left_out:
+        n_rows = int((joined.row < 0).sum())
+        more = " ..." if joined.n_left_out > len(joined.left_out) else ""
+        notes.append(
+            f"{path}: {joined.n_left_out:,} wells ({n_rows:,} rows) are not in {meta.path} and were left "
+            f"out: {', '.join(map(repr, joined.left_out))}{more}"
+        )
+        kept["left_out"] = {"n_wells": joined.n_left_out, "n_rows": n_rows, "wells": list(joined.left_out)}
+    if not places.single:
+        several, rows = int((places.counts > 1).sum()), int(places.counts.sum())
+        least, most = int(places.counts.min()), int(places.counts.max())
+        span = f"{most:,}" if least == most else f"{least:,} to {most:,}"
+        notes.append(
+            f"{path}: {rows:,} rows of {places.n_wells:,} wells, {span} a well; the {sites} was taken of the "
+            f"{several:,} wells that have several"
+        )
+        kept["rows"] = {
+            "n": rows,
+            "n_wells": places.n_wells,
+            "n_wells_with_several": several,
+            "least": least,
+            "most": most,
+            "sites": sites,
+        }
+    return notes, kept
 
 
 def _choose(table: OpenTable, meta: Metadata, patterns: Sequence[str]) -> Choice:
@@ -190,8 +237,8 @@ def _choose(table: OpenTable, meta: Metadata, patterns: Sequence[str]) -> Choice
     commas = table.with_decimal_commas()
     if len(commas) >= LEAST:
         raise DataError(f"{table.path}: column {some(commas)} has decimal commas; write decimal points")
-    one_file = table.path.samefile(meta.path)
-    return choose(
+    one_file = table.path.exists() and table.path.samefile(meta.path)
+    found = choose(
         table.path,
         {name: table.kind(name) for name in table.header},
         indices=table.indices,
@@ -199,16 +246,11 @@ def _choose(table: OpenTable, meta: Metadata, patterns: Sequence[str]) -> Choice
         patterns=patterns,
         counts_wells=counts_wells,
     )
-
-
-def _as_floats(column: Any) -> Matrix:
-    """A column of numbers as numpy has them; null becomes NaN."""
-    import pyarrow as pa
-
-    if pa.types.is_decimal(column.type) or pa.types.is_null(column.type):
-        column = column.cast(pa.float64())
-    values: Matrix = column.to_numpy()
-    return values
+    if all(str(table.schema.field(name).type) == "uint16" for name in found.names):
+        raise DataError(
+            f"{table.path}: every feature is uint16, which is what bfloat16 comes as; save them as float32"
+        )
+    return found
 
 
 def _refuse_nan(path: Path, names: Sequence[str], block: Matrix, ids: Any) -> None:

@@ -8,6 +8,8 @@ Conventions
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +17,7 @@ from typing import Any
 
 from polaris_rxrx.files import sha256
 from polaris_rxrx.types import Progress
+from polaris_rxrx.wells.gather import Sites
 from polaris_rxrx.wells.memory import Wells, read_wells
 
 
@@ -30,17 +33,20 @@ class Choices:
     allow_missing: bool = False
     guides: bool = False
     features: str | Sequence[str] = ()
+    sites: Sites = "mean"
+    ids: Path | str | None = None
+    layer: str | None = None
 
 
 def read(
     metadata: Path | str,
-    embeddings: Path | str,
+    embeddings: Any,
     choices: Choices | None = None,
     *,
     hashed: bool = False,
     progress: Progress | None = None,
 ) -> Wells:
-    """Read wells as the choices say; with `hashed`, the SHA-256 of both files is in the provenance.
+    """Read wells as the choices say; with `hashed`, the SHA-256 of the files is in the provenance.
 
     Raises:
         DataError: Naming the file and what is wrong with it, or nothing is left after cleaning.
@@ -54,6 +60,9 @@ def read(
         allow_missing=choices.allow_missing or choices.profile,
         guides=choices.guides,
         features=choices.features,
+        sites=choices.sites,
+        ids=choices.ids,
+        layer=choices.layer,
         progress=progress,
     )
     told, added = list(wells.notes), dict[str, Any]()
@@ -65,8 +74,26 @@ def read(
         added["cleaning"] = cleaning.to_dict()
     elif wells.missing:
         told.append(f"{wells.missing:,} wells of the metadata have no embedding and were left out")
-    for done, (name, path) in enumerate(wells.sources.items() if hashed else (), 1):
-        added[f"{name}_sha256"] = sha256(Path(path))
-        if progress is not None:
-            progress("hashing", done, len(wells.sources))
+    if hashed:
+        added |= _hashes(wells, choices, progress)
     return replace(wells, notes=tuple(told), provenance={**wells.provenance, **added})
+
+
+def _hashes(wells: Wells, choices: Choices, progress: Progress | None) -> dict[str, str]:
+    """The SHA-256 of each source; of many files that of their list, a line with hash and path a file.
+
+    A table in memory has none.
+    """
+    found = {}
+    sources = {**wells.sources} if choices.ids is None else {**wells.sources, "ids": str(choices.ids)}
+    for done, (name, source) in enumerate(sources.items(), 1):
+        files = wells.files.get(name, (Path(source),))
+        if files == (Path(source),):
+            found[f"{name}_sha256"] = sha256(files[0])
+        elif files:
+            root = Path(os.path.commonpath([path.parent for path in files]))
+            lines = (f"{sha256(path)}  {path.relative_to(root).as_posix()}\n" for path in files)
+            found[f"{name}_sha256"] = hashlib.sha256("".join(lines).encode()).hexdigest()
+        if progress is not None:
+            progress("hashing", done, len(sources))
+    return found

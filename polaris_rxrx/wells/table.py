@@ -1,14 +1,18 @@
-"""Large tables opened, so that some of their columns can be read: CSV (plain or gzip) and parquet.
+"""Large tables opened, so that some of their columns can be read: text, parquet, Arrow.
 
 Conventions
-    A file's kind is told by its first bytes. Text stays text (`NA` is a name); a parquet file is read a few
-    columns at a time; a CSV is read whole. What is damaged is told with its cure (`polaris_rxrx.damage`), and
-    what would unpack to more than is believed of it is refused (`polaris_rxrx.bounded`).
+    A file's kind is told by its first bytes: parquet, Arrow's file (Feather) and stream, else text, plain or
+    gzip, in columns that commas separate, or tabs where the header has more of them. Text stays text (`NA` is
+    a name); parquet and Arrow files are read a few columns at a time, text is read whole. What is damaged is
+    told with its cure (`polaris_rxrx.damage`), and what would unpack to more than is believed of it is
+    refused (`polaris_rxrx.bounded`).
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +22,34 @@ from polaris_rxrx import bounded, damage
 from polaris_rxrx.dataset.rxrx3 import NEEDED
 from polaris_rxrx.errors import DataError, some
 from polaris_rxrx.files import open_binary
-from polaris_rxrx.wells.ids import is_text
+from polaris_rxrx.wells.ids import TOGETHER, is_text
+
+_PARTS = {name for names in TOGETHER for name in names}
+_ARROW_FILE, _ARROW_STREAM = b"ARROW1", b"\xff\xff\xff\xff"
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One file of a table of many: how many rows it has, and what opens it anew and reads columns of it."""
+
+    path: Path
+    n: int
+    read: Callable[[list[str]], Any]
 
 
 class OpenTable:
-    """A CSV or parquet file of which columns can be read.
+    """A table of which columns can be read.
 
     `header` holds all its columns, `names` those that can be read and are not pandas' nameless index,
-    `indices` those that the file itself calls an index.
+    `indices` those that the file itself calls an index. `told` says what was made of it when it was opened,
+    `files` what it was read from, where that is not `path`, and `parts` the files whose rows, in this order,
+    are its own, where there are many. `again` reads columns of a file that has been closed since.
     """
+
+    told: tuple[str, ...] = ()
+    parts: Sequence[Part] = ()
+    again: Callable[[list[str]], Any] | None = None
+    files: tuple[Path, ...] | None = None
 
     def __init__(
         self,
@@ -79,6 +102,8 @@ class OpenTable:
             return "true and false"
         if t.is_list(kind) or t.is_large_list(kind) or t.is_fixed_size_list(kind):
             return f"lists ({kind}); write each number into a column of its own"
+        if str(kind) == "fixed_size_binary[2]":
+            return f"{kind}, which is what bfloat16 comes as; save it as float32"
         return str(kind)
 
     def with_decimal_commas(self) -> list[str]:
@@ -112,54 +137,121 @@ def _of_pandas(schema: Any) -> tuple[set[str], set[str]]:
 
 
 def open_table(path: Path, *, text: bool = False, only: Sequence[str] = NEEDED) -> OpenTable:
-    """Open a parquet or CSV file (plain or gzip), told apart by their first bytes.
+    """Open a parquet, Arrow or text file (plain or gzip), told apart by their first bytes.
 
     With `text` just the columns of `only` are read, and every cell is text.
     """
     import pyarrow as pa
-    import pyarrow.csv as pacsv
-    import pyarrow.parquet as pq
 
     with open_binary(path) as handle:
         start = handle.read(damage.START)
     if not start:
         raise DataError(f"{path} is empty")
-    if not start.startswith(b"PAR1"):
+    binary = start.startswith((b"PAR1", _ARROW_FILE, _ARROW_STREAM))
+    mark = ","
+    if not binary:
         damage.refuse_other_kind(path, start)
-        damage.refuse_other_csv(path, damage.start_of(path, start))
+        head = damage.start_of(path, start)
+        mark = _separator(head)
+        if mark == ",":
+            damage.refuse_other_csv(path, head)
     try:
-        if start.startswith(b"PAR1"):
-            file = pq.ParquetFile(path)
-            bounded.check_parquet(file.metadata, path, path.stat().st_size)
-            bounded.check_texts(path, path, file.schema_arrow)
-            if text:
-                whole = file.read([n for n in only if n in file.schema_arrow.names])
-                whole = pa.table({n: _as_text(whole.column(n)) for n in whole.column_names})
-                header = file.schema_arrow.names
-                return OpenTable(path, whole.schema, whole.select, is_csv=False, header=header)
-            return OpenTable(path, file.schema_arrow, lambda names: file.read(columns=names), is_csv=False)
-        compression = "gzip" if start[:2] == b"\x1f\x8b" else None
-        if compression:
-            bounded.check_gzip(path)
-        with pa.input_stream(str(path), compression=compression) as stream:
-            guessed = pacsv.open_csv(stream).schema  # from the first block: 0, 0, 0 may go on with 0.5
-        header = guessed.names
-        whole_numbers = [f.name for f in guessed if pa.types.is_integer(f.type)]
-        types = {
-            **dict.fromkeys(whole_numbers, pa.float64()),
-            **dict.fromkeys(header if text else ["well_id"], pa.string()),
-        }
-        options = pacsv.ConvertOptions(
-            column_types=types,
-            strings_can_be_null=False,
-            include_columns=[n for n in header if not text or n in only],
-        )
-        parse = pacsv.ParseOptions(newlines_in_values=True)
-        with pa.input_stream(str(path), compression=compression) as stream:
-            whole = pacsv.read_csv(stream, convert_options=options, parse_options=parse)
+        if not binary:
+            return _open_text(path, start, mark, only if text else None)
+        table = _open_parquet(path) if start.startswith(b"PAR1") else _open_arrow(path, start)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: neither a whole parquet nor a CSV file ({_first_line(error)})") from None
+    return _all_text(table, only) if text else table
+
+
+def _open_parquet(path: Path) -> OpenTable:
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(path)
+    schema = file.schema_arrow  # made anew at each call
+    bounded.check_parquet(file.metadata, path, path.stat().st_size)
+    bounded.check_texts(path, path, schema, metadata=file.metadata)
+    table = OpenTable(path, schema, lambda names: file.read(columns=names), is_csv=False)
+    table.again = lambda names: pq.ParquetFile(path).read(columns=names)
+    return table
+
+
+def _open_arrow(path: Path, start: bytes) -> OpenTable:
+    """Arrow's own formats; of a file (Feather), which is mapped into memory, a few columns can be read."""
+    import pyarrow as pa
+
+    source = pa.memory_map(str(path))
+    most = bounded.room(path.stat().st_size)
+
+    def whole(batches: Any, schema: Any) -> Any:
+        kept, seen = [], 0
+        for batch in batches:
+            kept.append(batch)
+            seen += batch.nbytes
+            if seen > most:
+                raise DataError(
+                    f"{path}: unpacks to more than {bounded.size(most)}, the most that is read of it"
+                )
+        return pa.Table.from_batches(kept, schema)
+
+    if start.startswith(_ARROW_STREAM):
+        with pa.ipc.open_stream(source) as stream:
+            table = whole(stream, stream.schema)
+        return OpenTable(path, table.schema, table.select, is_csv=False)
+    schema = pa.ipc.open_file(source).schema
+
+    def read(names: list[str]) -> Any:
+        fields = [schema.get_field_index(n) for n in names]
+        file = pa.ipc.open_file(source, options=pa.ipc.IpcReadOptions(included_fields=sorted(fields)))
+        batches = (file.get_batch(i) for i in range(file.num_record_batches))
+        return whole(batches, file.schema).select(names)
+
+    return OpenTable(path, schema, read, is_csv=False)
+
+
+def _open_text(path: Path, start: bytes, mark: str, only: Sequence[str] | None) -> OpenTable:
+    """A CSV, or a table with tabs; with `only`, those of its columns, all of them as text."""
+    import pyarrow as pa
+    import pyarrow.csv as pacsv
+
+    compression = "gzip" if start[:2] == b"\x1f\x8b" else None
+    if compression:
+        bounded.check_gzip(path)
+    split = pacsv.ParseOptions(delimiter=mark)
+    with pa.input_stream(str(path), compression=compression) as stream:
+        guessed = pacsv.open_csv(stream, parse_options=split).schema  # of a block: 0, 0 may go on with 0.5
+    header = guessed.names
+    whole_numbers = [f.name for f in guessed if pa.types.is_integer(f.type)]
+    ids = ["well_id"] if "well_id" in header else [n for n in header if n.casefold() in _PARTS]
+    types = {
+        **dict.fromkeys(whole_numbers, pa.float64()),
+        **dict.fromkeys(ids if only is None else header, pa.string()),
+    }
+    options = pacsv.ConvertOptions(
+        column_types=types,
+        strings_can_be_null=False,
+        include_columns=[n for n in header if only is None or n in only],
+    )
+    parse = pacsv.ParseOptions(delimiter=mark, newlines_in_values=True)
+    with pa.input_stream(str(path), compression=compression) as stream:
+        whole = pacsv.read_csv(stream, convert_options=options, parse_options=parse)
     return OpenTable(path, whole.schema, whole.select, is_csv=True, header=header)
+
+
+def _separator(head: str) -> str:
+    """A tab where the header has more of them than of other marks, else a comma."""
+    bare = re.sub('"[^"]*"', "", (head.splitlines() or [""])[0])
+    tabs = bare.count("\t")
+    return "\t" if tabs > max(bare.count(mark) for mark in ",;|") and not bare.startswith("#") else ","
+
+
+def _all_text(table: OpenTable, only: Sequence[str]) -> OpenTable:
+    """Some columns of a table as text."""
+    import pyarrow as pa
+
+    whole = table.read([n for n in only if n in table.schema.names])
+    whole = pa.table({n: _as_text(whole.column(n)) for n in whole.column_names})
+    return OpenTable(table.path, whole.schema, whole.select, is_csv=False, header=table.header)
 
 
 def _as_text(column: Any) -> Any:

@@ -18,8 +18,17 @@ from pathlib import Path
 from tests.performance.common import ROOT, Row, Settings, table
 from tests.performance.map import EMBEDDINGS, METADATA, make_data
 
-BENCHMARKS = ("score_kernel", "score_process", "uncertainty", "map", "drug_target", "gene_gene", "energy")
-ON_WELLS = {"map", "drug_target", "energy"}
+BENCHMARKS = (
+    "score_kernel",
+    "score_process",
+    "uncertainty",
+    "map",
+    "drug_target",
+    "gene_gene",
+    "energy",
+    "containers",
+)
+ON_WELLS = {"map", "drug_target", "energy", "containers"}
 MAKER = ROOT.parent / "shared" / "tools" / "make_standin.py"
 
 

@@ -304,13 +304,16 @@ def test_whole_numbers_are_features(tmp_path: Path) -> None:
         assert np.array_equal(before.x, build_map(read_wells(*files)).x)
 
 
-def test_lists_are_refused_with_what_was_expected(tmp_path: Path) -> None:
+def test_several_columns_of_lists_are_refused_with_what_was_expected(tmp_path: Path) -> None:
     metadata = make_metadata()
     rows = make_embeddings(metadata)
     for kind in (pa.list_(pa.float32()), pa.list_(pa.float32(), 6), pa.large_list(pa.float64())):
         vectors = pa.array(rows[FEATURES].to_numpy().tolist(), kind)
-        files = write(tmp_path, metadata, pa.table({"well_id": pa.array(rows.well_id), "embedding": vectors}))
-        with pytest.raises(DataError, match=r"'embedding' is not numeric \(it holds lists .* of its own\)"):
+        table = pa.table({"well_id": pa.array(rows.well_id), "embedding": vectors, "other": vectors})
+        files = write(tmp_path, metadata, table)
+        with pytest.raises(
+            DataError, match=r"'embedding', 'other' is not numeric \(it holds lists .* of its own\)"
+        ):
             read_wells(*files)
 
 

@@ -1,0 +1,197 @@
+"""Features of a table's rows, brought to where their wells are in a matrix.
+
+Conventions
+    Wells are rows of the matrix, in an order that is given. A well of several rows (sites, crops, cells) has
+    their mean or their median, feature by feature, taken in float64 over its values in ascending order, so
+    that the order of rows changes no bit. A value that is not finite makes the well's so, unless such values
+    may be absent: then it is taken over the others.
+    A table is read a few columns at a time; one of many files is read a file at a time.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from polaris_rxrx.errors import UsageError
+from polaris_rxrx.types import Ints, Matrix, Progress
+from polaris_rxrx.wells.table import OpenTable, Part
+
+Sites = Literal["mean", "median"]
+_COLUMNS_AT_ONCE = 32
+_VALUES_AT_ONCE = 1 << 28  # of a table of cells, so that a few columns of it fit
+_WAITING = 1 << 16  # rows of files whose wells go on in the next file
+
+
+def check_sites(sites: str) -> None:
+    """Raise `UsageError` unless it is a way of making one row of several."""
+    if sites not in get_args(Sites):
+        raise UsageError(f"sites is {sites!r}; {' or '.join(get_args(Sites))} was expected")
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Where rows go: for each row of a table (n,) its well's row of the matrix, or -1, of `n_wells`."""
+
+    place: Ints
+    n_wells: int
+
+    @cached_property
+    def counts(self) -> Ints:
+        """How many rows each well has."""
+        return np.bincount(self.place[self.place >= 0], minlength=self.n_wells)
+
+    @cached_property
+    def single(self) -> bool:
+        """Whether no well has several rows."""
+        return bool((self.counts <= 1).all())
+
+    @cached_property
+    def order(self) -> Ints:
+        """The table's rows that are kept, in the order of their wells."""
+        kept = np.flatnonzero(self.place >= 0)
+        if self.single:
+            order = np.empty(self.n_wells, dtype=np.int64)
+            order[self.place[kept]] = kept
+            return order
+        return kept[np.argsort(self.place[kept], kind="stable")]
+
+
+def groups(place: Ints) -> list[tuple[Ints, Ints]]:
+    """Rows by well: for each number c of rows a well may have, the wells (m,) and their rows (m, c)."""
+    order = np.argsort(place, kind="stable")
+    wells, start, count = np.unique(place[order], return_index=True, return_counts=True)
+    found = []
+    for c in np.unique(count).tolist():
+        these = count == c
+        found.append((wells[these], order[start[these, None] + np.arange(c)]))
+    return found
+
+
+def combine(values: Matrix, sites: Sites, *, absent: bool = False) -> Matrix:
+    """The mean or the median along the last axis, in float64; with `absent` of the finite values alone."""
+    if values.shape[-1] == 1:
+        return values[..., 0]
+    values = np.sort(values, axis=-1).astype(np.float64, copy=False)
+    if absent and not (finite := np.isfinite(values)).all():
+        values = np.where(finite, values, np.nan)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # of no value at all: it stays absent
+            whole: Matrix = np.nanmean(values, axis=-1) if sites == "mean" else np.nanmedian(values, axis=-1)
+        return whole
+    with np.errstate(invalid="ignore", over="ignore"):  # infinite values are refused by name later
+        found: Matrix = values.mean(axis=-1) if sites == "mean" else np.median(values, axis=-1)
+    return found
+
+
+def gather(
+    table: OpenTable,
+    names: Sequence[str],
+    places: Places,
+    *,
+    sites: Sites = "mean",
+    absent: bool = False,
+    progress: Progress | None = None,
+    seen: Callable[[int, Matrix], None] | None = None,
+) -> Matrix:
+    """The features of a table's wells (n_wells, d).
+
+    Args:
+        table: The table.
+        names: Its features.
+        places: Where its rows go; every well has one.
+        sites: How several rows make one.
+        absent: Whether values that are not finite are left out of a mean or a median.
+        progress: Called with a word, how far, out of how many.
+        seen: Called with the first feature's number and some features (k, n_wells) of all wells.
+    """
+    x = np.empty((places.n_wells, len(names)), dtype=table.dtype(list(names)))
+    if table.parts:
+        _by_files(table, names, places, x, sites, absent, progress)
+    step = _COLUMNS_AT_ONCE
+    if not places.single:
+        step = max(1, min(step, _VALUES_AT_ONCE // max(len(places.place), 1)))
+        by_well = None if table.parts else groups(places.place[places.order])
+    for start in range(0, len(names), step):
+        here = list(names[start : start + step])
+        if table.parts:
+            block = np.ascontiguousarray(x[:, start : start + len(here)].T)
+        else:
+            block = np.empty((len(here), places.n_wells), dtype=x.dtype)
+            columns = table.read(here)
+            for i, name in enumerate(here):
+                values = as_floats(columns.column(name))[places.order]
+                if places.single:
+                    block[i] = values
+                    continue
+                for wells, rows in by_well or ():
+                    block[i, wells] = combine(values[rows], sites, absent=absent)
+        if seen is not None:
+            seen(start, block)
+        if table.parts:
+            continue
+        x[:, start : start + len(here)] = block.T
+        if progress is not None:
+            progress("reading", start + len(here), len(names))
+    return x
+
+
+def _by_files(
+    table: OpenTable,
+    names: Sequence[str],
+    places: Places,
+    x: Matrix,
+    sites: Sites,
+    absent: bool,
+    progress: Progress | None,
+) -> None:
+    """Fill a matrix file by file; rows of a well that goes on in another file wait for the others."""
+    left = places.counts.copy()
+    first, limit = 0, _WAITING
+    waiting: list[tuple[Ints, Matrix]] = []
+    for done, part in enumerate(table.parts, 1):
+        place = places.place[first : first + part.n]
+        first += part.n
+        kept = np.flatnonzero(place >= 0)
+        if kept.size:
+            place = place[kept]
+            waiting.append((place, _block(part, names, kept, x.dtype)))
+            wells, counts = np.unique(place, return_counts=True)
+            left[wells] -= counts
+        if progress is not None:
+            progress("reading", done, len(table.parts))
+        if places.single:
+            for place, block in waiting:
+                x[place] = block.T
+            waiting = []
+        elif waiting and (done == len(table.parts) or sum(len(w[0]) for w in waiting) >= limit):
+            place, block = (np.concatenate(w, axis=-1) for w in zip(*waiting, strict=True))
+            whole = left[place] == 0
+            for wells, rows in groups(place[whole]):
+                x[wells] = combine(block[:, np.flatnonzero(whole)[rows]], sites, absent=absent).T
+            waiting = [(place[~whole], block[:, ~whole])] if not whole.all() else []
+            limit = max(_WAITING, 2 * int((~whole).sum()))
+
+
+def _block(part: Part, names: Sequence[str], rows: Ints, dtype: Any) -> Matrix:
+    """Some rows of a file, features first (d, n)."""
+    columns = part.read(list(names))
+    block = np.empty((len(names), len(rows)), dtype=dtype)
+    for i, name in enumerate(names):
+        block[i] = as_floats(columns.column(name))[rows]
+    return block
+
+
+def as_floats(column: Any) -> Matrix:
+    """A column of numbers as numpy has them; null becomes NaN."""
+    import pyarrow as pa
+
+    if pa.types.is_decimal(column.type) or pa.types.is_null(column.type):
+        column = column.cast(pa.float64())
+    values: Matrix = column.to_numpy()
+    return values
