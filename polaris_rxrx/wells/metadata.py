@@ -92,6 +92,7 @@ def metadata_of(
     header: Sequence[str],
     stated: Mapping[str, Sequence[str | None]],
     guides: bool = False,
+    doses: bool = True,
     notes: Sequence[str] = (),
 ) -> Metadata:
     """Wells from a table of text.
@@ -103,6 +104,7 @@ def metadata_of(
         header: The columns that the files have, which are no features.
         stated: Columns of units and their cells; see `polaris_rxrx.dataset.units`.
         guides: The perturbation of a CRISPR well is its guide.
+        doses: Whether every compound has to have a concentration.
         notes: What is to be told of how the table came about.
 
     Raises:
@@ -135,7 +137,9 @@ def metadata_of(
     if "" in names["experiment_name"]:
         row = _first(code["experiment_name"] == names["experiment_name"].index(""))
         raise DataError(f"{where(row)}: no experiment_name")
-    perturbation, perturbations, control = _treated(where, code, names, kind, concentration, guides)
+    perturbation, perturbations, control = _treated(
+        where, code, names, kind, concentration, guides=guides, doses=doses
+    )
     experiment, experiments = _by_name(code["experiment_name"], names["experiment_name"])
     return Metadata(
         path=path,
@@ -157,9 +161,11 @@ def _treated(
     names: Mapping[str, list[str]],
     kind: Ints,
     concentration: Floats,
+    *,
     guides: bool,
+    doses: bool,
 ) -> tuple[Ints, Perturbations, Bools]:
-    """What was done to each well (n,): a code, what the codes stand for, and whether the well is a control."""
+    """What was done to each well (n,): a code, what the codes stand for, and which wells are controls."""
     crispr = kind == TYPES.index("CRISPR")
     damage.refuse_dates(names["gene"], "gene", lambda i: where(_first(code["gene"] == i)))
     for name in ("gene", "treatment"):
@@ -171,10 +177,12 @@ def _treated(
     gene = np.array([at[n] for n in names["gene"]])[code["gene"]]
     treatment = np.array([at[n] for n in names["treatment"]])[code["treatment"]]
     name_code = np.where(crispr, treatment if guides else gene, treatment)
+    named_by = "treatment" if guides else "gene"
     control = (gene == at.get(CONTROL, -1)) | (treatment == at.get(CONTROL, -1))
     if guides and CONTROL in at:
         name_code[control] = at[CONTROL]
-    _check_rows(where, every, name_code, crispr, concentration, "treatment" if guides else "gene")
+    needs_dose = ~crispr & doses
+    _check_rows(where, every, name_code, crispr, needs_dose & np.isnan(concentration), named_by)
     dose = np.where(crispr, np.nan, concentration)
     return *_perturbations(kind, name_code, every, dose), control
 
@@ -249,7 +257,7 @@ def _check_rows(
     every: list[str],
     name: Ints,
     crispr: Bools,
-    concentration: Floats,
+    doseless: Bools,
     named_by: str,
 ) -> None:
     nameless = np.array([n == "" for n in every])[name]
@@ -258,7 +266,7 @@ def _check_rows(
         what = f"CRISPR well without a {named_by}" if crispr[row] else "COMPOUND well without a treatment"
         raise DataError(f"{where(row)}: a {what}")
     is_control = np.array([n.endswith("_control") for n in every])[name]
-    doseless = ~crispr & ~is_control & np.isnan(concentration)
+    doseless = doseless & ~is_control
     if doseless.any():
         row = _first(doseless)
         raise DataError(f"{where(row)}: compound {every[name[row]]!r} has no concentration")
