@@ -295,7 +295,7 @@ JOIN = {"file": "more.csv", "on": "drug", "keep": "matched"}
         (
             {"wells": {"file": "wells.csv", "id": "well", "batch": "batch"}},
             "",
-            "3 wells stand more than once",
+            "2 wells stand more than once",
         ),
         (
             {"wells": {"file": "wells.csv", "id": "well", "batch": "batch", "where": {"plate": ["P9"]}}},
