@@ -277,7 +277,7 @@ def test_a_card_of_one_s_own(tmp_path: Path) -> None:
             f"{GOOD}[recipe]\nalign = 'sphering'\n",
             "recipe.align is 'sphering': Input should be 'pca-cs', 'tvn'",
         ),
-        (f"{GOOD}[recipe]\naggregate = 'median'\n", "recipe.aggregate is 'median': Input should be 'mean'"),
+        (f"{GOOD}[recipe]\naggregate = 'mode'\n", "recipe.aggregate is 'mode': Input should be 'mean' or"),
         (f"{GOOD}[recipe]\nsimilarity = 'l2'\n", "recipe.similarity is 'l2': Input should be 'abs-cosine'"),
         *(
             (

@@ -144,11 +144,11 @@ def evaluate(map_: Map) -> Result:
 
 def test_a_suite(copy: Copy) -> None:
     copy.add(f"{PACKAGE}/suites/lengths.py", SUITE)
-    evaluate = f"{PACKAGE}/cli/evaluate.py"
-    copy.change(evaluate, 'SUITES = ("drug-target"', 'SUITES = ("lengths", "drug-target"')
-    copy.change(evaluate, '    make = {"drug-target"', '    make = {"lengths": _lengths, "drug-target"')
+    suites = f"{PACKAGE}/cli/_suites.py"
+    copy.change(suites, 'SUITES = ("drug-target"', 'SUITES = ("lengths", "drug-target"')
+    copy.change(suites, '    make = {"drug-target"', '    make = {"lengths": _lengths, "drug-target"')
     copy.change(
-        evaluate,
+        suites,
         "def _drug_target(",
         "def _lengths(data: Path, by: str | None, options: dict[str, Any]) -> Job:\n"
         "    from polaris_rxrx.suites import lengths\n\n"

@@ -27,6 +27,7 @@ COVERED_BY = {
     "cards": "test_baselines",
     "cli/_inputs": "cli/test_evaluate",
     "cli/_tables": "cli/test_evaluate",
+    "cli/_source": "cli/test_evaluate",
     "cli/completion": "cli/test_cli",
     "cli/fetch": "dataset/test_download",
     "cli/logout": "cli/test_login",

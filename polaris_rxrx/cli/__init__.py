@@ -45,6 +45,8 @@ COMMANDS = {
     "submit": "Validate, score and upload predictions.",
     "verify": "Re-score a bundle and check its hashes.",
     "evaluate": "Run the paper's benchmarks on embeddings or a map.",
+    "neighbors": "Show what in a map is most like a gene or compound.",
+    "enrichment": "Tell in which known sets a list of genes stands.",
     "reproduce": "Set computed figures beside the published ones.",
     "targets": "List annotated targets and their compounds.",
     "export": "Write the task for BioML-bench or MLE-bench.",

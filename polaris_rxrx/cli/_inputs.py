@@ -161,6 +161,37 @@ def tell_dropped(map_: Map) -> None:
         )
 
 
+def arms_reader(arms: Path | None, unexpressed: Path | None) -> Callable[[Map], Map]:
+    """What --gene-arms and --arms-unexpressed do to a map; their files are read now.
+
+    Raises:
+        UsageError: Unexpressed genes without arms.
+    """
+    if arms is None:
+        if unexpressed is not None:
+            raise UsageError("--arms-unexpressed belongs to --gene-arms, which was not given")
+        return lambda map_: map_
+    from polaris_rxrx.files import sha256
+    from polaris_rxrx.maps.correct import by_arm, read_arms
+    from polaris_rxrx.suites.unexpressed import read_genes
+
+    known = read_arms(arms)
+    silent = [] if unexpressed is None else read_genes(unexpressed)
+    files = {"arms_sha256": sha256(arms), "unexpressed_sha256": unexpressed and sha256(unexpressed)}
+
+    def corrected(map_: Map) -> Map:
+        found = by_arm(map_, known, silent)
+        *before, done = found.protocol["corrections"]
+        note(
+            f"Chromosome arms corrected: {len(done['arms_by_unexpressed']):,} by their unexpressed genes, "
+            f"{len(done['arms_by_all']):,} by all of theirs; {len(done['arms_left']):,} have too few genes. "
+            f"{done['n_genes_without_arm']:,} genes have no arm"
+        )
+        return replace(found, protocol={**found.protocol, "corrections": [*before, {**done, **files}]})
+
+    return corrected
+
+
 def read_map(path: Path) -> ModelInput:
     """Read and hash a saved map."""
     from polaris_rxrx.files import sha256
@@ -210,3 +241,12 @@ def write_folder(out: Path, files: Mapping[str, str], replaced: Iterable[str]) -
         )
         for name, text in files.items():
             (folder / name).write_text(text, encoding="utf-8", newline="")
+
+
+def write_results(out: Path, results: Mapping[str, Result]) -> None:
+    """Write SUITE.json and SUITE_TABLE.csv of every result into a folder of results."""
+    files = {}
+    for suite, result in results.items():
+        files[f"{suite}.json"] = result.to_json()
+        files |= {f"{suite}_{table}.csv": result.csv(table) for table in result.tables}
+    write_folder(out, files, [pattern for s in results for pattern in (f"{s}.json", f"{s}_*.csv")])

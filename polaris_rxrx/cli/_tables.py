@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from polaris_rxrx.present.numbers import number
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from polaris_rxrx.suites.result import Result
 
 P = ("p <= 0.05", "p <= 0.01")
+SHOWN = 20  # rows of a long table, those with the least p; --out writes all
 
 
 def as_text(result: Result, title: str) -> str:
@@ -19,6 +21,17 @@ def as_text(result: Result, title: str) -> str:
     head, lines = _LAYOUT[result.suite](result)
     told = [part for text in (f"{result.suite}: {title}", *head.split("\n")) for part in wrapped(text)]
     return "\n".join([*told, "", *lines, "", *notes(result.notes)]).rstrip()
+
+
+def as_rows(columns: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
+    """A table as JSON's rows; what is not defined is null."""
+    return [
+        {
+            key: None if isinstance(value, float) and not isfinite(value) else value
+            for key, value in zip(columns, row, strict=True)
+        }
+        for row in zip(*columns.values(), strict=True)
+    ]
 
 
 def _drug_target(result: Result) -> tuple[str, list[str]]:
@@ -90,6 +103,20 @@ def _gene_gene(result: Result) -> tuple[str, list[str]]:
         ]
         lines += ["", *table(header, rows), ""]
         lines.append(f"Of all pairs of genes {s['share_of_pairs_together']:.1%} share an experiment")
+    if "thresholds" in s:
+        header = ["source", "low", "high", "relations", "recall", "from", "to", "by chance"]
+        rows = [
+            [
+                row["source"],
+                f"{row['low']:g}",
+                f"{row['high']:g}",
+                f"{row['n_relations']:,}",
+                *(number(row[key]) for key in ("recall", "recall_low_end", "recall_high_end")),
+                number(row["low"] + 1 - row["high"], ".3g"),
+            ]
+            for row in s["thresholds"]
+        ]
+        lines += ["", *table(header, rows)]
     if p["against"] is not None:
         header = ["against", "relations", "recall", "theirs", "difference", "from", "to", "p"]
         both = ("recall_both", "recall_against")
@@ -135,9 +162,107 @@ def _shares(summary: Mapping[str, Any]) -> list[str]:
     return [number(summary[f"share_p_{level}"], ".1%") for level in ("0.05", "0.01")]
 
 
+def _clusters(result: Result) -> tuple[str, list[str]]:
+    s, p = result.summary, result.protocol
+    head = (
+        f"{s['n_genes']:,} genes, {s['n_complexes']:,} complexes with {p['min_genes']} of them or more; "
+        f"their genes are more alike than to others in {s['n_higher']:,}, less alike in {s['n_lower']:,}"
+    )
+    header = ["complex", "genes", "within", "between", "KS", "p", "q"]
+    keys = ("mean_within", "mean_between", "ks")
+    return head, _least(result.tables["complexes"], "complexes", header, ("complex",), ("n_genes",), keys)
+
+
+def _consistency(result: Result) -> tuple[str, list[str]]:
+    s, p = result.summary, result.protocol
+    of = {"CRISPR": "genes", "COMPOUND": "compounds"}[p["of"]]
+    head = (
+        f"{s['n_perturbations']:,} {of}, {s['n_annotations']:,} annotations; mean average precision "
+        f"{number(s['mean'])}, normalized {number(s['mean_normalized'])}; {number(s['share_p_0.05'], '.1%')} "
+        f"of the annotations have q <= 0.05\nTies {p['ties']}; {p['null_size']:,} random orders"
+    )
+    header = ["annotation", of, "mAP", "normalized", "p", "q"]
+    keys = ("mean_average_precision", "normalized")
+    table_ = result.tables["annotations"]
+    return head, _least(table_, "annotations", header, ("annotation",), ("n_members",), keys)
+
+
+def _activity(result: Result) -> tuple[str, list[str]]:
+    s, p = result.summary, result.protocol
+    head = (
+        f"by {p['by']}, {s['n_perturbations']:,} perturbations of {p['min_wells']} wells or more; negatives: "
+        f"{p['negatives']}; ties {p['ties']}; {p['null_size']:,} random orders"
+    )
+    header = ["", "mean", "normalized", "p <= 0.05", "q <= 0.05"]
+    shares = (number(s[key], ".1%") for key in ("share_p_0.05", "share_active"))
+    row = ["mean average precision", number(s["mean"]), number(s["mean_normalized"]), *shares]
+    return head, table(header, [row])
+
+
+def _neighbors(result: Result) -> tuple[str, list[str]]:
+    s, p = result.summary, result.protocol
+    dose = "" if p["concentration"] is None else f" at {p['concentration']:g} uM"
+    wells = "" if s["n_wells"] is None else f", {s['n_wells']:,} wells"
+    head = f"{p['name']}{dose} ({s['type']}{wells}) beside {s['n_compared']:,} others"
+    of = result.tables["neighbors"]
+    rows = [
+        [kind, name, number(dose, "g"), number(alike), f"{rank:,}", f"{n:,}", number(beyond, ".2%"), known]
+        for kind, name, dose, alike, rank, n, beyond, known in zip(*of.values(), strict=True)
+    ]
+    header = ["type", "name", "uM", "cosine", "rank", "of", "null beyond", "known"]
+    return head, table(header, rows, left=2)
+
+
+def _enrichment(result: Result) -> tuple[str, list[str]]:
+    s, p = result.summary, result.protocol
+    head = (
+        f"{s['n_list']:,} genes of the list among {p['n_background']:,} of the map; {s['n_sets']:,} sets, "
+        f"{s['n_enriched']:,} enriched (q <= 0.05)"
+    )
+    of = result.tables["sets"]
+    header = ["set", "shared", "of", "expected", "p", "Bonferroni", "q"]
+    rows = [
+        [name, f"{k:,}", f"{n:,}", number(expected, ".2f"), *(number(v, ".2g") for v in ps)]
+        for name, k, n, expected, *ps, _ in zip(*of.values(), strict=True)
+    ]
+    return head, [*table(header, rows[:SHOWN]), *_more(len(rows), "sets")]
+
+
+def _least(
+    columns: Mapping[str, list[Any]],
+    what: str,
+    header: list[str],
+    names: tuple[str, ...],
+    counts: tuple[str, ...],
+    figures: tuple[str, ...],
+) -> list[str]:
+    """The rows with the least p-values; those without one come last."""
+    p = columns["p_value"]
+    order = sorted(range(len(p)), key=lambda i: (p[i] != p[i], p[i], i))
+    rows = [
+        [
+            *(columns[key][i] for key in names),
+            *(f"{columns[key][i]:,}" for key in counts),
+            *(number(columns[key][i]) for key in figures),
+            *(number(columns[key][i], ".2g") for key in ("p_value", "p_adjusted")),
+        ]
+        for i in order[:SHOWN]
+    ]
+    return [*table(header, rows), *_more(len(p), what)]
+
+
+def _more(n: int, what: str) -> list[str]:
+    return wrapped(f"The first {SHOWN} of {n:,} {what}; --out writes all") if n > SHOWN else []
+
+
 _LAYOUT: Mapping[str, Callable[[Result], tuple[str, list[str]]]] = {
     "drug-target": _drug_target,
     "gene-gene": _gene_gene,
     "signal": _signal,
     "replicate-consistency": _replicates,
+    "clusters": _clusters,
+    "consistency": _consistency,
+    "activity": _activity,
+    "neighbors": _neighbors,
+    "enrichment": _enrichment,
 }

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from polaris_rxrx.cli._inputs import card_embeddings, tell_dropped
+from polaris_rxrx.cli._inputs import arms_reader, card_embeddings, tell_dropped
 from polaris_rxrx.cli.options import (
     FILE,
     AlignerName,
     Bar,
     CardName,
+    aggregate_option,
+    arms_options,
     data_option,
     default_task,
     features_option,
@@ -28,6 +31,7 @@ from polaris_rxrx.errors import PolarisRxrxError
 if TYPE_CHECKING:
     from polaris_rxrx.baselines import Prediction
     from polaris_rxrx.cards import Card
+    from polaris_rxrx.maps.build import Map
     from polaris_rxrx.task import Task
 
 
@@ -69,6 +73,8 @@ def _named_out(ctx: click.Context, _: click.Parameter, value: Path | None) -> Pa
     type=AlignerName(),
     help="How wells are aligned, instead of the card's way.",
 )
+@aggregate_option
+@arms_options
 @click.option(
     "--dose",
     metavar="max|mean|UM",
@@ -90,6 +96,9 @@ def command(
     out: Path,
     seed: int,
     align: str | None,
+    aggregate: str | None,
+    gene_arms: Path | None,
+    arms_unexpressed: Path | None,
     dose: str | None,
     save_map: Path | None,
     allow_missing_wells: bool,
@@ -104,12 +113,14 @@ def command(
     from polaris_rxrx.predictions import write_predictions
     from polaris_rxrx.task import load_task
 
-    card = load_card(name).with_recipe(align=align, dose=_dose(dose))
+    card = load_card(name).with_recipe(align=align, aggregate=aggregate, dose=_dose(dose))
     if save_map is not None and save_map.suffix not in (".parquet", ".h5ad"):
         raise click.UsageError(f"--save-map {save_map}: a map is saved as .parquet or .h5ad")
-    if card.kind == "random" and (save_map or embeddings or metadata or features):
+    corrected = arms_reader(gene_arms, arms_unexpressed)
+    if card.kind == "random" and (save_map or embeddings or metadata or features or gene_arms):
         raise click.UsageError(
-            f"{card.name} looks at no wells: --save-map, --embeddings, --metadata, --features mean nothing"
+            f"{card.name} looks at no wells: --save-map, --embeddings, --metadata, --features, --gene-arms "
+            "mean nothing"
         )
     loaded = load_task(task)
     if card.kind == "random":
@@ -118,7 +129,7 @@ def command(
         prediction = predict_random(loaded, seed)
     else:
         prediction = _predict(
-            card, loaded, data, metadata, embeddings, save_map, allow_missing_wells, features
+            card, loaded, data, metadata, embeddings, save_map, allow_missing_wells, features, corrected
         )
     if fill is None:
         refuse_absent(prediction, loaded)
@@ -155,6 +166,7 @@ def _predict(
     save_map: Path | None,
     allow_missing: bool,
     features: tuple[str, ...],
+    corrected: Callable[[Map], Map],
 ) -> Prediction:
     from polaris_rxrx import baselines
     from polaris_rxrx.dataset.registry import locate
@@ -175,6 +187,7 @@ def _predict(
     for line in wells.notes:
         note(line)
     tell_dropped(map_)
+    map_ = corrected(map_)
     map_.protocol.update(wells.provenance, card=card.name, sources=wells.sources)
     if save_map is not None:
         write_map(map_, save_map)

@@ -231,6 +231,34 @@ class Bar:
         self._progress.update(self._tasks[what], completed=done)
 
 
+def aggregate_option(function: F) -> F:
+    return click.option(
+        "--aggregate",
+        type=click.Choice(["mean", "median"]),
+        help="What a perturbation's row in the map is of its aligned wells, instead of the card's way.  "
+        "[default: mean]",
+    )(function)
+
+
+def arms_options(function: F) -> F:
+    """`--gene-arms` and `--arms-unexpressed`: correct the map for chromosome arms."""
+    arms = click.option(
+        "--gene-arms",
+        type=FILE,
+        metavar="CSV",
+        help="Subtract from every gene of the map what is common to its chromosome arm; a table with the "
+        "columns gene and arm (such as 3p).",
+    )
+    silent = click.option(
+        "--arms-unexpressed",
+        type=FILE,
+        metavar="FILE",
+        help="For --gene-arms: a file of unexpressed genes, one on each line, whose mean is what an arm has "
+        "in common, where it has 20 of them.  [default: all genes of the arm]",
+    )
+    return arms(silent(function))
+
+
 class MaybeFile(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.4 on
     """A name, or the path of a file."""
 

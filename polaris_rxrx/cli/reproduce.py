@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,14 +68,15 @@ def command(
     """Set computed figures beside the published ones, each with its protocol.
 
     Without a name, all three tables. A cell is `within` if it is at most one published spread away from the
-    published figure. The suites' deviations from the public code follow, numbered.
+    published figure. The suites' deviations from the public code follow, numbered; then what it takes to
+    compute the figures of models whose table is not in --data.
     """
     from polaris_rxrx.suites.published import NAMES, load
 
     tables = [load(n) for n in ([name] if name else NAMES)]
     if out is not None:
         check_folder(out)
-    cards = _cards(tables, models, data)
+    cards, needs = _cards(tables, models, data)
     held = _data(tables, data, annotations, relations)
     if metadata is None:
         from polaris_rxrx.dataset.registry import locate
@@ -91,7 +93,7 @@ def command(
         inputs[card.name] = source.inputs
         del source  # or two models' wells would be held while the next is read
     made_up = any(given["made_up"] for given in inputs.values())
-    document = _document(tables, results, inputs, made_up)
+    document = {**_document(tables, results, inputs, made_up), "needs": needs}
     if out is not None:
         _write(out, document)
         note(f"Wrote reproduce.json and {', '.join(f'{t.name}.csv' for t in tables)} into {out}")
@@ -100,11 +102,16 @@ def command(
         return
     parts = [_as_text(t, results[t.name]) for t in tables]
     parts += _deviations(results)
+    if needs:
+        told = [part for text in needs.values() for part in wrapped(text, hang=2)]
+        parts.append("\n".join(["Models that are not here, and what they need", *told]))
     click.echo("\n\n".join(["\n".join(wrapped(f"{MADE_UP}.")), *parts] if made_up else parts))
 
 
-def _cards(tables: Sequence[Published], models: Sequence[str], data: Path) -> list[tuple[Card, Path]]:
-    """The models to run, and their tables."""
+def _cards(
+    tables: Sequence[Published], models: Sequence[str], data: Path
+) -> tuple[list[tuple[Card, Path]], dict[str, str]]:
+    """The models to run, with their tables; and what each of the others needs."""
     from polaris_rxrx.cards import load_card
     from polaris_rxrx.dataset.registry import locate
     from polaris_rxrx.errors import MissingError, UsageError
@@ -114,17 +121,19 @@ def _cards(tables: Sequence[Published], models: Sequence[str], data: Path) -> li
     for model in models:
         if model not in known:
             raise UsageError(f"no published figures of {model!r} there; there are some of {', '.join(known)}")
-    found = []
+    found, needs = [], {}
     for model in known if not models else [m for m in known if m in models]:
         card = load_card(model)
         try:
             found.append((card, card_embeddings(card, data)))
-        except MissingError:
+        except MissingError as error:
             if models:
                 raise
+            command = f"; polaris-rxrx {shlex.join(error.command)}" if error.command else ""
+            needs[model] = f"{error}{command}"
     if not found:
         locate("openphenom", data)  # says what is missing, and the command that fetches it
-    return found
+    return found, needs
 
 
 def _data(

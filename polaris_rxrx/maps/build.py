@@ -1,9 +1,11 @@
-"""Wells to a map: one aligned mean a perturbation.
+"""Wells to a map: one aligned mean, or median, a perturbation.
 
 Two reductions over whole experiments, each a function of one experiment and a way to add two results up, so
 that experiments may be streamed from disk or spread over machines:
     1. `control_moments` of each experiment, merged, give the basis all experiments share;
     2. `aligned_sums` of each experiment, added up by perturbation, give the map.
+A median needs the aligned wells themselves: the experiments are gone through again for as many perturbations
+at a time as fit into the memory that is allowed for it.
 
 Conventions
     A map has one row a perturbation (type, name, concentration), a gene over all its guides. Controls
@@ -13,6 +15,7 @@ Conventions
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -30,12 +33,13 @@ from polaris_rxrx.wells.source import WellBlock, WellSource
 if TYPE_CHECKING:
     import pandas as pd
 
-Aggregate = Literal["mean"]
+Aggregate = Literal["mean", "median"]
+_CELLS = 2**26  # of aligned wells held at once for medians: half a GB
 
 
 @dataclass(frozen=True, eq=False)
 class Map:
-    """Aligned means `x` (n, d) of n perturbations, how many wells each stands on, and how it was made."""
+    """Aligned means or medians `x` (n, d) of n perturbations, the wells each stands on, how it was made."""
 
     perturbations: Perturbations
     x: Floats
@@ -100,7 +104,7 @@ def build_map(
     aggregate: Aggregate = "mean",
     progress: Progress | None = None,
 ) -> Map:
-    """Align on controls and average by perturbation.
+    """Align on controls and take the mean, or the median of every dimension, by perturbation.
 
     Args:
         wells: From `read_wells`, or anything that yields whole experiments.
@@ -138,7 +142,48 @@ def build_map(
         "n_experiments": len(counts),
         "polaris_rxrx": __version__,
     }
-    return Map(wells.perturbations.take(keep), sums[keep] / n_wells[keep, None], n_wells[keep], protocol)
+    if aggregate == "median":
+        x = _medians(wells, basis, keep, n_wells, progress)
+    else:
+        x = sums[keep] / n_wells[keep, None]
+    return Map(wells.perturbations.take(keep), x, n_wells[keep], protocol)
+
+
+def _medians(wells: WellSource, basis: Basis, keep: Ints, n_wells: Ints, progress: Progress | None) -> Floats:
+    """Medians of the aligned wells of perturbations `keep` (k,), in every dimension: (k, d)."""
+    found = np.empty((len(keep), basis.width))
+    for first, last in _batches(n_wells[keep], max(1, _CELLS // max(1, basis.width))):
+        codes = keep[first:last]
+        start = np.r_[0, np.cumsum(n_wells[codes])]
+        free = np.full(len(n_wells), -1, dtype=np.int64)
+        free[codes] = start[:-1]
+        rows = np.empty((int(start[-1]), basis.width))
+        for block in wells.blocks():
+            own = np.flatnonzero(free[block.perturbation] >= 0)
+            if not len(own):
+                continue
+            code, n = np.unique(block.perturbation[own], return_counts=True)
+            own = own[np.argsort(block.perturbation[own], kind="stable")]
+            to = np.arange(len(own)) + np.repeat(free[code] - (np.cumsum(n) - n), n)
+            rows[to] = align.fit(basis, block.x[block.control]).rows(block.x[own])
+            free[code] += n
+        for k, (a, b) in enumerate(zip(start[:-1].tolist(), start[1:].tolist(), strict=True), first):
+            found[k] = np.median(rows[a:b], axis=0)
+        if progress is not None:
+            progress("medians", last, len(keep))
+    return found
+
+
+def _batches(sizes: Ints, most: int) -> Iterator[tuple[int, int]]:
+    """Slices of neighbors with at most so many wells together, or one perturbation."""
+    first = total = 0
+    for k, n in enumerate(sizes.tolist()):
+        if total and total + n > most:
+            yield first, k
+            first, total = k, 0
+        total += n
+    if len(sizes):
+        yield first, len(sizes)
 
 
 def pooled_controls(wells: WellSource, aligner: Aligner) -> tuple[Moments | None, dict[str, int]]:

@@ -334,11 +334,24 @@ def _result(
             name: [s.negatives, s.rows, s.columns, s.together] for name, s in zip(SCORED, of_max, strict=True)
         },
     }
-    tables = {"doses": doses, "spread": moved, f"per_{p.by}": rows}
+    tables = {"doses": doses, "spread": moved, f"per_{p.by}": rows, "seeds": _by_seed(scores, p)}
     return Result("drug-target", protocol, summary, tables, notes)
 
 
 SCORED = ("average_precision", "auroc")
+
+
+def _by_seed(scores: Scores, p: Protocol) -> dict[str, list[Any]]:
+    """Means over rows, one line a seed and dose rule; NaN where no row has a score."""
+    seeds: dict[str, list[Any]] = {
+        "seed": [seed for _ in p.rules for seed in range(p.seeds)],
+        "dose": [rule for rule in p.rules for _ in range(p.seeds)],
+    }
+    for name, values in zip(SCORED, (scores.average_precision, scores.auroc), strict=True):
+        n = (~np.isnan(values)).sum(axis=1)
+        with np.errstate(invalid="ignore"):
+            seeds[name] = (np.nansum(values, axis=1) / n).reshape(-1).tolist()
+    return seeds
 
 
 def _digest(map_: Map) -> str:

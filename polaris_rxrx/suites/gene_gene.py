@@ -32,8 +32,8 @@ Deviations from the public code
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -77,6 +77,7 @@ def evaluate_gene_gene(
     *,
     low: float = LOW,
     high: float = HIGH,
+    more: Sequence[tuple[float, float]] = (),
     seed: int = 0,
     n_bootstrap: int = N_BOOTSTRAP,
     layout: Layout | None = None,
@@ -88,6 +89,7 @@ def evaluate_gene_gene(
         map_: Rows of other types than CRISPR are not looked at.
         relations: Source -> what `read_relations` read.
         low, high: Shares of the null, 0 <= low < high <= 1.
+        more: Further pairs of them, whose recalls stand in the table `thresholds`.
         seed: Of the bootstrap.
         n_bootstrap: 0 for no interval.
         layout: In which experiments each gene has wells.
@@ -98,6 +100,7 @@ def evaluate_gene_gene(
         DataError: The map has fewer than two genes, one of them twice, or NaN; no relation is of its genes.
     """
     asked = _Asked(float(low), float(high), int(seed), int(n_bootstrap))
+    others = [replace(asked, low=float(a), high=float(b)) for a, b in more]
     if not relations:
         raise UsageError("no source of relations is given; at least one was expected")
     ours = _Genes.of(map_)
@@ -106,12 +109,18 @@ def evaluate_gene_gene(
     notes = list(ours.notes)
     sources: dict[str, dict[str, Any]] = {}
     table: dict[str, list[Any]] = {name: [] for name in COLUMNS}
+    thresholds: list[dict[str, Any]] = []
     for name, known in relations.items():
         _refuse_missing_header(known, ours.at)
         place = known.places(ours.at)
         pairs = known.pairs(place)
         ranked = ours.rank(pairs, asked)
         sources[name] = _summary(name, known, pairs, ranked, asked)
+        thresholds += [
+            {"low": each.low, "high": each.high, "source": name}
+            | _summary(name, known, pairs, ours.rank(pairs, each), each)
+            for each in ([asked, *others] if others else [])
+        ]
         if apart is not None:
             sources[name] |= apart.recall(name, ours, pairs, asked)
         if other is not None:
@@ -124,7 +133,7 @@ def evaluate_gene_gene(
             f"none of the relations in {files} is between two of the map's {len(ours.names):,} genes "
             f"({some(ours.names, 3)}); are both gene symbols?"
         )
-    summary = {
+    summary: dict[str, Any] = {
         "n_genes": len(ours.names),
         "n_pairs": len(ours.null),
         "expected_by_chance": round(low + 1 - high, 12),
@@ -146,7 +155,12 @@ def evaluate_gene_gene(
         "deviations": listed("gene-gene"),
         "versions": versions(),
     }
-    return Result("gene-gene", protocol, summary, {"sources": per_source, "relations": table}, tuple(notes))
+    tables = {"sources": per_source, "relations": table}
+    if others:
+        protocol["more"] = [[each.low, each.high] for each in others]
+        tables["thresholds"] = {key: [row[key] for row in thresholds] for key in thresholds[0]}
+        summary["thresholds"] = thresholds
+    return Result("gene-gene", protocol, summary, tables, tuple(notes))
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,7 @@ def hold(wells: WellSource, align_by: Aligner, groups: WellGroups, *, n_random: 
     found = np.full((4, SPLITS, n), np.nan)
     used = np.zeros((SPLITS, n), dtype=np.int64)
     for s in range(SPLITS):
-        half = _Half.of(wells, align_by, groups, seed, s)
+        half = Half.of(wells, align_by, groups, seed, s)
         for k, pool in enumerate(half.pools(groups, seed, s)):
             if pool is None:
                 continue
@@ -155,7 +155,7 @@ class _Pool:
 
 
 @dataclass(frozen=True, eq=False)
-class _Half:
+class Half:
     """Everything aligned on one half of the controls: wells group by group, held-out controls, a reference.
 
     `plate` and `held_plate` are strata by plate, None where no plates are known.
@@ -170,7 +170,7 @@ class _Half:
     reference: ReferenceWells
 
     @classmethod
-    def of(cls, wells: WellSource, align_by: Aligner, groups: WellGroups, seed: int, split: int) -> _Half:
+    def of(cls, wells: WellSource, align_by: Aligner, groups: WellGroups, seed: int, split: int) -> Half:
         basis = align.basis(align_by, _moments(wells, align_by, seed, split), len(wells.features))
         x = np.empty((int(groups.sizes.sum()), basis.width))
         where = np.empty((len(x), 2), dtype=np.int64)

@@ -18,6 +18,7 @@ from polaris_rxrx import cli
 from polaris_rxrx.baselines import predict
 from polaris_rxrx.cards import Recipe
 from polaris_rxrx.maps.build import build_map
+from polaris_rxrx.maps.correct import by_arm
 from polaris_rxrx.maps.store import load_map
 from polaris_rxrx.predictions import read_predictions
 from polaris_rxrx.task import MetricSpec, Task, load_task
@@ -76,7 +77,9 @@ def made(folder: Path) -> set[str]:
 def expected(folder: Path, **recipe: object) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
     wells = read_wells(folder / "metadata_rxrx3_core.csv", folder / "embeddings.parquet")
     whole = Recipe.model_validate(recipe)
-    return predict(load_task(folder / "task"), build_map(wells, whole.align), whole).values
+    return predict(
+        load_task(folder / "task"), build_map(wells, whole.align, aggregate=whole.aggregate), whole
+    ).values
 
 
 def test_random_by_its_defaults(run: Run, tmp_path: Path) -> None:
@@ -97,6 +100,7 @@ def test_random_by_its_defaults(run: Run, tmp_path: Path) -> None:
         ([], {}),
         (["--align", "tvn"], {"align": "tvn"}),
         (["--align", "none", "--dose", "mean"], {"align": "none", "dose": "mean"}),
+        (["--aggregate", "median"], {"aggregate": "median"}),
     ],
 )
 def test_a_card_of_one_s_own(run: Run, tmp_path: Path, options: list[str], recipe: dict[str, object]) -> None:
@@ -245,6 +249,8 @@ def test_a_profile_says_how_it_was_cleaned(run: Run, tmp_path: Path) -> None:
         (["mine.toml", "--save-map", "map.csv"], 2, "a map is saved as .parquet or .h5ad"),
         (["random", "--save-map", "map.parquet"], 2, "random looks at no wells"),
         (["random", "--features", "*"], 2, "random looks at no wells"),
+        (["random", "--gene-arms", "task/test_features.csv"], 1, "no column 'gene', 'arm'"),
+        (["mine.toml", "--arms-unexpressed", "a.txt"], 2, "--arms-unexpressed belongs to --gene-arms"),
         (["mine.toml", "--features", "emb_*"], 1, "embeddings.parquet: no column matches --features 'emb_*'"),
         (["mine.toml", "--features", "feature_[01]"], 1, "has 2 features; 6 were expected"),
         (["random", "--seed", "-1"], 2, "Invalid value for '--seed'"),
@@ -329,3 +335,17 @@ def test_labels_are_not_looked_at(run: Run, tmp_path: Path) -> None:
     replace(task, active=1 - task.active).save(tmp_path / "turned")
     assert run("mine.toml")[0] == run("mine.toml", "--task", "turned", "--out", "turned.csv")[0] == 0
     assert (tmp_path / "mine.csv").read_bytes() == (tmp_path / "turned.csv").read_bytes()
+
+
+def test_chromosome_arms(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("polaris_rxrx.maps.correct.by_arm.__kwdefaults__", {"least": 3})
+    Path("arms.csv").write_text("gene,arm\n" + "".join(f"{gene},7q\n" for gene in GENES[:4]))
+    code, _, err = run("mine.toml", "--gene-arms", "arms.csv", "--save-map", "map.parquet")
+    assert code == 0 and "Chromosome arms corrected: 0 by their unexpressed genes, 1 by all of theirs" in err
+    wells = read_wells(tmp_path / "metadata_rxrx3_core.csv", tmp_path / "embeddings.parquet")
+    corrected = by_arm(build_map(wells), dict.fromkeys(GENES[:4], "7q"), least=3)
+    found = load_map("map.parquet")
+    np.testing.assert_array_equal(found.x, corrected.x)
+    assert found.protocol["corrections"][0]["arms_by_all"] == ["7q"]
+    task = load_task(tmp_path / "task")
+    assert np.array_equal(read_predictions(Path("mine.csv"), task).values, predict(task, corrected).values)

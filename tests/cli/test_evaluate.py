@@ -252,8 +252,8 @@ def test_results_of_other_suites_stay(run: Run, map_: Map, tmp_path: Path) -> No
     assert run("evaluate", "drug-target", "--map", "map.parquet", "--seeds", "2", "--out", "res")[0] == 0
     assert (tmp_path / "res" / "gene-gene.json").read_bytes() == before
     assert {p.name for p in (tmp_path / "res").iterdir()} == {
-        "drug-target.json", "drug-target_doses.csv", "drug-target_per_compound.csv", "drug-target_spread.csv",
-        "gene-gene.json",
+        "drug-target.json", "drug-target_doses.csv", "drug-target_per_compound.csv", "drug-target_seeds.csv",
+        "drug-target_spread.csv", "gene-gene.json",
         "gene-gene_relations.csv", "gene-gene_sources.csv", "polaris-rxrx-results.txt",
     }  # fmt: skip
     assert not [p for p in tmp_path.iterdir() if p.name.endswith(".tmp")]

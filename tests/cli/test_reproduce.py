@@ -144,13 +144,25 @@ def test_text(run: Run) -> None:
     known = [
         f"gene-gene {n}: {d.what} (not offered: {d.why})" for n, d in enumerate(DEVIATIONS["gene-gene"], 1)
     ]
-    assert said[2].splitlines() == known
+    deviations, _, needs = said[2].partition("\n\nModels that are not here, and what they need\n")
+    assert deviations.splitlines() == known
+    assert needs.splitlines() == list(document["needs"].values())
+    assert list(document["needs"]) == ["cellprofiler", "phenom-1", "phenom-2"]
+    assert "none is published with RxRx3-core; give it with --embeddings" in document["needs"]["cellprofiler"]
+    assert "; polaris-rxrx fetch phenom-2 --data " in document["needs"]["phenom-2"]
+
+
+def test_a_model_asked_for_by_name_needs_no_other(run: Run) -> None:
+    code, out, _ = run("table6", "--model", "openphenom", "--json")
+    assert code == 0 and strict(out)["needs"] == {}
+    assert "Models that are not here" not in run("table6", "--model", "openphenom")[1]
 
 
 def test_deviations_are_printed_once_each(run: Run) -> None:
     out = run("--wide")[1]
     assert out.count("Deviations from the public code") == 1
-    lines = out.partition("Deviations from the public code, by suite and number\n")[2].splitlines()
+    after = out.partition("Deviations from the public code, by suite and number\n")[2]
+    lines = after.partition("\n\nModels that are not here")[0].splitlines()
     suites = ("drug-target", "signal", "gene-gene")
     assert [line.partition(":")[0] for line in lines] == [
         f"{suite} {n}{' (undone here)' if d.why is None else ''}"

@@ -222,3 +222,48 @@ def test_genes_average_wells_not_experiments(tmp_path: Path) -> None:
     map_ = build_map(wells, "none")
     here = wells.perturbation == wells.perturbations.name.index("TP53")
     np.testing.assert_allclose(map_.x[0], pd.DataFrame(wells.x[here]).mean().to_numpy(), rtol=1e-14)
+
+
+@pytest.mark.parametrize("aligner", ["pca-cs", "none"])
+def test_medians_are_of_all_aligned_wells(
+    tmp_path: Path, aligner: Aligner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Well by well; and however few perturbations are held at a time."""
+    wells = read_wells(*small(tmp_path))
+    pooled = reduce(lambda a, b: a.merge(b), (control_moments(b) for b in wells.blocks()))
+    basis = align.basis(aligner, pooled, len(wells.features))
+    of: dict[int, list[np.ndarray]] = {}
+    for block in wells.blocks():
+        affine = align.fit(basis, block.x[block.control])
+        for code, row in zip(block.perturbation.tolist(), affine.rows(block.x), strict=True):
+            of.setdefault(code, []).append(row)
+    map_ = build_map(wells, aligner, aggregate="median")
+    kept = [i for i, name in enumerate(wells.perturbations.name) if not name.endswith("_control")]
+    for row, code in zip(map_.x, kept, strict=True):
+        expected = [sorted(values) for values in zip(*of[code], strict=True)]
+        middle = [(v[(len(v) - 1) // 2] + v[len(v) // 2]) / 2 for v in expected]
+        np.testing.assert_allclose(row, middle, rtol=1e-12, atol=1e-12)
+    assert map_.protocol["aggregate"] == "median"
+    assert not np.allclose(map_.x, build_map(wells, aligner).x)
+    for cells in (1, 40, 70):
+        monkeypatch.setattr("polaris_rxrx.maps.build._CELLS", cells)
+        again = build_map(wells, aligner, aggregate="median")
+        np.testing.assert_allclose(again.x, map_.x, rtol=1e-12, atol=1e-14)
+
+
+def test_an_outlier_moves_a_mean_and_no_median(tmp_path: Path) -> None:
+    wells = read_wells(*small(tmp_path))
+    code = wells.perturbations.name.index("TP53")
+    moved = replace(wells, x=wells.x.copy())
+    at = np.flatnonzero(wells.perturbation == code)[0]
+    moved.x[at] = moved.x[at] + 1e4 * np.where(
+        moved.x[at] > wells.x[wells.perturbation == code].mean(0), 1, -1
+    )
+    row = next(i for i, name in enumerate(build_map(wells).perturbations.name) if name == "TP53")
+    mean, median = (
+        np.abs(build_map(moved, "none", aggregate=how).x - build_map(wells, "none", aggregate=how).x)[
+            row
+        ].max()
+        for how in ("mean", "median")
+    )
+    assert mean > 500 and median < 5

@@ -1,0 +1,175 @@
+"""A model's wells or a map, as several commands take them: their options, and how they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cached_property, wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import click
+
+from polaris_rxrx.cli._inputs import ModelInput, arms_reader, card_embeddings, read_map, read_source
+from polaris_rxrx.cli.options import (
+    FILE,
+    AlignerName,
+    Bar,
+    CardName,
+    aggregate_option,
+    arms_options,
+    data_option,
+    features_option,
+)
+
+if TYPE_CHECKING:
+    from polaris_rxrx.cards import Card
+    from polaris_rxrx.maps.build import Map
+
+F = TypeVar("F", bound=Callable[..., Any])
+METADATA = "The well metadata.  [default: the one in --data]"
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """What `source_options` were given; a model or a map."""
+
+    data: Path
+    model: str | None
+    embeddings: Path | None
+    features: tuple[str, ...]
+    map_path: Path | None
+    metadata: Path | None
+    align: Any
+    aggregate: Any
+    allow_missing_wells: bool
+    gene_arms: Path | None
+    arms_unexpressed: Path | None
+
+    def check(self, context: click.Context, *, wells: Sequence[str] = (), layout: bool = False) -> None:
+        """Refuse what does not go together.
+
+        Args:
+            context: Of the command.
+            wells: What it is asked for that needs wells.
+            layout: Whether metadata means something beside a map.
+
+        Raises:
+            click.UsageError: Neither a model nor a map; or, beside a map, something that concerns wells.
+        """
+        self._corrected  # noqa: B018  # its files are read before any wells are
+        if self.map_path is None:
+            if self.model is None and self.embeddings is None:
+                raise click.UsageError("give --model, --embeddings or --map")
+            return
+        refused = ["model", "embeddings", "features", "align", "aggregate", "allow_missing_wells"]
+        refused += [] if layout else ["metadata"]
+        for name in refused:
+            if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+                raise click.UsageError(f"--{name.replace('_', '-')} means nothing for a saved map (--map)")
+        if wells:
+            raise click.UsageError(
+                f"{wells[0]} needs wells, and a map (--map) holds only their means; give --model or "
+                "--embeddings"
+            )
+
+    @cached_property
+    def card(self) -> Card | None:
+        """The model's card with the recipe asked for, None for a map."""
+        from polaris_rxrx.cards import Card, load_card
+
+        if self.map_path is not None:
+            return None
+        if self.model is None:
+            card = Card(name="embeddings", title=str(self.embeddings))
+        else:
+            card = load_card(self.model)
+        if card.kind == "random":
+            raise click.UsageError(
+                f"{card.name} has no embeddings; every suite runs random ones of its own beside the model's"
+            )
+        return card.with_recipe(align=self.align, aggregate=self.aggregate)
+
+    @property
+    def title(self) -> str:
+        return str(self.map_path) if self.card is None else self.card.title
+
+    def read(self, bar: Bar, *, guides: bool = False) -> ModelInput:
+        """The map, or the model's wells."""
+        if self.card is None:
+            assert self.map_path is not None
+            return read_map(self.map_path)
+        from polaris_rxrx.dataset.registry import locate
+
+        return read_source(
+            self.card,
+            self.metadata or locate("metadata", self.data),
+            self.embeddings or card_embeddings(self.card, self.data),
+            bar,
+            allow_missing=self.allow_missing_wells,
+            guides=guides,
+            features=self.features,
+        )
+
+    @cached_property
+    def _corrected(self) -> Callable[[Map], Map]:
+        return arms_reader(self.gene_arms, self.arms_unexpressed)
+
+    def with_map(self, given: ModelInput, bar: Bar) -> ModelInput:
+        """What was read, with its map built if it has to be, and corrected."""
+        found = given.with_map(bar)
+        assert found.map_ is not None
+        return replace(found, map_=self._corrected(found.map_))
+
+    def read_map(self, bar: Bar) -> ModelInput:
+        """The map, built if it has to be; without the wells, which nobody needs then."""
+        return replace(self.with_map(self.read(bar), bar), wells=None)
+
+
+def source_options(*, metadata: str = METADATA) -> Callable[[F], F]:
+    """Options that name a model or a map; the command takes them as one `Source`, `source`.
+
+    Args:
+        metadata: The help of --metadata.
+    """
+    options: list[Callable[[F], F]] = [
+        data_option,
+        click.option(
+            "--model", type=CardName(), metavar="CARD", help="A card's name, or the path of your own card."
+        ),
+        click.option(
+            "--embeddings", type=FILE, help="The model's table.  [default: the card's file in --data]"
+        ),
+        features_option,
+        click.option(
+            "--map",
+            "map_path",
+            type=FILE,
+            metavar="FILE",
+            help="A saved map instead of a model; what looks at single wells needs a model.",
+        ),
+        click.option("--metadata", type=FILE, help=metadata),
+        click.option(
+            "--align",
+            type=AlignerName(),
+            help="How wells are aligned, instead of the card's way.  [default: pca-cs]",
+        ),
+        aggregate_option,
+        click.option(
+            "--allow-missing-wells", is_flag=True, help="Build the map without wells that have no embedding."
+        ),
+        arms_options,
+    ]
+    names = [field.name for field in fields(Source)]
+
+    def decorate(function: F) -> F:
+        @wraps(function)
+        def command(*args: Any, **given: Any) -> Any:
+            return function(*args, source=Source(**{name: given.pop(name) for name in names}), **given)
+
+        found: Any = command
+        for option in reversed(options):
+            found = option(found)
+        return cast(F, found)
+
+    return decorate

@@ -1,0 +1,148 @@
+"""`polaris-rxrx neighbors NAME`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from polaris_rxrx.cli._inputs import (
+    annotations_option,
+    check_folder,
+    read_all_relations,
+    relations_option,
+    stamp_truth,
+    write_results,
+)
+from polaris_rxrx.cli._source import Source, source_options
+from polaris_rxrx.cli._tables import as_rows, as_text
+from polaris_rxrx.cli.options import Bar, note, wide_option
+from polaris_rxrx.cli.outputs import Command, NewFolder
+from polaris_rxrx.errors import MissingError
+from polaris_rxrx.present.terminal import json_text
+
+Known = dict[str, frozenset[frozenset[str]]]
+
+
+@click.command(cls=Command, no_args_is_help=True)
+@click.argument("name")
+@source_options()
+@click.option(
+    "--with", "other", metavar="NAME", help="Show only this gene or compound, at all its concentrations."
+)
+@click.option(
+    "--concentration",
+    type=float,
+    metavar="UM",
+    help="The concentration of the compound NAME, in uM.  [default: its highest]",
+)
+@click.option(
+    "--top",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="How many of the most similar, and of the most opposite, genes and compounds are shown.",
+)
+@relations_option
+@annotations_option
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="The seed of the null, where it is drawn from very many pairs.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
+@click.option(
+    "--out",
+    type=NewFolder("*.json", "*.csv"),
+    metavar="DIR",
+    help="Also write neighbors.json, and the table as a CSV file, into this folder.",
+)
+@wide_option
+@click.pass_context
+def command(
+    context: click.Context,
+    /,
+    name: str,
+    source: Source,
+    other: str | None,
+    concentration: float | None,
+    top: int,
+    relations: tuple[Path, ...],
+    annotations: Path | None,
+    seed: int,
+    as_json: bool,
+    out: Path | None,
+) -> None:
+    """Show what in a map is most like a gene or a compound, and most opposite.
+
+    Each neighbor has its cosine, its rank among the genes or the compounds, and the share of pairs of these
+    kinds whose cosine is as extreme. Known relations, and the annotated targets of compounds at 1000 nM or
+    less ("target"), are marked.
+    """
+    from polaris_rxrx.suites.neighbors import neighbors
+
+    source.check(context)
+    if out is not None:
+        check_folder(out)
+    title = source.title
+    known, made_up = _known(name, source.data, relations, annotations)
+    with Bar(title) as bar:
+        given = source.read_map(bar)
+    assert given.map_ is not None
+    found = neighbors(
+        given.map_, name, concentration=concentration, other=other, top=top, known=known, seed=seed
+    )
+    result = given.stamp(found)
+    for what in made_up:
+        result = stamp_truth(result, what, True)
+    if out is not None:
+        write_results(out, {result.suite: result})
+        note(f"Wrote {result.suite} into {out}")
+    if as_json:
+        click.echo(json_text({**result.to_dict(), "neighbors": as_rows(result.tables["neighbors"])}))
+    else:
+        click.echo(as_text(result, title))
+
+
+def _known(
+    name: str, data: Path, relations: Sequence[Path], annotations: Path | None
+) -> tuple[Known, list[str]]:
+    """Source -> related pairs that `name` is one of, and which of them are the demo's.
+
+    Of files that were not given, those that are in the data folder.
+    """
+    from polaris_rxrx.dataset.affinities import ACTIVE, read_affinities
+    from polaris_rxrx.dataset.registry import locate
+
+    known: Known = {}
+    made_up = []
+    try:
+        held = read_all_relations(relations, data)
+    except MissingError:
+        if relations:
+            raise
+        note("No known relations are marked: there are none in --data, and --relations names none")
+        held = {}
+    for source, of in held.items():
+        pairs = zip(of.first.tolist(), of.second.tolist(), strict=True)
+        named = ((of.names[a], of.names[b]) for a, b in pairs)
+        known[source] = frozenset(frozenset(pair) for pair in named if name in pair)
+    if any(of.made_up for of in held.values()):
+        made_up.append("relations")
+    try:
+        path = annotations or locate("annotations", data)
+    except MissingError:
+        return known, made_up
+    affinities = read_affinities(path)
+    active = (
+        (compound, gene)
+        for compound, genes in affinities.by_compound.items()
+        for gene, value in genes.items()
+        if value <= ACTIVE
+    )
+    known["target"] = frozenset(frozenset(pair) for pair in active if name in pair)
+    return known, [*made_up, *(["affinities"] if affinities.made_up else [])]
