@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from polaris_rxrx.cli._datasets import dataset_option, provenance_of, wells_of
 from polaris_rxrx.cli._inputs import ModelInput, arms_reader, card_embeddings, read_map, read_source
 from polaris_rxrx.cli.options import (
     FILE,
@@ -40,6 +41,7 @@ class Source:
     features: tuple[str, ...]
     map_path: Path | None
     metadata: Path | None
+    dataset: str
     align: Any
     aggregate: Any
     allow_missing_wells: bool
@@ -62,7 +64,7 @@ class Source:
             if self.model is None and self.embeddings is None:
                 raise click.UsageError("give --model, --embeddings or --map")
             return
-        refused = ["model", "embeddings", "features", "align", "aggregate", "allow_missing_wells"]
+        refused = ["model", "embeddings", "features", "dataset", "align", "aggregate", "allow_missing_wells"]
         refused += [] if layout else ["metadata"]
         for name in refused:
             if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
@@ -99,17 +101,16 @@ class Source:
         if self.card is None:
             assert self.map_path is not None
             return read_map(self.map_path)
-        from polaris_rxrx.dataset.registry import locate
-
-        return read_source(
+        found = read_source(
             self.card,
-            self.metadata or locate("metadata", self.data),
+            wells_of(self.dataset, self.metadata, self.data, guides=guides),
             self.embeddings or card_embeddings(self.card, self.data),
             bar,
             allow_missing=self.allow_missing_wells,
             guides=guides,
             features=self.features,
         )
+        return replace(found, inputs={**found.inputs, **provenance_of(self.dataset)})
 
     @cached_property
     def _corrected(self) -> Callable[[Map], Map]:
@@ -149,6 +150,7 @@ def source_options(*, metadata: str = METADATA) -> Callable[[F], F]:
             help="A saved map instead of a model; what looks at single wells needs a model.",
         ),
         click.option("--metadata", type=FILE, help=metadata),
+        dataset_option,
         click.option(
             "--align",
             type=AlignerName(),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from polaris_rxrx.cli._datasets import dataset_option, provenance_of, wells_of
 from polaris_rxrx.cli._inputs import arms_reader, card_embeddings, tell_dropped
 from polaris_rxrx.cli.options import (
     FILE,
@@ -52,6 +53,7 @@ def _named_out(ctx: click.Context, _: click.Parameter, value: Path | None) -> Pa
 @task_option
 @data_option
 @click.option("--metadata", type=FILE, help="The well metadata.  [default: the one in --data]")
+@dataset_option
 @click.option("--embeddings", type=FILE, help="The model's table.  [default: the card's file in --data]")
 @features_option
 @click.option(
@@ -91,6 +93,7 @@ def command(
     task: Path,
     data: Path,
     metadata: Path | None,
+    dataset: str,
     embeddings: Path | None,
     features: tuple[str, ...],
     out: Path,
@@ -129,7 +132,16 @@ def command(
         prediction = predict_random(loaded, seed)
     else:
         prediction = _predict(
-            card, loaded, data, metadata, embeddings, save_map, allow_missing_wells, features, corrected
+            card,
+            loaded,
+            data,
+            metadata,
+            dataset,
+            embeddings,
+            save_map,
+            allow_missing_wells,
+            features,
+            corrected,
         )
     if fill is None:
         refuse_absent(prediction, loaded)
@@ -162,6 +174,7 @@ def _predict(
     task: Task,
     data: Path,
     metadata: Path | None,
+    dataset: str,
     embeddings: Path | None,
     save_map: Path | None,
     allow_missing: bool,
@@ -169,15 +182,13 @@ def _predict(
     corrected: Callable[[Map], Map],
 ) -> Prediction:
     from polaris_rxrx import baselines
-    from polaris_rxrx.dataset.registry import locate
     from polaris_rxrx.maps.store import save_map as write_map
 
     embeddings = embeddings or card_embeddings(card, data)
-    metadata = metadata or locate("metadata", data)
     with Bar(card.title) as bar:
         wells = baselines.read_model(
             card,
-            metadata,
+            wells_of(dataset, metadata, data),
             embeddings,
             allow_missing=allow_missing,
             features=features,
@@ -188,7 +199,7 @@ def _predict(
         note(line)
     tell_dropped(map_)
     map_ = corrected(map_)
-    map_.protocol.update(wells.provenance, card=card.name, sources=wells.sources)
+    map_.protocol.update(wells.provenance, **provenance_of(dataset), card=card.name, sources=wells.sources)
     if save_map is not None:
         write_map(map_, save_map)
         note(f"Wrote {save_map}: {len(map_):,} perturbations x {map_.x.shape[1]:,}")

@@ -75,7 +75,7 @@ class Wells:
 
 
 def read_wells(
-    metadata: Path | str,
+    metadata: Path | str | Metadata,
     embeddings: Path | str,
     *,
     width: int | None = None,
@@ -88,7 +88,7 @@ def read_wells(
     """Read the metadata and an embedding (or feature) table and join them on `well_id`.
 
     Args:
-        metadata: CSV or parquet with at least the columns of `NEEDED`.
+        metadata: CSV or parquet with at least the columns of `NEEDED`; or wells that were read.
         embeddings: Parquet or CSV: `well_id` and one numeric column a feature.
         width: How many features are expected.
         allow_nan: Let NaN and infinite values through (a feature table to be cleaned).
@@ -102,7 +102,7 @@ def read_wells(
     """
     import pyarrow.compute as pc
 
-    meta = read_metadata(Path(metadata), guides=guides)
+    meta = metadata if isinstance(metadata, Metadata) else read_metadata(Path(metadata), guides=guides)
     path = Path(embeddings)
     table = open_table(path)
     choice = _choose(table, meta, [features] if isinstance(features, str) else features)

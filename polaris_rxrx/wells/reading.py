@@ -16,6 +16,7 @@ from typing import Any
 from polaris_rxrx.files import sha256
 from polaris_rxrx.types import Progress
 from polaris_rxrx.wells.memory import Wells, read_wells
+from polaris_rxrx.wells.metadata import Metadata
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Choices:
 
 
 def read(
-    metadata: Path | str,
+    metadata: Path | str | Metadata,
     embeddings: Path | str,
     choices: Choices | None = None,
     *,
