@@ -27,6 +27,7 @@ def command() -> None:
 @wide_option
 def list_(as_json: bool) -> None:
     """List the dataset cards that come along: their files, sizes and licences."""
+    from polaris_rxrx.dataset.download import told_size
     from polaris_rxrx.dataset.screens import load_screen, screen_names
     from polaris_rxrx.present.terminal import json_text, wrapped
 
@@ -38,8 +39,7 @@ def list_(as_json: bool) -> None:
     for screen in screens:
         lines += ["", f"{screen.name}  {screen.title}"]
         for file in screen.files:
-            size = "size not known" if file.bytes is None else f"{file.bytes:,} bytes"
-            lines.append(f"  {file.name}  {'' if file.size else 'about ' if file.about else ''}{size}")
+            lines.append(f"  {file.name}  {told_size(file)}")
         lines += [f"  {line}" for line in wrapped(f"{screen.licence} ({screen.page})", indent=2)]
     click.echo("\n".join(lines[1:]))
 

@@ -72,11 +72,6 @@ class ScreenFile(Strict):
     about: PositiveInt | None = None
     sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
 
-    @property
-    def bytes(self) -> int | None:
-        """How large it is, or about that."""
-        return self.size or self.about
-
 
 class WellTable(Strict):
     """The table with a row a well, and which of its columns, or of those joined to it, say where a well is.
@@ -169,11 +164,12 @@ class Controls(Strict):
 class Profiles(Strict):
     """Features in a file a plate: a pattern with columns in braces, below `root` or in the data folder.
 
-    `root` is a folder of a public bucket (`s3://...`), which is read without credentials.
+    `root` is a folder of a public bucket (`s3://...`) in `region`, which is read without credentials.
     """
 
     pattern: Annotated[str, AfterValidator(_of_columns)]
     root: str | None = Field(None, pattern=r"^s3://[a-z0-9.-]+(/\S+)?$")
+    region: str = Field("us-east-1", pattern=r"^[a-z0-9-]+$")
 
     @property
     def fields(self) -> list[str]:

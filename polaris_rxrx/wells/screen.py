@@ -19,7 +19,7 @@ import numpy as np
 
 from polaris_rxrx.dataset import units
 from polaris_rxrx.dataset.rxrx3 import CONTROL
-from polaris_rxrx.dataset.screens import Join, Screen, Side
+from polaris_rxrx.dataset.screens import Join, Screen, Side, screen_names
 from polaris_rxrx.errors import DataError, MissingError, some
 from polaris_rxrx.types import Bools, Ints
 from polaris_rxrx.wells.metadata import Metadata, metadata_of
@@ -96,15 +96,15 @@ def read_screen(
     return ScreenWells(metadata, cells, row, left_out, counts, _n_blinded(screen, metadata))
 
 
-def _from(screen: Screen, name: str) -> str:
-    """Where a file of the card is from, for a message."""
-    url = next((file.url for file in screen.files if file.name == name), None) or screen.page
-    return f"; it is from {url}" if url else ""
-
-
 def _open(path: Path, screen: Screen, *, whole: Sequence[str] = ()) -> OpenTable:
     if not path.is_file():
-        raise MissingError(f"{screen.title}: {path.name} is not in {path.parent}{_from(screen, path.name)}")
+        url = next((file.url for file in screen.files if file.name == path.name), None)
+        fetch = ["fetch", "--dataset", screen.name, "--data", str(path.parent)]
+        known = url is not None and screen.name in screen_names()
+        by_hand = f"; it is had by hand from {screen.page}" if screen.page and not url else ""
+        raise MissingError(
+            f"{screen.title}: {path.name} is not in {path.parent}{by_hand}", fetch if known else ()
+        )
     wanted = (*screen.used(), *units.CONCENTRATION_UNITS, *whole)
     return open_table(path, text=True, only=tuple(dict.fromkeys(wanted)))
 

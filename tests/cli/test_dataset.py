@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from pyarrow import fs
 
 from polaris_rxrx import cli
+from polaris_rxrx.dataset import profiles
 from polaris_rxrx.dataset.screens import load_screen, screen_names
 from polaris_rxrx.maps.store import load_map
 from polaris_rxrx.wells.check import profile_paths
@@ -83,7 +85,7 @@ def test_the_list_shows_files_sizes_and_licences(run: Run) -> None:
         card = load_screen(name)
         assert f"{name}  {card.title}\n" in out
         assert all(f"  {file.name}  " in out for file in card.files)
-    assert "  plate.csv.gz  9,690 bytes" in out and "about 1,820,000,000 bytes" in out
+    assert "  plate.csv.gz  9,690 bytes" in out and "about 1.8 GB" in out
     assert "CC0 1.0" in out and "End User License Agreement" in " ".join(out.split())
     code, out, _ = run("dataset", "list", "--json")
     assert [each["name"] for each in json.loads(out)["datasets"]] == screen_names()
@@ -203,7 +205,8 @@ def test_profiles_are_found_by_their_pattern(tmp_path: Path, run: Run) -> None:
     assert "no well is of the side COMPOUND (perturbation_type is COMPOUND)" in out
 
 
-def test_jump_by_its_card(run: Run, shared_data: Path, tmp_path: Path) -> None:
+def jump_tables(shared_data: Path, tmp_path: Path) -> pd.DataFrame:
+    """JUMP's real plates, CRISPR reagents and controls; a table of wells is drawn. Gives 20 plates."""
     for name in ("plate.csv.gz", "crispr.csv.gz", "perturbation_control.csv"):
         shutil.copy(shared_data / "jump" / name, tmp_path / name)
     plates = pd.read_csv(tmp_path / "plate.csv.gz", dtype=str).query("Metadata_PlateType == 'CRISPR'")[:20]
@@ -212,6 +215,11 @@ def test_jump_by_its_card(run: Run, shared_data: Path, tmp_path: Path) -> None:
     place = wells.groupby("Metadata_Plate").cumcount()
     wells["Metadata_Well"] = [f"{'ABCDEFGHIJKLMNOP'[i // 24]}{i % 24 + 1:02d}" for i in place]
     wells.to_csv(tmp_path / "well.csv.gz", index=False)
+    return plates
+
+
+def test_jump_by_its_card(run: Run, shared_data: Path, tmp_path: Path) -> None:
+    plates = jump_tables(shared_data, tmp_path)
     code, out, _ = run("dataset", "check", "jump-crispr", "--json")
     found = json.loads(out)
     assert code == 0 and found["wells"] == 800 and found["plates"] == 20
@@ -223,3 +231,32 @@ def test_jump_by_its_card(run: Run, shared_data: Path, tmp_path: Path) -> None:
     assert first == (
         f"{p.Metadata_Source}/workspace/profiles/{p.Metadata_Batch}/{p.Metadata_Plate}/{p.Metadata_Plate}.parquet"
     )
+
+
+def test_profiles_of_jump_are_fetched_to_where_a_check_finds_them(
+    run: Run, shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bucket is a folder here; features have CellProfiler's names, and ids stand in two columns."""
+    jump_tables(shared_data, tmp_path)
+    screen = load_screen("jump-crispr")
+    found = read_screen(screen, tmp_path)
+    cells = found.cells.take(found.row).to_pandas()
+    bucket = tmp_path / "bucket"
+    for path in profile_paths(screen, found):
+        plate = cells[cells.Metadata_Plate == Path(path).stem]
+        table = plate[["Metadata_Source", "Metadata_Plate", "Metadata_Well"]]
+        table = table.assign(**{f"Cells_AreaShape_Zernike_{i}_0": 0.5 for i in range(5)})
+        (bucket / path).parent.mkdir(parents=True)
+        table.to_parquet(bucket / path, index=False)
+    monkeypatch.setattr(profiles, "public_bucket", lambda _: (fs.LocalFileSystem(), str(bucket)))
+    code, out, err = run("fetch", "--dataset", "jump-crispr", "--profiles")
+    assert code == 0, err
+    assert len(out.split()) == 4 + 20 and "20 of 20 profiles are to be copied" in err
+    code, out, _ = run("dataset", "check", "jump-crispr", "--json")
+    features = json.loads(out)["features"]
+    assert (features["rows"], features["rows_of_wells"], features["features"]) == (40, 40, 5)
+
+
+def test_profiles_belong_to_a_dataset(run: Run) -> None:
+    code, _, err = run("fetch", "--profiles")
+    assert code == 2 and "--profiles belongs to a --dataset" in err
