@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from polaris_rxrx.dataset.registry import KNOWN
-from polaris_rxrx.dataset.screens import DEFAULT, Screen, load_screen, screen_names
+from polaris_rxrx.dataset.screens import DEFAULT, Screen, load_screen, screen_names, screens_folder
 from polaris_rxrx.errors import DataError, UsageError
 
 MINE = """name = "mine"
@@ -139,3 +139,12 @@ def test_two_sides_go_by_one_column(tmp_path: Path) -> None:
     document["sides"][0]["column"] = "other"
     with pytest.raises(ValueError, match="sides go by different columns"):
         Screen.model_validate(document)
+
+
+def test_the_card_of_the_page_is_one(tmp_path: Path) -> None:
+    page = (screens_folder() / "README.md").read_text("utf-8")
+    path = tmp_path / "my-screen.toml"
+    path.write_text(page.partition("```toml\n")[2].partition("```")[0])
+    screen = load_screen(path)
+    assert screen.used() == ["plate", "well", "run", "kind", "symbol", "reagent"]
+    assert screen.joins[0].keep == "matched" and screen.controls.empty == ("empty",)
