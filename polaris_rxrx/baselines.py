@@ -27,6 +27,7 @@ from polaris_rxrx.tables import fold
 from polaris_rxrx.task import Task
 from polaris_rxrx.types import Floats, Ints, Progress
 from polaris_rxrx.wells.memory import Wells
+from polaris_rxrx.wells.metadata import Metadata
 from polaris_rxrx.wells.reading import Choices, read
 from polaris_rxrx.wells.source import WellSource
 
@@ -49,7 +50,7 @@ class Prediction:
 
 def read_model(
     card: Card,
-    metadata: Path | str,
+    metadata: Path | str | Metadata,
     embeddings: Path | str,
     *,
     hashed: bool = False,

@@ -17,7 +17,7 @@ from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.maps.align import Aligner
 from polaris_rxrx.maps.build import Aggregate
 from polaris_rxrx.maps.similarity import Similarity
-from polaris_rxrx.validation import Complaint, Strict, complaints
+from polaris_rxrx.validation import Complaint, Strict, complaints, told_of
 
 Concentration = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 Dose = Literal["max", "mean"] | Concentration
@@ -110,10 +110,6 @@ def load_card(name: str | Path) -> Card:
 
 def _told(found: Complaint) -> str:
     """What is wrong with a card: the field, its value, what was expected."""
-    if found.kind == "missing":
-        return f"{found.field} is missing"
-    if found.kind == "extra_forbidden":
-        return f"{found.field} is not a field of a card"
     if found.field.startswith("recipe.dose"):  # pydantic tells only why it is not one of the words
         return f"recipe.dose is {found.value!r}: expected 'max', 'mean' or a concentration in uM"
-    return f"{found.field} is {found.value!r}: {found.rule}"
+    return told_of(found, "a card")

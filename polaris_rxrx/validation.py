@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from polaris_rxrx import bounded
+from polaris_rxrx.errors import short
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -52,6 +53,17 @@ def complaints(error: ValidationError) -> list[Complaint]:
 def told(error: Exception) -> str:
     """The first complaint; of any other error its text."""
     return str(complaints(error)[0] if isinstance(error, ValidationError) else error)
+
+
+def told_of(found: Complaint, document: str) -> str:
+    """A complaint about `document` that somebody wrote by hand: the field, its value, what was expected."""
+    if found.kind == "missing":
+        return f"{found.field} is missing"
+    if found.kind == "extra_forbidden":
+        return f"{found.field} is not a field of {document}"
+    if isinstance(found.value, dict):  # a rule about a whole table of the document
+        return str(found)
+    return f"{found.field} is {short(found.value)}: {found.rule}"
 
 
 def read_json(model: type[M], path: Path) -> M:

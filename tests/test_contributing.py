@@ -36,7 +36,7 @@ class Copy:
         self.root, self.demo = root, demo
         self.touched: set[str] = set()
         ignored = shutil.ignore_patterns("__pycache__")
-        for folder in (PACKAGE, "baselines"):
+        for folder in (PACKAGE, "baselines", "datasets"):
             shutil.copytree(ROOT / folder, root / folder, ignore=ignored)
 
     def add(self, name: str, text: str) -> None:

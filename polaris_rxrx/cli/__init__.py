@@ -32,6 +32,7 @@ _STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if h
 COMMANDS = {
     "demo": "Try everything on synthetic data, offline.",
     "fetch": "Download RxRx3-core's tables and embeddings.",
+    "dataset": "List dataset cards, or check one against its files.",
     "prepare": "Write the benchmark's pairs as plain files.",
     "baseline": "Predict with a baseline or your own model's card.",
     "score": "Score predictions as the Polaris client would, with intervals.",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from polaris_rxrx.suites.relations import Relations
     from polaris_rxrx.suites.result import Result
     from polaris_rxrx.task import Task
+    from polaris_rxrx.wells.metadata import Metadata
     from polaris_rxrx.wells.source import WellSource
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -154,7 +155,9 @@ def card_embeddings(card: Card, data: Path) -> Path:
     )
 
 
-def read_source(card: Card, metadata: Path, embeddings: Path, bar: Bar, **choices: Any) -> ModelInput:
+def read_source(
+    card: Card, metadata: Path | Metadata, embeddings: Path, bar: Bar, **choices: Any
+) -> ModelInput:
     """Read and hash a card's wells; `choices` as for `polaris_rxrx.baselines.read_model`."""
     from polaris_rxrx.baselines import read_model
 

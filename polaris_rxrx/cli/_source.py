@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from polaris_rxrx.cli._datasets import dataset_option, provenance_of, wells_of
 from polaris_rxrx.cli._inputs import ModelInput, arms_reader, card_embeddings, read_map, read_source
 from polaris_rxrx.cli.options import (
     FILE,
@@ -42,6 +43,7 @@ class Source:
     reading: dict[str, Any]
     map_path: Path | None
     metadata: Path | None
+    dataset: str
     align: Any
     aggregate: Any
     allow_missing_wells: bool
@@ -71,10 +73,11 @@ class Source:
             "sites",
             "ids",
             "layer",
+            "dataset",
             "align",
             "aggregate",
-            "allow_missing_wells",
         ]
+        refused.append("allow_missing_wells")
         refused += [] if layout else ["metadata"]
         for name in refused:
             if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
@@ -111,11 +114,9 @@ class Source:
         if self.card is None:
             assert self.map_path is not None
             return read_map(self.map_path)
-        from polaris_rxrx.dataset.registry import locate
-
-        return read_source(
+        found = read_source(
             self.card,
-            self.metadata or locate("metadata", self.data),
+            wells_of(self.dataset, self.metadata, self.data, guides=guides),
             self.embeddings or card_embeddings(self.card, self.data),
             bar,
             allow_missing=self.allow_missing_wells,
@@ -123,6 +124,7 @@ class Source:
             features=self.features,
             **self.reading,
         )
+        return replace(found, inputs={**found.inputs, **provenance_of(self.dataset)})
 
     @cached_property
     def _corrected(self) -> Callable[[Map], Map]:
@@ -167,6 +169,7 @@ def source_options(*, metadata: str = METADATA) -> Callable[[F], F]:
             help="A saved map instead of a model; what looks at single wells needs a model.",
         ),
         click.option("--metadata", type=FILE, help=metadata),
+        dataset_option,
         click.option(
             "--align",
             type=AlignerName(),

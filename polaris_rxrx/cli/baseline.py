@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from polaris_rxrx.cli._datasets import dataset_option, provenance_of, wells_of
 from polaris_rxrx.cli._inputs import arms_reader, card_embeddings, tell_dropped
 from polaris_rxrx.cli.options import (
     FILE,
@@ -53,6 +54,7 @@ def _named_out(ctx: click.Context, _: click.Parameter, value: Path | None) -> Pa
 @task_option
 @data_option
 @click.option("--metadata", type=FILE, help="The well metadata.  [default: the one in --data]")
+@dataset_option
 @click.option(
     "--embeddings",
     type=FILE,
@@ -99,6 +101,7 @@ def command(
     task: Path,
     data: Path,
     metadata: Path | None,
+    dataset: str,
     embeddings: Path | None,
     features: tuple[str, ...],
     reading: dict[str, Any],
@@ -143,6 +146,7 @@ def command(
             loaded,
             data,
             metadata,
+            dataset,
             embeddings,
             save_map,
             {"allow_missing": allow_missing_wells, "features": features, **reading},
@@ -179,21 +183,20 @@ def _predict(
     task: Task,
     data: Path,
     metadata: Path | None,
+    dataset: str,
     embeddings: Path | None,
     save_map: Path | None,
     choices: dict[str, Any],
     corrected: Callable[[Map], Map],
 ) -> Prediction:
     from polaris_rxrx import baselines
-    from polaris_rxrx.dataset.registry import locate
     from polaris_rxrx.maps.store import save_map as write_map
 
     embeddings = embeddings or card_embeddings(card, data)
-    metadata = metadata or locate("metadata", data)
     with Bar(card.title) as bar:
         wells = baselines.read_model(
             card,
-            metadata,
+            wells_of(dataset, metadata, data),
             embeddings,
             progress=bar.step,
             **choices,
@@ -203,7 +206,7 @@ def _predict(
         note(line)
     tell_dropped(map_)
     map_ = corrected(map_)
-    map_.protocol.update(wells.provenance, card=card.name, sources=wells.sources)
+    map_.protocol.update(wells.provenance, **provenance_of(dataset), card=card.name, sources=wells.sources)
     if save_map is not None:
         write_map(map_, save_map)
         note(f"Wrote {save_map}: {len(map_):,} perturbations x {map_.x.shape[1]:,}")

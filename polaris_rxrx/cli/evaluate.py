@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from polaris_rxrx.cli._datasets import without_blinded
 from polaris_rxrx.cli._inputs import (
     aliases_option,
     annotations_option,
@@ -167,7 +168,7 @@ def command(
     with Bar(title) as bar:
         given = source.read(bar, guides=by == "guide")
         if set(suites) - set(WELLS):
-            given = source.with_map(given, bar)
+            given = without_blinded(source.with_map(given, bar), source.dataset)
         done = [given.stamp(result) for job in wanted for result in job(given, bar)]
     results = {result.suite: result for result in done}
     if out is not None:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from polaris_rxrx.cli._datasets import DEFAULT as CORE
+from polaris_rxrx.cli._datasets import ScreenName
 from polaris_rxrx.cli.options import data_option, note, on_terminal, wide_option
 from polaris_rxrx.dataset.registry import DEFAULT, KNOWN, status
 from polaris_rxrx.errors import UsageError
@@ -27,6 +29,17 @@ _COLUMNS = ("what", "file", "where", "size", "source", "licence")
     "HF_ENDPOINT and POLARIS_RXRX_GITHUB_RAW name mirrors."
 )
 @click.argument("what", nargs=-1, metavar="[WHAT]...", type=click.Choice(list(KNOWN)))
+@click.option(
+    "--dataset",
+    type=ScreenName(),
+    metavar="NAME|FILE.toml",
+    help="Fetch the tables of wells of this dataset card instead; their sizes and licence are shown first.",
+)
+@click.option(
+    "--profiles",
+    is_flag=True,
+    help="With --dataset: also copy its features, a file a plate, from its bucket.",
+)
 @data_option
 @click.option("--accept-licence", is_flag=True, help="Accept RxRx3-core's licence without being asked.")
 @click.option("--force", is_flag=True, help="Fetch again what is already there.")
@@ -34,7 +47,14 @@ _COLUMNS = ("what", "file", "where", "size", "source", "licence")
 @click.option("--json", "as_json", is_flag=True, help="Print the list of what was asked for as JSON.")
 @wide_option
 def command(
-    what: tuple[str, ...], data: Path, accept_licence: bool, force: bool, show: bool, as_json: bool
+    what: tuple[str, ...],
+    dataset: str | None,
+    profiles: bool,
+    data: Path,
+    accept_licence: bool,
+    force: bool,
+    show: bool,
+    as_json: bool,
 ) -> None:
     """Download RxRx3-core's tables and embeddings.
 
@@ -43,6 +63,19 @@ def command(
     """
     if show and (force or accept_licence):
         raise UsageError("--list fetches nothing, so --force and --accept-licence have no meaning with it")
+    if profiles and dataset in (None, CORE):
+        raise UsageError(
+            "--profiles belongs to a --dataset other than rxrx3-core, which has one table a model"
+        )
+    if dataset is not None and dataset != CORE:
+        if what or show or as_json:
+            raise UsageError(
+                "--dataset names all that is fetched: WHAT, --list and --json mean nothing with it"
+            )
+        _fetch_screen(dataset, data, force, profiles)
+        return
+    if dataset is not None:
+        what = (*what, "metadata")
     if not show:
         places = _fetch(what or DEFAULT, data, accept_licence, force)
         if not as_json:
@@ -59,6 +92,27 @@ def _fetch(what: Sequence[str], data: Path, accept_licence: bool, force: bool) -
 
     with _bars() as progress:
         return fetch(what, data, ask=_ask(accept_licence), force=force, say=note, progress=progress)
+
+
+def _fetch_screen(dataset: str, data: Path, force: bool, profiles: bool) -> None:
+    from polaris_rxrx.dataset.download import fetch_screen
+    from polaris_rxrx.dataset.screens import load_screen
+
+    screen = load_screen(dataset)
+    with _bars() as progress:
+        places = fetch_screen(screen, data, force=force, say=note, progress=progress)
+        if profiles:
+            from polaris_rxrx.dataset.profiles import fetch_profiles, public_bucket
+            from polaris_rxrx.wells.check import profile_paths
+            from polaris_rxrx.wells.screen import read_screen
+
+            if screen.profiles is None:
+                raise UsageError(f"the card {screen.name} has no profiles")
+            paths = profile_paths(screen, read_screen(screen, data))
+            source = public_bucket(screen.profiles)
+            places += fetch_profiles(source, paths, data, say=note, progress=progress)
+    for place in places:
+        click.echo(str(place))
 
 
 def _ask(accept_licence: bool) -> Ask | None:

@@ -32,9 +32,10 @@ from polaris_rxrx.dataset.registry import (
     present,
     size_problem,
 )
-from polaris_rxrx.dataset.sources import PAGE, HuggingFace, Origin, github_source
-from polaris_rxrx.dataset.transfer import Progress, content_problem, new_client, receive
-from polaris_rxrx.errors import DataError, PolarisRxrxError, UpstreamError, UsageError
+from polaris_rxrx.dataset.screens import Screen, ScreenFile
+from polaris_rxrx.dataset.sources import PAGE, HuggingFace, Origin, github_source, mirrored
+from polaris_rxrx.dataset.transfer import Job, Progress, content_problem, new_client, receive
+from polaris_rxrx.errors import DataError, MissingError, PolarisRxrxError, UpstreamError, UsageError, some
 from polaris_rxrx.files import new_file, sha256
 
 _LICENCE_PAGE = f"{PAGE}/blob/main/{LICENCE_FILE}"
@@ -96,6 +97,53 @@ def fetch(
                 size = _remember(source, data)
                 say(f"{source.job.name}: fetched, {human(size)}")
         return [locate(known.what, data) for known in wanted]
+
+
+def fetch_screen(
+    screen: Screen,
+    data: Path,
+    *,
+    force: bool = False,
+    say: Say = _silent,
+    progress: Progress = _silent,
+) -> list[Path]:
+    """Get a dataset card's tables that are not in `data` yet; their licence and sizes are said first.
+
+    Args:
+        screen: Any card but RxRx3-core's, whose licence has to be accepted: that one is `fetch`'s.
+        force, say, progress: As of `fetch`.
+
+    Raises:
+        UsageError: `data` holds the synthetic data of a demo.
+        DataError: A file that is there is not of the size that the card gives.
+        MissingError: A file is had by hand alone, and is not there.
+        UpstreamError: A host did not send a file, or another one.
+    """
+    if is_made_up(data):
+        raise UsageError(f"{data} holds the synthetic data of a demo; the real data goes into another folder")
+    say(f"{screen.title}: {screen.licence}")
+    for file in screen.files:
+        say(f"{file.name}: {told_size(file)}{'' if file.url else ', by hand'}")
+    absent = [f for f in screen.files if force or not (data / f.name).is_file()]
+    for file in screen.files:
+        if file not in absent and (problem := size_problem(data / file.name, file.size)):
+            raise DataError(f"{data / file.name}: {problem}; fetch it again with --force")
+    with _one_at_a_time(data, say), new_client() as client:
+        for file in absent:
+            if file.url is not None:
+                receive(Job(file.name, mirrored(file.url), file.size, file.sha256), client, data, progress)
+                say(f"{file.name}: fetched, {human((data / file.name).stat().st_size)}")
+    if by_hand := [f.name for f in screen.files if not f.url and not (data / f.name).is_file()]:
+        where = f" from {screen.page}" if screen.page else ""
+        raise MissingError(f"{some(by_hand)}: to be had by hand{where}, and put into {data}")
+    return [data / file.name for file in screen.files]
+
+
+def told_size(file: ScreenFile) -> str:
+    """How large a card's file is, for people."""
+    if file.size is not None:
+        return f"{file.size:,} bytes"
+    return "size not known" if file.about is None else f"about {human(file.about)}"
 
 
 def human(size: int) -> str:

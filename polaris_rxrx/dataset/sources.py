@@ -50,8 +50,18 @@ class Origin:
         return self.job.size or self.file.about
 
 
+_RAW = "https://raw.githubusercontent.com"
+
+
+def mirrored(url: str) -> str:
+    """An address at the mirror of GitHub's files that the environment names, if it is one of those."""
+    return (
+        _base("POLARIS_RXRX_GITHUB_RAW", _RAW) + url.removeprefix(_RAW) if url.startswith(f"{_RAW}/") else url
+    )
+
+
 def github_source(known: Known, file: Remote) -> Origin:
-    base = _base("POLARIS_RXRX_GITHUB_RAW", "https://raw.githubusercontent.com")
+    base = _base("POLARIS_RXRX_GITHUB_RAW", _RAW)
     url = f"{base}/{file.repository}/{file.revision}/{file.path}"
     job = Job(file.name, url, file.size, file.sha256, columns=file.columns)
     return Origin(known, file, file.revision, job)

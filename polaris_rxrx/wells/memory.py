@@ -81,7 +81,7 @@ class Wells:
 
 
 def read_wells(
-    metadata: Path | str,
+    metadata: Path | str | Metadata,
     embeddings: Any,
     *,
     width: int | None = None,
@@ -97,7 +97,7 @@ def read_wells(
     """Read the metadata and an embedding (or feature) table and join them on `well_id`.
 
     Args:
-        metadata: A table with at least the columns of `NEEDED`.
+        metadata: A table with at least the columns of `NEEDED`; or wells that were read.
         embeddings: A file, a folder of files, or a glob of them: parquet, CSV or TSV, Feather, HDF5, AnnData,
             .npz, .npy; ids and one numeric column a feature, or arrays. Or a table in memory: pandas',
             polars' or pyarrow's.
@@ -116,7 +116,7 @@ def read_wells(
         UsageError: `ids` or `layer` mean nothing for such a file, or `sites` is something else.
     """
     check_sites(sites)
-    meta = read_metadata(Path(metadata), guides=guides)
+    meta = metadata if isinstance(metadata, Metadata) else read_metadata(Path(metadata), guides=guides)
     table = open_embeddings(embeddings, ids=None if ids is None else Path(ids), layer=layer)
     path = table.path
     choice = _choose(table, meta, [features] if isinstance(features, str) else features)

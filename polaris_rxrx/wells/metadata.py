@@ -10,7 +10,7 @@ Conventions
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,57 +75,71 @@ def read_metadata(path: Path, *, guides: bool = False) -> Metadata:
     absent = [n for n in NEEDED if n not in table.names]
     if absent:
         raise DataError(f"{path}: no column {some(absent)}; well metadata has {', '.join(NEEDED)}")
-    columns = table.read(list(NEEDED))
+    columns = table.read([*NEEDED, *(["plate"] if "plate" in table.names else [])])
+    stated = {
+        n: table.read([n]).column(0).unique().to_pylist()
+        for n in units.CONCENTRATION_UNITS
+        if n in table.names
+    }
+    return metadata_of(path, columns, at=table.at, header=table.header, stated=stated, guides=guides)
+
+
+def metadata_of(
+    path: Path,
+    columns: Any,
+    *,
+    at: Callable[[int], str],
+    header: Sequence[str],
+    stated: Mapping[str, Sequence[str | None]],
+    guides: bool = False,
+    doses: bool = True,
+    notes: Sequence[str] = (),
+) -> Metadata:
+    """Wells from a table of text.
+
+    Args:
+        path: Where the wells are from, for messages.
+        columns: A pyarrow table of strings with the columns of `NEEDED`, and perhaps `plate`.
+        at: Where a row stands, for messages.
+        header: The columns that the files have, which are no features.
+        stated: Columns of units and their cells; see `polaris_rxrx.dataset.units`.
+        guides: The perturbation of a CRISPR well is its guide.
+        doses: Whether every compound has to have a concentration.
+        notes: What is to be told of how the table came about.
+
+    Raises:
+        DataError: A `well_id` stands twice, or a row is not a well.
+    """
     if columns.num_rows == 0:
         raise DataError(f"{path} holds no wells")
-    well_id, notes = as_ids(path, "well_id", columns.column("well_id"))
+    well_id, told = as_ids(path, "well_id", columns.column("well_id"))
     refuse_duplicates(path, well_id)
     code, names = {}, {}
     for name in NEEDED[1:]:
         cells = columns.column(name)
         if name == "experiment_name":
             cells, stripped = as_ids(path, name, cells)
-            notes += stripped
+            told += stripped
         code[name], names[name] = _coded(cells)
 
     def where(row: int) -> str:
-        return f"{table.at(row)} (well {well_id[row].as_py()!r})"
+        return f"{at(row)} (well {well_id[row].as_py()!r})"
 
     plate = None
-    if "plate" in table.names:
-        plates, stripped = as_ids(path, "plate", table.read(["plate"]).column(0))
-        notes += stripped
+    if "plate" in columns.column_names:
+        plates, stripped = as_ids(path, "plate", columns.column("plate"))
+        told += stripped
         plate = _by_name(*_coded(plates))[0]
     kind = _kinds(where, code["perturbation_type"], names["perturbation_type"])
-    crispr = kind == TYPES.index("CRISPR")
     used = np.unique(code["concentration"])  # by a compound well or not: one column has one unit
-    stated = {
-        n: table.read([n]).column(0).unique().to_pylist()
-        for n in units.CONCENTRATION_UNITS
-        if n in table.names
-    }
     units.refuse_concentrations(path, [names["concentration"][i] for i in used.tolist()], stated, NOMINAL)
     concentration = _concentrations(where, code["concentration"], names["concentration"])
     if "" in names["experiment_name"]:
         row = _first(code["experiment_name"] == names["experiment_name"].index(""))
         raise DataError(f"{where(row)}: no experiment_name")
-
-    damage.refuse_dates(names["gene"], "gene", lambda i: where(_first(code["gene"] == i)))
-    for name in ("gene", "treatment"):
-        _refuse_nearly_control(where, name, code[name], names[name])
-
-    # One list of names for both sides; a gene and a compound of one name differ by type.
-    every = sorted({*names["gene"], *names["treatment"]})
-    at = {name: i for i, name in enumerate(every)}
-    gene = np.array([at[n] for n in names["gene"]])[code["gene"]]
-    treatment = np.array([at[n] for n in names["treatment"]])[code["treatment"]]
-    name_code = np.where(crispr, treatment if guides else gene, treatment)
-    control = (gene == at.get(CONTROL, -1)) | (treatment == at.get(CONTROL, -1))
-    if guides and CONTROL in at:
-        name_code[control] = at[CONTROL]
-    _check_rows(where, every, name_code, crispr, concentration, "treatment" if guides else "gene")
-    dose = np.where(crispr, np.nan, concentration)
-    perturbation, perturbations = _perturbations(kind, name_code, every, dose)
+    perturbation, perturbations, control = _treated(
+        where, code, names, kind, concentration, guides=guides, doses=doses
+    )
     experiment, experiments = _by_name(code["experiment_name"], names["experiment_name"])
     return Metadata(
         path=path,
@@ -136,9 +150,41 @@ def read_metadata(path: Path, *, guides: bool = False) -> Metadata:
         perturbations=perturbations,
         control=control,
         plate=plate,
-        columns=tuple(table.header),
-        notes=tuple(notes),
+        columns=tuple(header),
+        notes=(*notes, *told),
     )
+
+
+def _treated(
+    where: Callable[[int], str],
+    code: Mapping[str, Ints],
+    names: Mapping[str, list[str]],
+    kind: Ints,
+    concentration: Floats,
+    *,
+    guides: bool,
+    doses: bool,
+) -> tuple[Ints, Perturbations, Bools]:
+    """What was done to each well (n,): a code, what the codes stand for, and which wells are controls."""
+    crispr = kind == TYPES.index("CRISPR")
+    damage.refuse_dates(names["gene"], "gene", lambda i: where(_first(code["gene"] == i)))
+    for name in ("gene", "treatment"):
+        _refuse_nearly_control(where, name, code[name], names[name])
+
+    # One list of names for both sides; a gene and a compound of one name differ by type.
+    every = sorted({*names["gene"], *names["treatment"]})
+    at = {name: i for i, name in enumerate(every)}
+    gene = np.array([at[n] for n in names["gene"]])[code["gene"]]
+    treatment = np.array([at[n] for n in names["treatment"]])[code["treatment"]]
+    name_code = np.where(crispr, treatment if guides else gene, treatment)
+    named_by = "treatment" if guides else "gene"
+    control = (gene == at.get(CONTROL, -1)) | (treatment == at.get(CONTROL, -1))
+    if guides and CONTROL in at:
+        name_code[control] = at[CONTROL]
+    needs_dose = ~crispr & doses
+    _check_rows(where, every, name_code, crispr, needs_dose & np.isnan(concentration), named_by)
+    dose = np.where(crispr, np.nan, concentration)
+    return *_perturbations(kind, name_code, every, dose), control
 
 
 def _coded(cells: Any) -> tuple[Ints, list[str]]:
@@ -211,7 +257,7 @@ def _check_rows(
     every: list[str],
     name: Ints,
     crispr: Bools,
-    concentration: Floats,
+    doseless: Bools,
     named_by: str,
 ) -> None:
     nameless = np.array([n == "" for n in every])[name]
@@ -220,7 +266,7 @@ def _check_rows(
         what = f"CRISPR well without a {named_by}" if crispr[row] else "COMPOUND well without a treatment"
         raise DataError(f"{where(row)}: a {what}")
     is_control = np.array([n.endswith("_control") for n in every])[name]
-    doseless = ~crispr & ~is_control & np.isnan(concentration)
+    doseless = doseless & ~is_control
     if doseless.any():
         row = _first(doseless)
         raise DataError(f"{where(row)}: compound {every[name[row]]!r} has no concentration")

@@ -19,6 +19,7 @@ from polaris_rxrx.files import sha256
 from polaris_rxrx.types import Progress
 from polaris_rxrx.wells.gather import Sites
 from polaris_rxrx.wells.memory import Wells, read_wells
+from polaris_rxrx.wells.metadata import Metadata
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Choices:
 
 
 def read(
-    metadata: Path | str,
+    metadata: Path | str | Metadata,
     embeddings: Any,
     choices: Choices | None = None,
     *,

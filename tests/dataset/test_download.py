@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from polaris_rxrx import cli
-from polaris_rxrx.dataset import download, transfer
+from polaris_rxrx.dataset import download, screens, transfer
 from polaris_rxrx.dataset.registry import DEFAULT, KNOWN, LICENCE_COPY, Record, locate
 from polaris_rxrx.errors import DataError, MissingError
 from tests.servers.huggingface import COMMIT, SIGNATURE, Fault, Repository, serving
@@ -863,3 +863,68 @@ def test_the_registry_is_cheap_to_import() -> None:
     )
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+# --- the tables of other screens ---------------------------------------------------------------------------
+
+
+def serve_jump(server: Repository, monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
+    """The files of JUMP's CRISPR side, and a card that knows their sizes and hashes."""
+    names = ("plate.csv.gz", "well.csv.gz", "crispr.csv.gz", "perturbation_control.csv")
+    held = {name: name.encode() * 100 for name in names}
+    server.raw |= {f"metadata/{name}": content for name, content in held.items()}
+    card = screens.load_screen("jump-crispr")
+    files = tuple(
+        f.model_copy(update={"size": len(held[f.name]), "sha256": hashlib.sha256(held[f.name]).hexdigest()})
+        for f in card.files
+    )
+    monkeypatch.setattr(screens, "load_screen", lambda _: card.model_copy(update={"files": files}))
+    return held
+
+
+def test_a_datasets_tables_come_after_their_licence_and_sizes(
+    fetch: Fetch, server: Repository, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = serve_jump(server, monkeypatch)
+    code, out, err = fetch("--dataset", "jump-crispr")
+    assert code == 0, err
+    assert out.split() == [str(data / name) for name in held]
+    assert {name: (data / name).read_bytes() for name in held} == held
+    lines = err.split("\n")
+    assert lines[0].startswith("JUMP Cell Painting, CRISPR (cpg0016): Metadata: BSD 3-Clause")
+    assert lines[1:5] == [f"{name}: {len(content):,} bytes" for name, content in held.items()]
+    assert lines[5].startswith("plate.csv.gz: fetched, 1.2 kB")
+    asked = len(server.sent)
+    assert fetch("--dataset", "jump-crispr")[0] == 0 and len(server.sent) == asked
+
+
+def test_a_datasets_table_of_another_content_is_none(
+    fetch: Fetch, server: Repository, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve_jump(server, monkeypatch)
+    server.raw["metadata/well.csv.gz"] = b"x" * 1200
+    code, _, err = fetch("--dataset", "jump-crispr")
+    assert code == 1 and "well.csv.gz: what 127.0.0.1" in err and "is not the published file" in err
+    assert not (data / "well.csv.gz").exists()
+    (data / "plate.csv.gz").write_bytes(b"mine")
+    code, _, err = fetch("--dataset", "jump-crispr")
+    assert code == 1 and "plate.csv.gz: it holds 4 bytes where 1,200 were expected; fetch it again" in err
+
+
+def test_what_is_had_by_hand_is_told(fetch: Fetch, server: Repository) -> None:
+    code, _, err = fetch("--dataset", "rxrx3")
+    assert code == 1 and not server.sent
+    assert "Recursion Non-Commercial End User License Agreement" in err
+    assert "'metadata_rxrx3.csv', 'embeddings.tar': to be had by hand from https://rxrx3.rxrx.ai/down" in err
+
+
+def test_core_by_its_card_is_fetched_as_ever(fetch: Fetch, data: Path) -> None:
+    code, _, err = fetch("--dataset", "rxrx3-core")
+    assert code == 2 and "--accept-licence" in err
+    assert fetch("--dataset", "rxrx3-core", "--accept-licence")[0] == 0
+    assert (data / METADATA).read_bytes() == WELLS
+
+
+def test_a_dataset_is_all_that_is_fetched(fetch: Fetch) -> None:
+    code, _, err = fetch("openphenom", "--dataset", "rxrx3")
+    assert code == 2 and "--dataset names all that is fetched" in err

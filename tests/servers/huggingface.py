@@ -178,7 +178,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._resolve(found[2], fault)
         elif found := re.fullmatch(r"/storage/(.+)", path):
             self._content(path, self.served.files.get(found[1]), fault)
-        elif found := re.fullmatch(r"/recursionpharma/EFAAR_benchmarking/[0-9a-f]{40}/(.+)", path):
+        elif found := re.fullmatch(
+            r"/(?:recursionpharma/EFAAR_benchmarking|jump-cellpainting/datasets)/[0-9a-f]{40}/(.+)", path
+        ):
             self._content(path, self.served.raw.get(found[1]), fault)
         else:
             self._send(404, b"")

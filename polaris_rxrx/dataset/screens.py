@@ -1,0 +1,261 @@
+"""Cards of screens: a TOML file says which tables hold a screen's wells and what their columns mean.
+
+The package's own cards stand in `datasets/`, one file a screen; a path to another card works the same. See
+`Screen` for the fields, and `polaris_rxrx.wells.screen` for how wells are read with one.
+
+Conventions
+    Names of columns are as the tables have them. Where several columns make one thing (`id`, `batch`), their
+    cells stand in this order with `_` between.
+    A side is what a map knows perturbations by: CRISPR holds genes, whatever was done to them, and COMPOUND
+    compounds; `modality` says what was done.
+    Sizes are bytes; `about` is a round figure where the upstream bytes are not known. Nothing here goes
+    online.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from string import Formatter
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
+
+from polaris_rxrx import bounded
+from polaris_rxrx.dataset.units import TO_NM
+from polaris_rxrx.errors import DataError, UsageError
+from polaris_rxrx.validation import Strict, complaints, told_of
+
+DEFAULT = "rxrx3-core"
+
+
+def _inside(name: str) -> str:
+    path = PurePosixPath(name)
+    if not path.parts or path.is_absolute() or ".." in path.parts or "\\" in name:
+        raise ValueError("a file inside the data folder was expected, as in metadata/well.csv.gz")
+    return name
+
+
+def _of_columns(pattern: str) -> str:
+    """A pattern of paths as it is; what stands in braces is a column's name and nothing more."""
+    for _, field, form, conversion in Formatter().parse(_inside(pattern)):
+        if field is not None and (not field.isidentifier() or form or conversion):
+            raise ValueError("names of columns in braces were expected, as in {Metadata_Plate}.parquet")
+    return pattern
+
+
+def _listed(given: Any) -> Any:
+    """One column, written as text, as a list of one."""
+    return [given] if isinstance(given, str) else given
+
+
+Text = Annotated[str, Field(min_length=1)]
+Columns = Annotated[tuple[Text, ...], BeforeValidator(_listed), Field(min_length=1)]
+FileName = Annotated[str, AfterValidator(_inside)]
+Where = dict[Text, Annotated[tuple[str, ...], Field(min_length=1)]]
+Unit = Literal["pM", "nM", "uM", "mM", "M"]
+
+
+class ScreenFile(Strict):
+    """A file of the screen: its name in the data folder, where it is from, how large it is."""
+
+    name: FileName
+    url: str | None = Field(None, pattern=r"^https://\S+$")
+    size: PositiveInt | None = None
+    about: PositiveInt | None = None
+    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")
+
+
+class WellTable(Strict):
+    """The table with a row a well, and which of its columns, or of those joined to it, say where a well is.
+
+    `where` keeps the wells whose cell of a column is one of these.
+    """
+
+    file: FileName
+    id: Columns
+    batch: Columns
+    plate: Text | None = None
+    address: Text | None = None
+    where: Where = Field(default_factory=dict)
+
+
+class Join(Strict):
+    """A table whose columns are joined to the wells by equal cells of the columns `on`, one row a key.
+
+    `columns` are those taken (all without it); with `keep = "matched"` wells without a row are left out.
+    """
+
+    file: FileName
+    on: Columns
+    columns: Columns | None = None
+    keep: Literal["all", "matched"] = "all"
+
+
+class Side(Strict):
+    """One side of the screen's map: its wells, what names their perturbation, and at which dose.
+
+    The wells are those whose cell of `column` is one of `values`, or all of them without a column. The name
+    is the first of the columns `name` that is not empty. A dose is a column or a number, in `unit`; without
+    a unit it is uM, and refused where it does not look like that. Names like `blinded` are no known genes.
+    """
+
+    type: Literal["CRISPR", "COMPOUND"]
+    column: Text | None = None
+    values: tuple[str, ...] = ()
+    name: Columns
+    guide: Text | None = None
+    dose: Text | PositiveFloat | None = None
+    unit: Unit | None = None
+    smiles: Text | None = None
+    modality: str = ""
+    blinded: Text | None = None
+
+    @model_validator(mode="after")
+    def _whole(self) -> Side:
+        if self.values and self.column is None:
+            raise ValueError("values without a column: the column that holds them was expected")
+        if self.unit is not None and self.dose is None:
+            raise ValueError("a unit without a dose: the column of doses, or one number, was expected")
+        if self.type == "CRISPR" and self.dose is not None:
+            raise ValueError("a dose of genes: only the side COMPOUND has doses")
+        if self.type == "COMPOUND" and self.guide is not None:
+            raise ValueError("a guide of compounds: only the side CRISPR has guides")
+        return self
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """What the column holds in this side's wells."""
+        return self.values or (self.type,)
+
+    @property
+    def to_uM(self) -> float:
+        """How many uM one of the unit is."""
+        return TO_NM[self.unit or "uM"] / TO_NM["uM"]
+
+
+class Controls(Strict):
+    """Which wells are controls: those with one of these cells in any of the columns.
+
+    On the negative ones wells are aligned, and they are in no map; the positive ones are perturbations like
+    others; the empty ones are left out.
+    """
+
+    columns: Columns
+    negative: Annotated[tuple[Text, ...], Field(min_length=1)]
+    positive: tuple[Text, ...] = ()
+    empty: tuple[Text, ...] = ()
+
+    @model_validator(mode="after")
+    def _once(self) -> Controls:
+        every = [*self.negative, *self.positive, *self.empty]
+        if twice := sorted({n for n in every if every.count(n) > 1}):
+            raise ValueError(f"{twice[0]!r} stands twice: a name is negative, positive or empty")
+        return self
+
+
+class Profiles(Strict):
+    """Features in a file a plate: a pattern with columns in braces, below `root` or in the data folder.
+
+    `root` is a folder of a public bucket (`s3://...`) in `region`, which is read without credentials.
+    """
+
+    pattern: Annotated[str, AfterValidator(_of_columns)]
+    root: str | None = Field(None, pattern=r"^s3://[a-z0-9.-]+(/\S+)?$")
+    region: str = Field("us-east-1", pattern=r"^[a-z0-9-]+$")
+
+    @property
+    def fields(self) -> list[str]:
+        """The columns that the pattern names, each once."""
+        return list(dict.fromkeys(f for _, f, _, _ in Formatter().parse(self.pattern) if f is not None))
+
+
+class Screen(Strict):
+    """A card of a screen."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    title: Text
+    licence: Text
+    page: str = ""
+    citation: str = ""
+    about_wells: PositiveInt | None = None
+    files: tuple[ScreenFile, ...] = ()
+    wells: WellTable
+    joins: tuple[Join, ...] = ()
+    sides: Annotated[tuple[Side, ...], Field(min_length=1)]
+    controls: Controls
+    profiles: Profiles | None = None
+
+    @model_validator(mode="after")
+    def _apart(self) -> Screen:
+        types = [side.type for side in self.sides]
+        if len(set(types)) < len(types):
+            raise ValueError(f"two sides are {types[0]}: one side a type was expected")
+        if len(types) > 1 and any(side.column is None for side in self.sides):
+            raise ValueError("sides without a column: the column that tells the two apart was expected")
+        if len({side.column for side in self.sides}) > 1:
+            raise ValueError("sides go by different columns: one column was expected to tell them apart")
+        return self
+
+    def used(self) -> list[str]:
+        """All columns that the card names, joined or not, each once."""
+        w, c = self.wells, self.controls
+        names = [*w.id, *w.batch, w.plate, w.address, *w.where, *c.columns]
+        for side in self.sides:
+            names += [side.column, *side.name, side.guide, side.smiles]
+            names += [side.dose] if isinstance(side.dose, str) else []
+        names += [name for join in self.joins for name in join.on]
+        names += self.profiles.fields if self.profiles is not None else []
+        return list(dict.fromkeys(n for n in names if n is not None))
+
+    @property
+    def tables(self) -> list[str]:
+        """The files that are read for the wells, the one with a row a well first."""
+        return [self.wells.file, *(join.file for join in self.joins)]
+
+    @property
+    def blinded(self) -> str | None:
+        """The pattern of names of genes that nobody is told."""
+        return next((side.blinded for side in self.sides if side.type == "CRISPR"), None)
+
+
+def screens_folder() -> Path:
+    """Where the package's own cards are: in the wheel, or in the checkout it is run from."""
+    package = Path(__file__).parent.parent
+    packaged = package / "_datasets"
+    return packaged if packaged.is_dir() else package.parent / "datasets"
+
+
+def screen_names() -> list[str]:
+    return sorted(path.stem for path in screens_folder().glob("*.toml"))
+
+
+def load_screen(name: str | Path) -> Screen:
+    """Read a card by its name, or by the path of a TOML file.
+
+    Raises:
+        UsageError: No such card.
+        DataError: The file is not a card; the field, its value and what was expected are named.
+    """
+    if isinstance(name, str) and name in screen_names():
+        path = screens_folder() / f"{name}.toml"
+    else:
+        path = Path(name)
+        if path.suffix != ".toml":
+            raise UsageError(
+                f"no dataset {str(name)!r}; there are {', '.join(screen_names())}, "
+                "or give the path of a .toml card"
+            )
+    if not path.is_file():
+        raise UsageError(f"{path}: no such card")
+    try:
+        return Screen.model_validate(bounded.read_toml(path))
+    except ValidationError as error:
+        raise DataError(f"{path}: {told_of(complaints(error)[0], 'a dataset card')}") from None

@@ -1,0 +1,173 @@
+"""What a dataset card makes of the files at hand, and what looks wrong with it.
+
+Conventions: the tables of wells are read whole, of features one table as a sample. What looks wrong is a
+sentence each, the gravest first; nothing is raised but for a card that is none. A control is a negative one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from polaris_rxrx.dataset.screens import Screen
+from polaris_rxrx.errors import PolarisRxrxError, some
+from polaris_rxrx.wells.metadata import Metadata
+from polaris_rxrx.wells.screen import ScreenWells, read_screen
+from polaris_rxrx.wells.table import open_table
+
+MIN_CONTROLS = 2  # of a batch: with fewer no aligner fits
+
+
+@dataclass(frozen=True)
+class Understood:
+    """What was understood of a screen. `could_read` is False where its wells cannot be used at all.
+
+    `batches` and `perturbations` count; `controls_a_batch` is the least, the median and the most; `features`
+    describes the sample. `problems` are sentences, `notes` what reading changed.
+    """
+
+    dataset: str
+    could_read: bool
+    wells: int = 0
+    left_out: dict[str, int] = field(default_factory=dict)
+    batches: int = 0
+    plates: int | None = None
+    controls: dict[str, dict[str, int]] = field(default_factory=dict)
+    controls_a_batch: tuple[float, float, float] | None = None
+    perturbations: dict[str, int] = field(default_factory=dict)
+    doses: tuple[float, ...] = ()
+    blinded: int = 0
+    features: dict[str, Any] | None = None
+    problems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON's own types."""
+        return asdict(self)
+
+
+def check_screen(
+    screen: Screen, folder: Path, *, wells: Path | None = None, embeddings: Path | None = None
+) -> Understood:
+    """Read a screen's files and say what was understood.
+
+    Args:
+        screen: The card.
+        folder: Where its files are.
+        wells: The table with a row a well, if it is not the one in the folder.
+        embeddings: A table of features; without one, the first of the card's profiles in the folder.
+    """
+    try:
+        found = read_screen(screen, folder, wells=wells)
+    except PolarisRxrxError as error:
+        return Understood(screen.name, False, problems=(str(error),))
+    meta = found.metadata
+    per_batch = np.bincount(meta.experiment[meta.control], minlength=len(meta.experiments))
+    features, wrong = _features(screen, found, folder, embeddings)
+    p = meta.perturbations
+    names = {t: {n for n, of in zip(p.name, p.type, strict=True) if of == t} for t in set(p.type)}
+    doses = np.unique(p.concentration[~np.isnan(p.concentration)])
+    return Understood(
+        dataset=screen.name,
+        could_read=True,
+        wells=len(meta),
+        left_out=found.left_out,
+        batches=len(meta.experiments),
+        plates=None if meta.plate is None else len(np.unique(np.c_[meta.experiment, meta.plate], axis=0)),
+        controls=found.controls,
+        controls_a_batch=(float(per_batch.min()), float(np.median(per_batch)), float(per_batch.max())),
+        perturbations={t: sum(not n.endswith("_control") for n in of) for t, of in sorted(names.items())},
+        doses=tuple(doses.tolist()),
+        blinded=found.n_blinded,
+        features=features,
+        problems=(*_few_controls(meta, per_batch), *_never_seen(screen, found), *_left_out(found), *wrong),
+        notes=meta.notes,
+    )
+
+
+def _few_controls(meta: Metadata, per_batch: Any) -> list[str]:
+    few = [meta.experiments[i] for i in np.flatnonzero(per_batch < MIN_CONTROLS)]
+    if not few:
+        return []
+    return [
+        f"{len(few):,} of {len(per_batch):,} batches have fewer than {MIN_CONTROLS} negative controls: "
+        f"{some(few)}; no aligner fits there"
+    ]
+
+
+def _never_seen(screen: Screen, found: ScreenWells) -> list[str]:
+    """Names that the card gives and no well has."""
+    said = [
+        f"no well is the {kind} control {name!r} ({' or '.join(screen.controls.columns)})"
+        for kind, counts in found.controls.items()
+        for name, n in counts.items()
+        if not n
+    ]
+    there = set(found.metadata.perturbations.type)
+    said += [
+        f"no well is of the side {side.type} ({side.column} is {' or '.join(side.cells)})"
+        for side in screen.sides
+        if side.type not in there
+    ]
+    if screen.blinded is not None and not found.n_blinded:
+        said.append(f"no gene has a name like {screen.blinded}")
+    return said
+
+
+def _left_out(found: ScreenWells) -> list[str]:
+    return [
+        f"{n:,} wells are {reason}: is it the table that belongs to them?"
+        for reason, n in found.left_out.items()
+        if reason.startswith("not in ")
+    ]
+
+
+def _features(
+    screen: Screen, found: ScreenWells, folder: Path, given: Path | None
+) -> tuple[dict[str, Any] | None, list[str]]:
+    """What a table of features holds, and what looks wrong with it; None without a table."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    path = given or _first_profile(screen, found, folder)
+    if path is None:
+        return None, []
+    try:
+        table = open_table(path)
+        of_wells = {"well_id", *found.metadata.columns}
+        numbers = [n for n in table.names if table.kind(n) is None and n not in of_wells]
+        parts = ["well_id"] if "well_id" in table.names else list(screen.wells.id)
+        if absent := [n for n in parts if n not in table.names]:
+            return None, [f"{path}: no column {some(absent)}, which says whose features these are"]
+        columns = [table.read([n]).column(0).cast(pa.string()).combine_chunks() for n in parts]
+    except PolarisRxrxError as error:
+        return None, [str(error)]
+    ids = columns[0] if len(columns) == 1 else pc.binary_join_element_wise(*columns, "_")
+    known = int(pc.sum(pc.is_in(ids, value_set=found.metadata.well_id)).as_py() or 0)
+    wrong = []
+    if not numbers:
+        wrong.append(f"{path}: no column of numbers is a feature")
+    if known * 2 < len(ids):
+        example = repr(ids[0].as_py()) if len(ids) else "none"
+        wrong.append(
+            f"{path}: {len(ids) - known:,} of {len(ids):,} rows are of no well ({example} beside "
+            f"{found.metadata.well_id[0].as_py()!r}); do ids mean the same?"
+        )
+    return {"file": str(path), "rows": len(ids), "rows_of_wells": known, "features": len(numbers)}, wrong
+
+
+def _first_profile(screen: Screen, found: ScreenWells, folder: Path) -> Path | None:
+    """The first of the card's files of features that is in the folder."""
+    return next((folder / p for p in profile_paths(screen, found) if (folder / p).is_file()), None)
+
+
+def profile_paths(screen: Screen, found: ScreenWells) -> list[str]:
+    """The card's files of features for the wells that were read, each once, in the order of the wells."""
+    if screen.profiles is None:
+        return []
+    fields = screen.profiles.fields
+    rows = found.cells.select(fields).take(found.row).group_by(fields, use_threads=False).aggregate([])
+    return [screen.profiles.pattern.format(**row) for row in rows.to_pylist() if all(row.values())]
