@@ -80,14 +80,14 @@ def _writers(table: Any, scratch: Path) -> Iterator[tuple[str, Callable[[], tupl
         return scratch / "e.h5ad", None
 
     def tree() -> tuple[Path, None]:
-        plate = np.array(["/".join(i.split("_")[:2]) for i in ids])
-        order = np.argsort(plate, kind="stable")
-        names, start = np.unique(plate[order], return_index=True)
-        by_plate = table.take(order)
+        experiment = np.array([i.split("_")[0] for i in ids])
+        order = np.argsort(experiment, kind="stable")
+        names, start = np.unique(experiment[order], return_index=True)
+        in_order = table.take(order)
         for name, a, b in zip(names, start, [*start[1:], len(ids)], strict=True):
             folder = scratch / "tree" / name
             folder.mkdir(parents=True)
-            pq.write_table(by_plate.slice(a, b - a), folder / "embeddings.parquet")
+            pq.write_table(in_order.slice(a, b - a), folder / "embeddings.parquet")
         return scratch / "tree", None
 
     def rows_a_well() -> tuple[Path, None]:
@@ -102,7 +102,7 @@ def _writers(table: Any, scratch: Path) -> Iterator[tuple[str, Callable[[], tupl
     yield ".npy with --ids", npy
     yield "HDF5", hdf5
     yield ".h5ad", h5ad
-    yield "a file a plate", tree
+    yield "a file an experiment", tree
     yield "four rows a well, parquet", rows_a_well
 
 
