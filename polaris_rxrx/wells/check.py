@@ -14,9 +14,9 @@ import numpy as np
 
 from polaris_rxrx.dataset.screens import Screen
 from polaris_rxrx.errors import PolarisRxrxError, some
+from polaris_rxrx.wells.containers import open_embeddings
 from polaris_rxrx.wells.metadata import Metadata
 from polaris_rxrx.wells.screen import ScreenWells, read_screen
-from polaris_rxrx.wells.table import open_table
 
 MIN_CONTROLS = 2  # of a batch: with fewer no aligner fits
 
@@ -136,16 +136,14 @@ def _features(
     if path is None:
         return None, []
     try:
-        table = open_table(path)
+        table = open_embeddings(path)
         of_wells = {"well_id", *found.metadata.columns}
         numbers = [n for n in table.names if table.kind(n) is None and n not in of_wells]
-        parts = ["well_id"] if "well_id" in table.names else list(screen.wells.id)
-        if absent := [n for n in parts if n not in table.names]:
-            return None, [f"{path}: no column {some(absent)}, which says whose features these are"]
-        columns = [table.read([n]).column(0).cast(pa.string()).combine_chunks() for n in parts]
+        if "well_id" not in table.names:
+            return None, [f"{path}: no column says whose features these are; well_id was expected"]
+        ids = table.read(["well_id"]).column(0).cast(pa.string())
     except PolarisRxrxError as error:
         return None, [str(error)]
-    ids = columns[0] if len(columns) == 1 else pc.binary_join_element_wise(*columns, "_")
     known = int(pc.sum(pc.is_in(ids, value_set=found.metadata.well_id)).as_py() or 0)
     wrong = []
     if not numbers:

@@ -241,11 +241,12 @@ def test_profiles_of_jump_are_fetched_to_where_a_check_finds_them(
     screen = load_screen("jump-crispr")
     found = read_screen(screen, tmp_path)
     cells = found.cells.take(found.row).to_pandas()
-    bucket = tmp_path / "bucket"
+    bucket, rng = tmp_path / "bucket", np.random.default_rng(0)
     for path in profile_paths(screen, found):
         plate = cells[cells.Metadata_Plate == Path(path).stem]
         table = plate[["Metadata_Source", "Metadata_Plate", "Metadata_Well"]]
-        table = table.assign(**{f"Cells_AreaShape_Zernike_{i}_0": 0.5 for i in range(5)})
+        drawn = rng.normal(size=(len(table), 5))
+        table = table.assign(**{f"Cells_AreaShape_Zernike_{i}_0": drawn[:, i] for i in range(5)})
         (bucket / path).parent.mkdir(parents=True)
         table.to_parquet(bucket / path, index=False)
     monkeypatch.setattr(profiles, "public_bucket", lambda _: (fs.LocalFileSystem(), str(bucket)))
@@ -255,6 +256,13 @@ def test_profiles_of_jump_are_fetched_to_where_a_check_finds_them(
     code, out, _ = run("dataset", "check", "jump-crispr", "--json")
     features = json.loads(out)["features"]
     assert (features["rows"], features["rows_of_wells"], features["features"]) == (40, 40, 5)
+    code, out, _ = run("dataset", "check", "jump-crispr", "--embeddings", "source_13", "--json")
+    assert code == 0 and json.loads(out)["features"]["rows_of_wells"] == 800
+    Path("relations.txt").write_text("entity1,entity2\nA2M,A4GALT\n")
+    words = ["--embeddings", "source_13", "--dataset", "jump-crispr", "--relations", "relations.txt"]
+    code, out, err = run("evaluate", "gene-gene", *words, "--json")
+    assert code == 0, err
+    assert json.loads(out)["gene-gene"]["protocol"]["inputs"]["dataset"] == "jump-crispr"
 
 
 def test_profiles_belong_to_a_dataset(run: Run) -> None:
