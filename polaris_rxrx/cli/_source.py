@@ -77,7 +77,7 @@ class Source:
             "align",
             "aggregate",
         ]
-        refused.append("allow_missing_wells")
+        refused += ["aggregate", "allow_missing_wells"]
         refused += [] if layout else ["metadata"]
         for name in refused:
             if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
