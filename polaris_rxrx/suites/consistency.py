@@ -22,7 +22,7 @@ from polaris_rxrx.maps.build import Map
 from polaris_rxrx.maps.similarity import unit_rows
 from polaris_rxrx.suites.result import Digest, Result, versions
 from polaris_rxrx.suites.retrieval import NULL_SIZE, Retrieved, adjusted, average_precision, by_group
-from polaris_rxrx.types import Floats
+from polaris_rxrx.types import Floats, Ints
 
 MIN_MEMBERS = 2
 
@@ -60,26 +60,10 @@ def consistency(
         raise DataError(f"none of the {len(annotations):,} annotations has two perturbations in the map")
     annotated = sorted({i for own in members.values() for i in own})
     place = {row: k for k, row in enumerate(annotated)}
-    has = np.zeros((len(annotated), len(members)), dtype=np.float32)
-    for k, own in enumerate(members.values()):
-        has[[place[i] for i in own], k] = 1
+    groups = [np.array([place[i] for i in own]) for own in members.values()]
     units = units[annotated]
-    ap, n_positive, n_total, label_of, row_of = [], [], [], [], []
-    for k, own in enumerate(members.values()):
-        rows = np.array([place[i] for i in own])
-        similar = np.clip(units[rows] @ units.T, -1.0, 1.0)
-        positive = similar[:, rows]
-        np.fill_diagonal(positive, np.nan)
-        apart = has[rows] @ has.T == 0
-        ap.append(
-            average_precision(positive, np.where(apart, similar, np.nan), positives_first=positives_first)
-        )
-        n_positive.append(np.full(len(rows), len(rows) - 1))
-        n_total.append(len(rows) - 1 + apart.sum(axis=1))
-        label_of.append(np.full(len(rows), k))
-        row_of.append(rows)
-    found = Retrieved(np.concatenate(ap), np.concatenate(n_positive), np.concatenate(n_total))
-    label, row = np.concatenate(label_of), np.concatenate(row_of)
+    found, label = _retrieve(units, groups, positives_first)
+    row = np.concatenate(groups)
     grouped = by_group(found, label, len(members), null_size=null_size, seed=seed)
     if not grouped.n_queries.any():
         raise DataError(
@@ -125,6 +109,31 @@ def consistency(
         },
         _notes(annotations, members),
     )
+
+
+def _retrieve(units: Floats, groups: Sequence[Ints], positives_first: bool) -> tuple[Retrieved, Ints]:
+    """Every member of every annotation as a query, and the annotation of each.
+
+    Args:
+        units: Unit vectors of the annotated rows, (n, d).
+        groups: The rows of each annotation.
+        positives_first: See `consistency`.
+    """
+    has = np.zeros((len(units), len(groups)), dtype=np.float32)
+    for k, rows in enumerate(groups):
+        has[rows, k] = 1
+    ap, n_positive, n_total = [], [], []
+    for rows in groups:
+        similar = np.clip(units[rows] @ units.T, -1.0, 1.0)
+        positive = similar[:, rows]
+        np.fill_diagonal(positive, np.nan)
+        apart = has[rows] @ has.T == 0
+        negative = np.where(apart, similar, np.nan)
+        ap.append(average_precision(positive, negative, positives_first=positives_first))
+        n_positive.append(np.full(len(rows), len(rows) - 1))
+        n_total.append(len(rows) - 1 + apart.sum(axis=1))
+    found = Retrieved(np.concatenate(ap), np.concatenate(n_positive), np.concatenate(n_total))
+    return found, np.repeat(np.arange(len(groups)), [len(rows) for rows in groups])
 
 
 def _rows(map_: Map, of: str) -> tuple[list[str], Floats]:
