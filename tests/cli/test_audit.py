@@ -163,7 +163,7 @@ def test_bad_input(folder: Path, make_task: MakeTask, capsys: Capture) -> None:
     assert "absent.csv: no such file" in capsys.readouterr().err
     assert audit(folder, "--level", "2") == 2
     assert audit(folder, "--map", folder / "p.csv") == 1
-    assert "not a whole map" in capsys.readouterr().err
+    assert "p.csv has no feature columns" in capsys.readouterr().err
     (folder / "some.csv").write_text("id,active\n0,1\n")
     assert audit(folder, preds="some.csv") == 1
     assert audit(folder, "--missing", "fill=0", preds="some.csv") == 0
