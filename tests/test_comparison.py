@@ -59,6 +59,18 @@ def nearly(middling: Task, good: Score) -> Score:
     return scored(middling, good.predictions.values + 0.002 * noise, "nearly.csv")
 
 
+def mean_precision(y: np.ndarray, s: np.ndarray) -> float:
+    """Average precision from its definition: the precision at each active's score, averaged."""
+    above = s[:, None] <= s
+    return float(((above & (y == 1)).sum(axis=1) / above.sum(axis=1))[y == 1].mean())
+
+
+def share_in_order(y: np.ndarray, s: np.ndarray) -> float:
+    """AUROC from its definition: the share of an active and an inactive in order, ties half."""
+    apart = s[y == 1][:, None] - s[y == 0]
+    return float(((apart > 0) + 0.5 * (apart == 0)).mean())
+
+
 @pytest.mark.parametrize("metric", ["pr_auc", "roc_auc"])
 def test_every_number_by_the_slow_way(middling: Task, good: Score, poor: Score, metric: str) -> None:
     found = compare(good, poor, metric=metric, resamples=2_000, seed=5, level=0.9)  # type: ignore[arg-type]
@@ -70,6 +82,7 @@ def test_every_number_by_the_slow_way(middling: Task, good: Score, poor: Score, 
         if labels[of].any() and not (metric == "roc_auc" and labels[of].all()):
             rows.append([theirs(labels[of], s.predictions.values[of]) for s in (good, poor)])
     np.testing.assert_allclose(found.values, rows, atol=1e-12)
+    defined = {"pr_auc": mean_precision, "roc_auc": share_in_order}
     d = found.values[:, 0] - found.values[:, 1]
     (ours,) = found.differences
     assert ours.mean == pytest.approx(found.means[0] - found.means[1]) == pytest.approx(d.mean())
@@ -80,7 +93,7 @@ def test_every_number_by_the_slow_way(middling: Task, good: Score, poor: Score, 
         """The difference in one treatment; NaN where there is none."""
         if not labels[of].any() or (metric == "roc_auc" and labels[of].all()):
             return float("nan")
-        a, b = (theirs(labels[of], s.predictions.values[of]) for s in (good, poor))
+        a, b = (defined[metric](labels[of], s.predictions.values[of]) for s in (good, poor))
         return float(a - b)
 
     counted = np.isin(names, found.treatments) & ~np.isnan(labels)

@@ -71,9 +71,10 @@ def test_equals_the_loop_over_scikit_learn(real_sized: tuple[Task, Any], real_sc
     task, values = real_sized
     assert task.active is not None
     found: dict[str, dict[str, float]] = {"pr_auc": {}, "roc_auc": {}}
+    names = np.array(task.treatment)
     with config_context(assume_finite=True, skip_parameter_validation=True):
         for name in real_score.treatments:
-            keep = (np.array(task.treatment) == name) & ~np.isnan(task.active)
+            keep = (names == name) & ~np.isnan(task.active)
             for label, metric in METRICS.items():
                 if defined(label, task.active[keep]):
                     found[label][name] = metric(task.active[keep], values[keep])
