@@ -13,11 +13,11 @@ from pydantic import Field, PositiveInt, ValidationError
 
 from polaris_rxrx import bounded
 from polaris_rxrx.dataset.rxrx3 import NOMINAL
-from polaris_rxrx.errors import DataError, UsageError
+from polaris_rxrx.errors import DataError
 from polaris_rxrx.maps.align import Aligner
 from polaris_rxrx.maps.build import Aggregate
 from polaris_rxrx.maps.similarity import Similarity
-from polaris_rxrx.validation import Complaint, Strict, complaints, told_of
+from polaris_rxrx.validation import Complaint, Strict, card_path, complaints, told_of
 
 Concentration = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 Dose = Literal["max", "mean"] | Concentration
@@ -91,17 +91,7 @@ def load_card(name: str | Path) -> Card:
         UsageError: No such card.
         DataError: The file is not a card; the field, its value and what was expected are named.
     """
-    if isinstance(name, str) and name in card_names():
-        path = cards_folder() / f"{name}.toml"
-    else:
-        path = Path(name)
-        if path.suffix != ".toml":
-            raise UsageError(
-                f"no baseline {str(name)!r}; there are {', '.join(card_names())}, "
-                "or give the path of a .toml card"
-            )
-    if not path.is_file():
-        raise UsageError(f"{path}: no such card")
+    path = card_path(name, cards_folder(), "baseline")
     try:
         return Card.model_validate(bounded.read_toml(path))
     except ValidationError as error:

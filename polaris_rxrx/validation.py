@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from polaris_rxrx import bounded
-from polaris_rxrx.errors import short
+from polaris_rxrx.errors import UsageError, short
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -74,3 +74,20 @@ def read_json(model: type[M], path: Path) -> M:
         ValueError: It is no such document; `told` says why.
     """
     return model.model_validate(bounded.json_loads(bounded.read_file(path).decode("utf-8")))
+
+
+def card_path(name: str | Path, folder: Path, what: str) -> Path:
+    """Where a card is: one of the package's own in `folder`, by name, or the path of another.
+
+    Raises:
+        UsageError: There is none; `what` is what such cards are called.
+    """
+    names = sorted(path.stem for path in folder.glob("*.toml"))
+    path = folder / f"{name}.toml" if isinstance(name, str) and name in names else Path(name)
+    if path.suffix != ".toml":
+        raise UsageError(
+            f"no {what} {str(name)!r}; there are {', '.join(names)}, or give the path of a .toml card"
+        )
+    if not path.is_file():
+        raise UsageError(f"{path}: no such card")
+    return path

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from polaris_rxrx.cli._datasets import dataset_option, provenance_of, wells_of
+from polaris_rxrx.cli._datasets import DEFAULT, dataset_option, provenance_of, wells_of
 from polaris_rxrx.cli._inputs import arms_reader, card_embeddings, tell_dropped
 from polaris_rxrx.cli.options import (
     FILE,
@@ -130,10 +130,11 @@ def command(
         raise click.UsageError(f"--save-map {save_map}: a map is saved as .parquet or .h5ad")
     corrected = arms_reader(gene_arms, arms_unexpressed)
     given = (save_map, embeddings, metadata, features, reading["ids"], reading["layer"], gene_arms)
-    if card.kind == "random" and (any(given) or reading["sites"] != "mean"):
+    chosen = reading["sites"] != "mean" or dataset != DEFAULT
+    if card.kind == "random" and (any(given) or chosen):
         raise click.UsageError(
             f"{card.name} looks at no wells: --save-map, --embeddings, --metadata, --features, --sites, "
-            "--ids, --layer, --gene-arms mean nothing"
+            "--ids, --layer, --gene-arms, --dataset mean nothing"
         )
     loaded = load_task(task)
     if card.kind == "random":

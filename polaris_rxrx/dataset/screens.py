@@ -30,8 +30,8 @@ from pydantic import (
 
 from polaris_rxrx import bounded
 from polaris_rxrx.dataset.units import TO_NM
-from polaris_rxrx.errors import DataError, UsageError
-from polaris_rxrx.validation import Strict, complaints, told_of
+from polaris_rxrx.errors import DataError
+from polaris_rxrx.validation import Strict, card_path, complaints, told_of
 
 DEFAULT = "rxrx3-core"
 
@@ -244,17 +244,7 @@ def load_screen(name: str | Path) -> Screen:
         UsageError: No such card.
         DataError: The file is not a card; the field, its value and what was expected are named.
     """
-    if isinstance(name, str) and name in screen_names():
-        path = screens_folder() / f"{name}.toml"
-    else:
-        path = Path(name)
-        if path.suffix != ".toml":
-            raise UsageError(
-                f"no dataset {str(name)!r}; there are {', '.join(screen_names())}, "
-                "or give the path of a .toml card"
-            )
-    if not path.is_file():
-        raise UsageError(f"{path}: no such card")
+    path = card_path(name, screens_folder(), "dataset")
     try:
         return Screen.model_validate(bounded.read_toml(path))
     except ValidationError as error:

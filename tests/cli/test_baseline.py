@@ -267,6 +267,7 @@ def test_a_profile_says_how_it_was_cleaned(run: Run, tmp_path: Path) -> None:
         (["random", "--gene-arms", "task/test_features.csv"], 1, "no column 'gene', 'arm'"),
         (["mine.toml", "--arms-unexpressed", "a.txt"], 2, "--arms-unexpressed belongs to --gene-arms"),
         (["random", "--sites", "median"], 2, "random looks at no wells"),
+        (["random", "--dataset", "rxrx3"], 2, "random looks at no wells"),
         (["mine.toml", "--sites", "max"], 2, "'max' is not one of 'mean', 'median'"),
         (["mine.toml", "--layer", "raw"], 2, "--layer raw: "),
         (["mine.toml", "--ids", "ids.txt"], 2, "--ids ids.txt: "),
