@@ -8,8 +8,14 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
+
+# Side by side, the threads of one process's BLAS wait for the other's, up to ten times as long as the work
+# takes; a process reads this once, when it loads NumPy, so it stands above everything that imports it.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import numpy as np
 from hypothesis import settings
 
 from polaris_rxrx.hub import upstream
