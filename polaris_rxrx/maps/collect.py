@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -356,7 +357,13 @@ def reduce_and_keep(job: Job, folder: str) -> Partial:
     if path.exists():
         try:
             return _load_part(path)
-        except (OSError, ValueError, KeyError):  # of a run that was killed, or damaged: done again
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            EOFError,
+            BadZipFile,
+        ):  # of a run that was killed, or damaged: done again
             pass
     part = reduce_job(job)
     with new_file(path) as temporary, temporary.open("wb") as handle:
@@ -391,6 +398,6 @@ def _flat(part: Partial) -> dict[str, Matrix]:
 
 
 def _load_part(path: Path) -> Partial:
-    with np.load(path, allow_pickle=False) as held:
+    with path.open("rb") as handle, np.load(handle, allow_pickle=False) as held:
         seen = Seen(**{n: held[f"seen_{n}"] for n in _SEEN})
         return Partial(PartialSums(held["group"], held["sums"]), **{n: held[n] for n in _ROWS}, seen=seen)

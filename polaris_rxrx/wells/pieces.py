@@ -87,13 +87,19 @@ def pieces_of(
 
 def _pieces(path: Path, n: int, names: Sequence[str], layer: str | None, ids: Path | None) -> list[Piece]:
     """A file's pieces: neighboring row groups together, up to `WHOLE`; any other file is one piece."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     with open_binary(path) as handle:
         is_parquet = handle.read(4) == b"PAR1"
     if not is_parquet:
         return [Piece(path, n, None, layer, ids)]
-    held = pq.read_metadata(path)
+    try:
+        held = pq.read_metadata(path)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from None
+    if held.num_rows != n:
+        raise DataError(f"{path} has {held.num_rows:,} rows where it had {n:,}; has it changed?")
     if not set(names) <= {held.schema.column(i).path for i in range(held.num_columns)}:
         return [Piece(path, n)]  # lists in one column
     found: list[Piece] = []
