@@ -82,8 +82,8 @@ class Cluster:
             i, item = next(left, (None, None))
             if i is None:
                 return None
-            (sent,) = self.client.scatter([item])
-            future = self.client.submit(function, sent, pure=False, retries=RETRIES)
+            # With the task, not scattered: an item on a worker that dies would be lost.
+            future = self.client.submit(function, item, pure=False, retries=RETRIES)
             running[future] = i
             return future
 
