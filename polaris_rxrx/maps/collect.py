@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from polaris_rxrx import limits
 from polaris_rxrx.errors import DataError
 from polaris_rxrx.files import new_file, sha256
 from polaris_rxrx.limits import size_text
+from polaris_rxrx.maps.align import Moments, moments
 from polaris_rxrx.maps.partial import Job, NotFinite, Partial, PartialSums, Rows, Seen, reduce_job
 from polaris_rxrx.maps.summary import BatchSummary, Controls
 from polaris_rxrx.parallel import Here, Workers
@@ -42,6 +43,7 @@ from polaris_rxrx.wells.pieces import WHOLE, Piece, pieces_of
 from polaris_rxrx.wells.values import SAMPLE, look_once
 
 JOB = 1 << 26
+ROWS = 2  # times d control wells of a batch; of more, moments say the same in less
 _LEAST = 1 << 20  # bytes of a piece that are read at once, at least
 _WORKER = 120_000_000  # what Python, NumPy and pyarrow take in a process
 _COPIES = 4  # of a block while it is reduced
@@ -69,12 +71,27 @@ class Collected:
     sources: dict[str, str]
     files: dict[str, tuple[Path, ...]]
     missing: int = 0
+    free: int = 0
+    _moments: dict[int, Moments] = field(default_factory=dict)
 
     def controls(self) -> Iterator[tuple[str, Controls]]:
         for batch in np.unique(self.group_batch).tolist():
-            a, b = np.searchsorted(self.control_batch, [batch, batch + 1])
-            yield self.names[batch], self.control_rows[a:b]
+            yield self.names[batch], self._controls(batch)
             limits.release(self.control_rows)
+
+    def _controls(self, batch: int) -> Controls:
+        """Rows; or, where they are many and memory is there, moments, which are then kept."""
+        if batch in self._moments:
+            return self._moments[batch]
+        a, b = np.searchsorted(self.control_batch, [batch, batch + 1])
+        rows, d = self.control_rows[a:b], len(self.features)
+        if len(rows) <= ROWS * d or (len(self._moments) + 1) * d * d * 8 > self.free // 2:
+            return rows
+        found = moments(rows)
+        if not np.isfinite(found.scatter).all():
+            return rows
+        self._moments[batch] = found
+        return found
 
     def batches(self) -> Iterator[BatchSummary]:
         for (name, controls), batch in zip(self.controls(), np.unique(self.group_batch), strict=True):
@@ -87,13 +104,17 @@ class Collected:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a pass takes: bytes of sums and of control rows, whether on disk, bytes read at once."""
+    """What a pass takes: bytes of sums and of control rows, whether on disk, bytes read at once.
+
+    `free` bytes are left once the table is read.
+    """
 
     sums: int
     controls: int
     sums_on_disk: bool
     controls_on_disk: bool
     most: int
+    free: int
 
     def told(self) -> list[str]:
         told = []
@@ -137,7 +158,8 @@ def plan(n_groups: int, n_controls: int, d: int, itemsize: int, rows: int, room:
     sums_on_disk = 2 * sums > free  # halves of a tree beside the whole
     free -= 0 if sums_on_disk else 2 * sums
     most = min(WHOLE, max(_LEAST, free // (_COPIES * max(n_workers, 1))))
-    return Plan(sums, controls, sums_on_disk, controls_on_disk, int(most))
+    left = max(room - (0 if controls_on_disk else controls) - (0 if sums_on_disk else sums), 0)
+    return Plan(sums, controls, sums_on_disk, controls_on_disk, int(most), left)
 
 
 def collect(
@@ -213,6 +235,7 @@ def collect(
         sources=wells.sources,
         files=wells.files,
         missing=wells.missing,
+        free=chosen.free,
     )
 
 

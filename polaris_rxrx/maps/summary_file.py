@@ -26,13 +26,12 @@ from polaris_rxrx.dataset.rxrx3 import TYPES
 from polaris_rxrx.errors import DataError, short
 from polaris_rxrx.files import new_file, open_binary
 from polaris_rxrx.maps.align import Moments, moments
-from polaris_rxrx.maps.collect import Collected
+from polaris_rxrx.maps.collect import ROWS, Collected
 from polaris_rxrx.maps.summary import BatchSummary, Controls
 from polaris_rxrx.types import Floats, Matrix, Progress
 from polaris_rxrx.wells.metadata import Perturbations
 
 KEY = b"polaris_rxrx_summary"
-ROWS = 2
 LEFT = ("kind", "batch", "perturbation_type", "perturbation", "concentration", "n_wells")
 
 
