@@ -254,7 +254,8 @@ def _choose(table: OpenTable, meta: Metadata, patterns: Sequence[str]) -> Choice
 
 
 def _refuse_nan(path: Path, names: Sequence[str], block: Matrix, ids: Any) -> None:
-    column, row = (int(i[0]) for i in np.nonzero(~np.isfinite(block)))
+    column = next(i for i, values in enumerate(block) if not np.isfinite(values).all())
+    row = int(np.flatnonzero(~np.isfinite(block[column]))[0])
     n = int((~np.isfinite(block[column])).sum())
     well = ids[row].as_py()
     raise DataError(
