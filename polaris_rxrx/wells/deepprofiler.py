@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,12 +65,13 @@ def profile_shape(path: Path) -> tuple[tuple[int, int], np.dtype[Any]]:
     return (shape[0], shape[1]), np.dtype(np.float32) if kind == np.float16 else kind.newbyteorder("=")
 
 
-def profile_part(path: Path, n: int) -> Part:
+def profile_part(path: Path, n: int, at: Mapping[str, int]) -> Part:
     """The features of one of DeepProfiler's files, a row a cell, as a part of a table.
 
     Args:
         path: The file.
         n: How many cells it has, from `profile_shape`.
+        at: Which feature a column is, by its name.
     """
 
     def matrix(names: list[str]) -> Matrix:
@@ -79,6 +81,6 @@ def profile_part(path: Path, n: int) -> Part:
                 x = stored.block(0, stored.shape[0])
         except (OSError, zipfile.BadZipFile, EOFError, ValueError, zlib.error) as error:
             raise DataError(f"{path}: not a whole .npz file ({error})") from None
-        return columns_of(x, [int(name.removeprefix("feature_")) for name in names])
+        return columns_of(x, [at[name] for name in names])
 
     return part_of(path, n, matrix)

@@ -153,7 +153,8 @@ def _by_parts(
 ) -> None:
     """Fill a matrix part by part; rows of a well that goes on in another part wait for the others."""
     left = places.counts.copy()
-    first, limit = 0, max(1, _WAITING // len(names))
+    first, n_waiting, least = 0, 0, max(1, _WAITING // len(names))
+    limit = least
     waiting: list[tuple[Ints, Matrix]] = []
     for done, part in enumerate(table.parts, 1):
         place = places.place[first : first + part.n]
@@ -166,16 +167,18 @@ def _by_parts(
                 x[place] = block
             else:
                 waiting.append((place, block))
+                n_waiting += len(place)
                 left -= np.bincount(place, minlength=len(left))
         if progress is not None:
             progress("reading", done, len(table.parts))
-        if waiting and (done == len(table.parts) or sum(len(w[0]) for w in waiting) >= limit):
+        if waiting and (done == len(table.parts) or n_waiting >= limit):
             place, block = (np.concatenate(w) for w in zip(*waiting, strict=True))
             waiting.clear()
             whole = left[place] == 0
             _combine_wells(x, place, block, np.flatnonzero(whole), sites, absent)
             waiting = [(place[~whole], block[~whole])] if not whole.all() else []
-            limit = max(max(1, _WAITING // len(names)), 2 * int((~whole).sum()))
+            n_waiting = int((~whole).sum())
+            limit = max(least, 2 * n_waiting)
 
 
 def _combine_wells(x: Matrix, place: Ints, block: Matrix, whole: Ints, sites: Sites, absent: bool) -> None:

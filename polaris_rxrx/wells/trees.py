@@ -184,15 +184,17 @@ def open_profiles(path: Path, paths: Sequence[Path], root: Path, index: Path | N
     wells = _by_layout(path, paths, root) if index is None else _by_index(paths, root, index)
     parts, ids = list[Part](), list[Any]()
     width, kind = -1, np.dtype(np.float32)
+    at: dict[str, int] = {}
     for one, well, ((n, d), held) in zip(paths, wells, shapes, strict=True):
         if width < 0:
             width, kind = d, held
+            at = {f"feature_{i}": i for i in range(d)}
         if d != width:
             raise DataError(f"{one} has {d:,} features; the {width:,} of {paths[0]} were expected")
         kind = np.promote_types(kind, held)
         ids.append(pa.array([well], pa.string()).take(pa.array(np.zeros(n, dtype=np.int64))))
-        parts.append(profile_part(one, n))
-    types = [(f"feature_{i}", pa.from_numpy_dtype(kind)) for i in range(width)]
+        parts.append(profile_part(one, n, at))
+    types = [(name, pa.from_numpy_dtype(kind)) for name in at]
     schema = pa.schema([("well_id", pa.string()), *types])
     told = (
         f"{path}: a row a cell; well_id from {'the paths' if index is None else index}, such as {wells[0]!r}"
