@@ -16,7 +16,7 @@ Reading
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,8 @@ from polaris_rxrx.wells.values import Extremes, look
 class Wells:
     """Wells in memory. `missing` counts metadata wells without an embedding, `sources` says what was read.
 
-    `files` are those of a source that is not one file: of a folder many, of a table in memory none.
+    `files` are those of a source that is not one file: of a folder many, of a table in memory none. `joined`
+    are the tables that a dataset card joined to the metadata, by name.
     `notes` are what a user should be told of the reading, `provenance` is what a protocol keeps of it.
     """
 
@@ -53,6 +54,7 @@ class Wells:
     provenance: dict[str, Any] = field(default_factory=dict)
     plate: Ints | None = None
     files: dict[str, tuple[Path, ...]] = field(default_factory=dict)
+    joined: Mapping[str, Path] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.x)
@@ -146,12 +148,14 @@ def read_wells(
         provenance=found.provenance(seen.to_dict()),
         plate=None if meta.plate is None else meta.plate[row],
         files=found.files,
+        joined=meta.joined,
     )
 
 
 def refuse_nan(path: Path, names: Sequence[str], block: Matrix, name: Callable[[int], str]) -> None:
     """Raise `DataError` naming the first value that is not finite, of features (k, n) of all wells."""
-    column, row = (int(i[0]) for i in np.nonzero(~np.isfinite(block)))
+    column = next(i for i, values in enumerate(block) if not np.isfinite(values).all())
+    row = int(np.flatnonzero(~np.isfinite(block[column]))[0])
     n = int((~np.isfinite(block[column])).sum())
     well = name(row)
     raise DataError(
