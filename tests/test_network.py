@@ -29,7 +29,7 @@ VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
 @pytest.fixture(autouse=True)
 def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (*VARIABLES, *map(str.lower, VARIABLES), "SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE"):
+    for name in (*VARIABLES, *map(str.lower, VARIABLES), "SSL_CERT_DIR", "SSLKEYLOGFILE"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -144,6 +144,9 @@ def test_certificates(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     empty, locked = tmp_path / "empty.pem", tmp_path / "folder"
     empty.write_text("no certificate")
     locked.mkdir()
+    one = network._environment_certificates().get_ca_certs()  # of `clean_environment`, which CI is quick with
+    monkeypatch.delenv("SSL_CERT_FILE")
+    assert len(one) == 1 and one[0] in network._environment_certificates().get_ca_certs()  # certifi's
     for variable, value, told in (
         ("SSL_CERT_FILE", "no/such.pem", "is no file of certificates: no such file"),
         ("SSL_CERT_FILE", str(locked), "is no file of certificates: a folder"),
@@ -280,6 +283,8 @@ def test_every_command_tells_it_in_one_line(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     capfd.readouterr()
+    if variable == "SSL_CERT_DIR":
+        monkeypatch.delenv("SSL_CERT_FILE")  # which goes first
     monkeypatch.setenv(variable, TROUBLES[variable])
     assert run(COMMANDS[command]) == 1
     out, err = capfd.readouterr()
