@@ -309,6 +309,7 @@ def test_the_twins_scores(ties: bool) -> None:
         assert found == pytest.approx(expected, rel=0, abs=1e-13)
     assert twin_scores([(1, 0.5), (1, 0.0)]) is None and twin_scores([(0, 0.5)]) is None
 
+
 @pytest.mark.parametrize("by", ["compound", "gene"])
 @pytest.mark.parametrize("legacy", [False, True])
 @pytest.mark.parametrize("kind", ["floats", "ties", "holes", "holes and ties"])
