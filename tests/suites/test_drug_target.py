@@ -437,7 +437,7 @@ def test_another_process_and_another_hash_seed(table: Affinities, tmp_path: Path
             capture_output=True,
             text=True,
         ).stdout
-        for seed in ("1", "77")
+        for seed in ("77",)  # this process has one of its own
     }
     assert said == {everything(evaluate(map_, table, SMALL))}
 
