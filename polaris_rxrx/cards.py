@@ -14,8 +14,7 @@ from pydantic import Field, PositiveInt, ValidationError
 from polaris_rxrx import bounded
 from polaris_rxrx.dataset.rxrx3 import NOMINAL
 from polaris_rxrx.errors import DataError
-from polaris_rxrx.maps.align import Aligner
-from polaris_rxrx.maps.build import Aggregate
+from polaris_rxrx.maps.names import Aggregate, Aligner
 from polaris_rxrx.maps.similarity import Similarity
 from polaris_rxrx.validation import Complaint, Strict, card_path, complaints, told_of
 

@@ -14,7 +14,6 @@ from polaris_rxrx.cli._datasets import dataset_option, provenance_of, wells_of
 from polaris_rxrx.cli._inputs import ModelInput, arms_reader, card_embeddings, read_map, read_source
 from polaris_rxrx.cli.options import (
     FILE,
-    AlignerName,
     Bar,
     CardName,
     aggregate_option,
@@ -23,6 +22,7 @@ from polaris_rxrx.cli.options import (
     features_option,
     reading_options,
 )
+from polaris_rxrx.maps.names import ALIGNERS
 
 if TYPE_CHECKING:
     from polaris_rxrx.cards import Card
@@ -172,7 +172,7 @@ def source_options(*, metadata: str = METADATA) -> Callable[[F], F]:
         dataset_option,
         click.option(
             "--align",
-            type=AlignerName(),
+            type=click.Choice(ALIGNERS),
             help="How wells are aligned, instead of the card's way.  [default: pca-cs]",
         ),
         aggregate_option,

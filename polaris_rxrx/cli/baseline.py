@@ -14,7 +14,6 @@ from polaris_rxrx.cli._datasets import DEFAULT, dataset_option, provenance_of, w
 from polaris_rxrx.cli._inputs import arms_reader, card_embeddings, tell_dropped
 from polaris_rxrx.cli.options import (
     FILE,
-    AlignerName,
     Bar,
     CardName,
     aggregate_option,
@@ -29,6 +28,7 @@ from polaris_rxrx.cli.options import (
 )
 from polaris_rxrx.cli.outputs import NEW_FILE, Command
 from polaris_rxrx.errors import PolarisRxrxError
+from polaris_rxrx.maps.names import ALIGNERS
 
 if TYPE_CHECKING:
     from polaris_rxrx.baselines import Prediction
@@ -80,7 +80,7 @@ def _named_out(ctx: click.Context, _: click.Parameter, value: Path | None) -> Pa
 )
 @click.option(
     "--align",
-    type=AlignerName(),
+    type=click.Choice(ALIGNERS),
     help="How wells are aligned, instead of the card's way.",
 )
 @aggregate_option

@@ -12,6 +12,7 @@ from typing import Any, TypeVar, cast
 
 import click
 
+from polaris_rxrx.maps.names import AGGREGATES
 from polaris_rxrx.stats.resampling import CLUSTERS, LEVEL, RESAMPLES
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -268,7 +269,7 @@ class Bar:
 def aggregate_option(function: F) -> F:
     return click.option(
         "--aggregate",
-        type=click.Choice(["mean", "median"]),
+        type=click.Choice(AGGREGATES),
         help="What a perturbation's row in the map is of its aligned wells, instead of the card's way.  "
         "[default: mean]",
     )(function)
@@ -311,24 +312,3 @@ class CardName(MaybeFile):
 
         names = [CompletionItem(n) for n in card_names() if n.startswith(incomplete)]
         return [*names, CompletionItem(incomplete, type="file")]
-
-
-class AlignerName(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.4 on
-    """One of the aligners there are, which are asked for when they are needed: numpy comes with them."""
-
-    name = "aligner"
-
-    @property
-    def _choice(self) -> click.Choice[Any]:
-        from polaris_rxrx.maps.align import ALIGNERS
-
-        return click.Choice(ALIGNERS)
-
-    def get_metavar(self, *arguments: Any, **named: Any) -> str | None:
-        return self._choice.get_metavar(*arguments, **named)
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        return self._choice.convert(value, param, ctx)
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
-        return self._choice.shell_complete(ctx, param, incomplete)

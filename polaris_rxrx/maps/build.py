@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,7 +25,8 @@ from polaris_rxrx._version import __version__
 from polaris_rxrx.dataset.rxrx3 import CONTROL
 from polaris_rxrx.errors import DataError, UsageError, some
 from polaris_rxrx.maps import align
-from polaris_rxrx.maps.align import Aligner, Basis, Moments
+from polaris_rxrx.maps.align import Basis, Moments
+from polaris_rxrx.maps.names import AGGREGATES, Aggregate, Aligner
 from polaris_rxrx.types import Floats, Ints, Progress
 from polaris_rxrx.wells.metadata import Perturbations
 from polaris_rxrx.wells.source import WellBlock, WellSource
@@ -33,7 +34,6 @@ from polaris_rxrx.wells.source import WellBlock, WellSource
 if TYPE_CHECKING:
     import pandas as pd
 
-Aggregate = Literal["mean", "median"]
 _CELLS = 2**26  # of aligned wells held at once for medians: half a GB
 
 
@@ -116,8 +116,8 @@ def build_map(
         UsageError: The aligner or the aggregate is unknown.
         DataError: An experiment has fewer than two control wells.
     """
-    if aggregate not in get_args(Aggregate):
-        raise UsageError(f"aggregate is {aggregate!r}; expected one of {', '.join(get_args(Aggregate))}")
+    if aggregate not in AGGREGATES:
+        raise UsageError(f"aggregate is {aggregate!r}; expected one of {', '.join(AGGREGATES)}")
     controls, counts = pooled_controls(wells, align_by)
     basis = align.basis(align_by, controls, len(wells.features))
     n = len(wells.perturbations)
