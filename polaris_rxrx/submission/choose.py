@@ -12,7 +12,7 @@ from pathlib import Path
 
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.files import write_text
-from polaris_rxrx.hub.card import CARD, read_card, template
+from polaris_rxrx.hub.card import CARD, SubmissionCard, read_card, template
 from polaris_rxrx.submission import receipt as receipts
 from polaris_rxrx.submission.bundle import BUNDLE
 
@@ -21,10 +21,11 @@ SUBMISSIONS = Path("submissions")
 
 @dataclass(frozen=True)
 class Place:
-    """Where a submission's parts lie; `folder` is where its receipts go and may not be there yet."""
+    """Where a submission's parts lie, and its card; `folder` takes its receipts and may not be there yet."""
 
     folder: Path
-    card: Path
+    card_file: Path
+    card: SubmissionCard
     predictions: Path | None = None
 
 
@@ -39,11 +40,16 @@ def init(name: str, root: Path = SUBMISSIONS) -> Path:
 
 
 def locate(given: Path, card: Path | None, root: Path = SUBMISSIONS) -> Place:
-    """The submission that a path means: a folder with a card, or a predictions file and `card`."""
+    """The submission that a path means: a folder with a card, or a predictions file and `card`.
+
+    Raises:
+        UsageError: What was given does not go together.
+        DataError: There is no such file, or the card is not right.
+    """
     if given.is_dir():
         if card is not None:
             raise UsageError(f"--card belongs to a predictions file; {given} is a folder and has its own")
-        return Place(given, given / CARD)
+        return Place(given, given / CARD, read_card(given / CARD))
     if not given.exists() and (not given.suffix or given.parent == root):
         raise DataError(
             f"{given}: there is no such file or folder; polaris-rxrx submit --init NAME makes a "
@@ -54,13 +60,14 @@ def locate(given: Path, card: Path | None, root: Path = SUBMISSIONS) -> Place:
             f"{given} is a predictions file, so a card is needed: --card FILE, or put both into a folder "
             f"under {root}/ (polaris-rxrx submit --init NAME writes the card)"
         )
-    folder = root / read_card(card).name
+    read = read_card(card)
+    folder = root / read.name
     for path in (given, card):
         if path.resolve().is_relative_to((folder / BUNDLE).resolve()):
             raise UsageError(
                 f"{path} lies in {folder / BUNDLE}, which is written anew; give the file it was copied from"
             )
-    return Place(folder, card, given)
+    return Place(folder, card, read, given)
 
 
 def unsent(root: Path = SUBMISSIONS) -> list[Path]:
