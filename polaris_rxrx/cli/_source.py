@@ -109,16 +109,18 @@ class Source:
     def title(self) -> str:
         return str(self.map_path) if self.card is None else self.card.title
 
-    def read(self, bar: Bar, *, guides: bool = False) -> ModelInput:
-        """The map, or the model's wells."""
-        if self.card is None:
-            assert self.map_path is not None
-            return read_map(self.map_path)
+    def read(self, bar: Bar, *, mapped: bool = True, guides: bool = False) -> ModelInput:
+        """The map, or the model's wells and, where it is `mapped`, their map; corrected."""
+        if self.map_path is not None:
+            return read_map(self.map_path, self._corrected)
+        assert self.card is not None
         found = read_source(
             self.card,
             wells_of(self.dataset, self.metadata, self.data, guides=guides),
             self.embeddings or card_embeddings(self.card, self.data),
             bar,
+            mapped=mapped,
+            correct=self._corrected,
             allow_missing=self.allow_missing_wells,
             guides=guides,
             features=self.features,
@@ -130,15 +132,9 @@ class Source:
     def _corrected(self) -> Callable[[Map], Map]:
         return arms_reader(self.gene_arms, self.arms_unexpressed)
 
-    def with_map(self, given: ModelInput, bar: Bar) -> ModelInput:
-        """What was read, with its map built if it has to be, and corrected."""
-        found = given.with_map(bar)
-        assert found.map_ is not None
-        return replace(found, map_=self._corrected(found.map_))
-
     def read_map(self, bar: Bar) -> ModelInput:
         """The map, built if it has to be; without the wells, which nobody needs then."""
-        return replace(self.with_map(self.read(bar), bar), wells=None)
+        return replace(self.read(bar), wells=None)
 
 
 def source_options(*, metadata: str = METADATA) -> Callable[[F], F]:

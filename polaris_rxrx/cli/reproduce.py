@@ -89,7 +89,7 @@ def command(
             source = read_source(
                 card.with_recipe(align="pca-cs"), metadata, embeddings, bar, features=features
             )
-            _run(tables, card.name, source.with_map(bar), held, bar, results)
+            _run(tables, card.name, source, held, bar, results)
         inputs[card.name] = source.inputs
         del source  # or two models' wells would be held while the next is read
     made_up = any(given["made_up"] for given in inputs.values())
