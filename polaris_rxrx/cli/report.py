@@ -12,6 +12,7 @@ from polaris_rxrx.cli.options import FILE, Bar, certainty_options, data_option, 
 from polaris_rxrx.cli.outputs import NEW_FILE, Command, NewFolder
 
 if TYPE_CHECKING:
+    from polaris_rxrx.report.material import Material
     from polaris_rxrx.task import Task
 
 
@@ -64,8 +65,6 @@ def command(
     from polaris_rxrx.cli._inputs import read_given, refuse_twice
     from polaris_rxrx.dataset.affinities import read_affinities
     from polaris_rxrx.maps.store import load_map
-    from polaris_rxrx.present.numbers import count, number, percent, span
-    from polaris_rxrx.present.terminal import wrapped
     from polaris_rxrx.report import figures as drawing
     from polaris_rxrx.report.breakdown import read_classes
     from polaris_rxrx.report.material import gather
@@ -108,16 +107,24 @@ def command(
         if figures is not None:
             drawing.write(plots, figures)
         bar.step("drawing", 2, 2)
-    found, level = material.uncertainty.pr_auc, percent(material.uncertainty.level)
-    told = (
-        f"{out}: average precision {number(found.value)} ({level} interval {span(found.interval)}), "
-        f"mean over {count(mine.n_scored_pr_auc, 'treatment')}"
-    )
-    click.echo("\n".join(wrapped(told)))
+    click.echo(_told(out, material))
     if figures is not None:
         note(f"Wrote {len(plots):,} figures into {figures}")
     for line in material.notes:
         note(f"Note: {line}")
+
+
+def _told(out: Path, material: Material) -> str:
+    """The page's main figure."""
+    from polaris_rxrx.present.numbers import count, number, percent, span
+    from polaris_rxrx.present.terminal import wrapped
+
+    found, level = material.uncertainty.pr_auc, percent(material.uncertainty.level)
+    told = (
+        f"{out}: average precision {number(found.value)} ({level} interval {span(found.interval)}), "
+        f"mean over {count(material.score.n_scored_pr_auc, 'treatment')}"
+    )
+    return "\n".join(wrapped(told))
 
 
 def _names(paths: Sequence[Path]) -> list[str]:

@@ -128,11 +128,7 @@ def evaluate_gene_gene(
         _add_rows(table, name, ours.names, pairs, ranked)
         notes += _absences(name, known, place, len(pairs))
     if not table["source"]:
-        files = ", ".join(str(known.path) for known in relations.values())
-        raise DataError(
-            f"none of the relations in {files} is between two of the map's {len(ours.names):,} genes "
-            f"({some(ours.names, 3)}); are both gene symbols?"
-        )
+        raise DataError(_none_of(relations, ours.names))
     summary: dict[str, Any] = {
         "n_genes": len(ours.names),
         "n_pairs": len(ours.null),
@@ -143,7 +139,33 @@ def evaluate_gene_gene(
     per_source = {"source": list(sources)} | {
         key: [values[key] for values in sources.values()] for key in next(iter(sources.values()))
     }
-    protocol = {
+    protocol = _protocol(asked, relations, ours, other, layout)
+    tables = {"sources": per_source, "relations": table}
+    if others:
+        protocol["more"] = [[each.low, each.high] for each in others]
+        tables["thresholds"] = {key: [row[key] for row in thresholds] for key in thresholds[0]}
+        summary["thresholds"] = thresholds
+    return Result("gene-gene", protocol, summary, tables, tuple(notes))
+
+
+def _none_of(relations: Mapping[str, Relations], genes: Sequence[str]) -> str:
+    """What to say where no relation is between two genes of the map."""
+    files = ", ".join(str(known.path) for known in relations.values())
+    return (
+        f"none of the relations in {files} is between two of the map's {len(genes):,} genes "
+        f"({some(genes, 3)}); are both gene symbols?"
+    )
+
+
+def _protocol(
+    asked: _Asked,
+    relations: Mapping[str, Relations],
+    ours: _Genes,
+    other: _Genes | None,
+    layout: Layout | None,
+) -> dict[str, Any]:
+    """What was asked, of which files and maps."""
+    return {
         **asdict(asked),
         "interval": INTERVAL,
         "interval_of": "recall over relations, stretched to the variance over genes",
@@ -155,12 +177,6 @@ def evaluate_gene_gene(
         "deviations": listed("gene-gene"),
         "versions": versions(),
     }
-    tables = {"sources": per_source, "relations": table}
-    if others:
-        protocol["more"] = [[each.low, each.high] for each in others]
-        tables["thresholds"] = {key: [row[key] for row in thresholds] for key in thresholds[0]}
-        summary["thresholds"] = thresholds
-    return Result("gene-gene", protocol, summary, tables, tuple(notes))
 
 
 @dataclass(frozen=True)
