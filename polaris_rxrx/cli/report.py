@@ -65,10 +65,8 @@ def command(
     from polaris_rxrx.cli._inputs import read_given, refuse_twice
     from polaris_rxrx.dataset.affinities import read_affinities
     from polaris_rxrx.maps.store import load_map
-    from polaris_rxrx.report import figures as drawing
     from polaris_rxrx.report.breakdown import read_classes
     from polaris_rxrx.report.material import gather
-    from polaris_rxrx.report.page import write_page
     from polaris_rxrx.scoring import score
     from polaris_rxrx.task import load_task
 
@@ -100,18 +98,27 @@ def command(
             **resampling,
         )
         bar.step("computing", 1, 1)
-        bar.step("drawing", 0, 2)
-        plots = drawing.draw(material)
-        bar.step("drawing", 1, 2)
-        write_page(out, material, plots)
-        if figures is not None:
-            drawing.write(plots, figures)
-        bar.step("drawing", 2, 2)
+        n_plots = _write(out, figures, material, bar)
     click.echo(_told(out, material))
     if figures is not None:
-        note(f"Wrote {len(plots):,} figures into {figures}")
+        note(f"Wrote {n_plots:,} figures into {figures}")
     for line in material.notes:
         note(f"Note: {line}")
+
+
+def _write(out: Path, figures: Path | None, material: Material, bar: Bar) -> int:
+    """Draw the figures, write the page and, where asked, the figures beside it; how many there are."""
+    from polaris_rxrx.report import figures as drawing
+    from polaris_rxrx.report.page import write_page
+
+    bar.step("drawing", 0, 2)
+    plots = drawing.draw(material)
+    bar.step("drawing", 1, 2)
+    write_page(out, material, plots)
+    if figures is not None:
+        drawing.write(plots, figures)
+    bar.step("drawing", 2, 2)
+    return len(plots)
 
 
 def _told(out: Path, material: Material) -> str:

@@ -136,15 +136,10 @@ def gather(
         UsageError: Names that do not tell the submissions apart, options out of range.
         DataError: A score is of another task, or two hold the very same predictions.
     """
-    how = Resampling(resamples, seed, level, clusters)
-    if not task.same_pairs(score.task):
-        raise DataError(
-            f"{score.predictions.source} was scored on {score.task.name}, whose pairs or labels are "
-            f"not those of {task.name}"
-        )
+    options = asdict(how := Resampling(resamples, seed, level, clusters))
+    _refuse_another(task, score)
     scores = (score, *against)
     names = _names(scores, names)
-    options = asdict(how)
     several = score.n_scored_pr_auc > 1  # of one, nobody can tell a difference from noise
     hardest, easiest = extremes(score, most)
     known = _structures(task, smiles)
@@ -170,6 +165,14 @@ def gather(
         provenance=_provenance(task, scores, names, map_, recipe, affinities, classes, options),
         notes=(*score.notes, *missing),
     )
+
+
+def _refuse_another(task: Task, score: Score) -> None:
+    if not task.same_pairs(score.task):
+        raise DataError(
+            f"{score.predictions.source} was scored on {score.task.name}, whose pairs or labels are "
+            f"not those of {task.name}"
+        )
 
 
 def _structures(task: Task, smiles: Mapping[str, str] | None) -> dict[str, str]:

@@ -21,7 +21,14 @@ from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.maps.build import Map
 from polaris_rxrx.maps.similarity import unit_rows
 from polaris_rxrx.suites.result import Digest, Result, versions
-from polaris_rxrx.suites.retrieval import NULL_SIZE, Retrieved, adjusted, average_precision, by_group
+from polaris_rxrx.suites.retrieval import (
+    NULL_SIZE,
+    GroupPrecision,
+    Retrieved,
+    adjusted,
+    average_precision,
+    by_group,
+)
 from polaris_rxrx.types import Floats, Ints
 
 MIN_MEMBERS = 2
@@ -84,14 +91,6 @@ def consistency(
         "share_p_0.05": float(np.nanmean(q <= 0.05)),
     }
     labels = list(members)
-    by_annotation = {
-        "annotation": labels,
-        "n_members": [len(own) for own in members.values()],
-        "mean_average_precision": grouped.mean.tolist(),
-        "normalized": grouped.normalized.tolist(),
-        "p_value": grouped.p_value.tolist(),
-        "p_adjusted": q.tolist(),
-    }
     queries = {
         "annotation": [labels[k] for k in label],
         "perturbation": [names[annotated[r]] for r in row],
@@ -99,8 +98,21 @@ def consistency(
         "n_positive": found.n_positive.tolist(),
         "n_total": found.n_total.tolist(),
     }
-    tables = {"annotations": by_annotation, "queries": queries}
+    tables = {"annotations": _by_annotation(members, grouped, q), "queries": queries}
     return Result("consistency", protocol, summary, tables, _notes(annotations, members))
+
+
+def _by_annotation(
+    members: Mapping[str, Sequence[int]], grouped: GroupPrecision, q: Floats
+) -> dict[str, Any]:
+    return {
+        "annotation": list(members),
+        "n_members": [len(own) for own in members.values()],
+        "mean_average_precision": grouped.mean.tolist(),
+        "normalized": grouped.normalized.tolist(),
+        "p_value": grouped.p_value.tolist(),
+        "p_adjusted": q.tolist(),
+    }
 
 
 def _members(annotations: Mapping[str, Sequence[str]], names: Sequence[str]) -> dict[str, list[int]]:
