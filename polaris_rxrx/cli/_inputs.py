@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -24,39 +24,33 @@ if TYPE_CHECKING:
     from polaris_rxrx.wells.metadata import Metadata
     from polaris_rxrx.wells.source import WellSource
 
-F = TypeVar("F", bound=Callable[..., Any])
 MARKER = "polaris-rxrx-results.txt"
 _MADE_UP = "The {} are synthetic (polaris-rxrx demo): these figures say nothing about any model"
 MADE_UP = _MADE_UP.format("embeddings")
 
 
-def annotations_option(function: F) -> F:
-    return click.option(
-        "--annotations",
-        type=FILE,
-        metavar="CSV",
-        help="The affinities, in nM.  [default: those in --data]",
-    )(function)
+annotations_option = click.option(
+    "--annotations",
+    type=FILE,
+    metavar="CSV",
+    help="The affinities, in nM.  [default: those in --data]",
+)
 
+relations_option = click.option(
+    "--relations",
+    type=FILE,
+    multiple=True,
+    help="Known relations: a file with two names on each line, or a folder of such files; may be "
+    "repeated.  [default: those in --data]",
+)
 
-def relations_option(function: F) -> F:
-    return click.option(
-        "--relations",
-        type=FILE,
-        multiple=True,
-        help="Known relations: a file with two names on each line, or a folder of such files; may be "
-        "repeated.  [default: those in --data]",
-    )(function)
-
-
-def aliases_option(function: F) -> F:
-    return click.option(
-        "--aliases",
-        type=FILE,
-        metavar="CSV",
-        help="Genes that go by two symbols: a table with the columns previous and symbol, beside the few "
-        "known of RxRx3. Relations and sets are read by the symbols that the map has.",
-    )(function)
+aliases_option = click.option(
+    "--aliases",
+    type=FILE,
+    metavar="CSV",
+    help="Genes that go by two symbols: a table with the columns previous and symbol, beside the few "
+    "known of RxRx3. Relations and sets are read by the symbols that the map has.",
+)
 
 
 @dataclass(frozen=True, eq=False)

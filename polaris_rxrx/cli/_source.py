@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import cached_property, wraps
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,11 +16,13 @@ from polaris_rxrx.cli.options import (
     FILE,
     Bar,
     CardName,
+    F,
     aggregate_option,
     arms_options,
     data_option,
     features_option,
     reading_options,
+    together,
 )
 from polaris_rxrx.maps.names import ALIGNERS
 
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
     from polaris_rxrx.cards import Card
     from polaris_rxrx.maps.build import Map
 
-F = TypeVar("F", bound=Callable[..., Any])
 METADATA = "The well metadata.  [default: the one in --data]"
 
 
@@ -177,16 +178,4 @@ def source_options(*, metadata: str = METADATA) -> Callable[[F], F]:
         ),
         arms_options,
     ]
-    names = [field.name for field in fields(Source)]
-
-    def decorate(function: F) -> F:
-        @wraps(function)
-        def command(*args: Any, **given: Any) -> Any:
-            return function(*args, source=Source(**{name: given.pop(name) for name in names}), **given)
-
-        found: Any = command
-        for option in reversed(options):
-            found = option(found)
-        return cast(F, found)
-
-    return decorate
+    return together("source", [field.name for field in fields(Source)], options, Source)

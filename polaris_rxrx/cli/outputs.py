@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from polaris_rxrx.cli.options import F, MaybeFile, note
+from polaris_rxrx.cli.options import MaybeFile, note
 
 
 class NewFile(click.Path):
@@ -39,13 +39,12 @@ class NewFolder(click.Path):
 NEW_FILE = NewFile()
 
 
-def per_treatment_option(function: F) -> F:
-    return click.option(
-        "--per-treatment",
-        type=NEW_FILE,
-        metavar="FILE",
-        help="Also write one CSV row per treatment.",
-    )(function)
+per_treatment_option = click.option(
+    "--per-treatment",
+    type=NEW_FILE,
+    metavar="FILE",
+    help="Also write one CSV row per treatment.",
+)
 
 
 def write_per_treatment(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:
