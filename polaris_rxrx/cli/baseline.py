@@ -24,6 +24,7 @@ from polaris_rxrx.cli.options import (
     fill_option,
     note,
     reading_options,
+    seed_option,
     task_option,
 )
 from polaris_rxrx.cli.outputs import NEW_FILE, Command
@@ -71,13 +72,7 @@ def _named_out(ctx: click.Context, _: click.Parameter, value: Path | None) -> Pa
     metavar="FILE",
     help="Where to write.  [default: NAME.csv]",
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="The seed of the scores that `random` draws.",
-)
+@seed_option("The seed of the scores that `random` draws.")
 @click.option(
     "--align",
     type=click.Choice(ALIGNERS),

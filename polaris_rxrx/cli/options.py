@@ -79,6 +79,8 @@ class _Fill(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.
         return filled
 
 
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
+
 fill_option = click.option(
     "--missing", "fill", type=_Fill(), help="Give absent pairs this score instead of stopping."
 )
@@ -210,6 +212,11 @@ class _MetricKey(click.Choice):  # type: ignore[type-arg]  # generic from click 
 def certainty_options(function: F) -> F:
     """What scores are read and shown with: how intervals are drawn, what is absent, how wide tables are."""
     return resampling_options()(fill_option(wide_option(function)))
+
+
+def seed_option(told: str) -> Callable[[F], F]:
+    """`--seed` of a command that draws without resampling; `told` says what."""
+    return click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help=told)
 
 
 def metric_option(what: str) -> Callable[[F], F]:

@@ -11,14 +11,14 @@ Conventions
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
 
-from polaris_rxrx.cli.options import MaybeFile, note
+from polaris_rxrx.cli.options import F, MaybeFile, note
 
 
 class NewFile(click.Path):
@@ -37,6 +37,16 @@ class NewFolder(click.Path):
 
 
 NEW_FILE = NewFile()
+
+
+def results_option(what: str) -> Callable[[F], F]:
+    """`--out`: a folder of results, which `what` is written into."""
+    return click.option(
+        "--out",
+        type=NewFolder("*.json", "*.csv"),
+        metavar="DIR",
+        help=f"Also write {what} as a CSV file, into this folder.",
+    )
 
 
 per_treatment_option = click.option(
