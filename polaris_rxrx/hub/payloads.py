@@ -27,6 +27,8 @@ from polaris_rxrx.hub.artifact import Artifact, Kind
 from polaris_rxrx.hub.card import SubmissionCard, attributes, check_for
 from polaris_rxrx.types import Floats
 
+AGREED = 1e-9  # scores nearer to each other than this are the same
+
 
 @dataclass(frozen=True)
 class Payload:
@@ -77,12 +79,12 @@ class Upload:
 
 
 def official_scores(
-    task: str, ours: Mapping[str, float | None], client: Mapping[str, float | None], *, most: float = 1e-9
+    task: str, ours: Mapping[str, float | None], client: Mapping[str, float | None]
 ) -> dict[str, float]:
     """The scores to send: ours, each of which the client's `evaluate` must confirm.
 
     Raises:
-        DataError: The two differ by more than `most`, or a value is not finite.
+        DataError: The two differ by more than `AGREED`, or a value is not finite.
     """
     scores = {}
     for name, theirs in client.items():
@@ -94,10 +96,10 @@ def official_scores(
                 "pairs are of one class, the client gives nan with scikit-learn 1.6 or later and a number "
                 "with 1.5"
             )
-        if abs(value - theirs) > most:
+        if abs(value - theirs) > AGREED:
             raise DataError(
                 f"{task}: {name} is {value!r} here and {theirs!r} by the client's `evaluate`; they must "
-                f"agree to {most:g}, so nothing is sent. Prepare the task again with --force; should it "
+                f"agree to {AGREED:g}, so nothing is sent. Prepare the task again with --force; should it "
                 "last, report it"
             )
         scores[name] = float(value)
