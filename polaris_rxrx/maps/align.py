@@ -39,7 +39,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polaris_rxrx.errors import DataError, UsageError
-from polaris_rxrx.maps.names import ALIGNERS, Aligner
+from polaris_rxrx.maps.names import ALIGNERS as ALIGNERS
+from polaris_rxrx.maps.names import Aligner as Aligner
 from polaris_rxrx.types import Bools, Floats, Ints
 
 MIN_CONTROLS = 2

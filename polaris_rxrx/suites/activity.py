@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from polaris_rxrx.errors import some
-from polaris_rxrx.maps.names import Aligner
+from polaris_rxrx.maps.align import Aligner
 from polaris_rxrx.maps.similarity import unit_rows
 from polaris_rxrx.suites.groups import MIN_WELLS, By, WellGroups, aligned_wells, check_choices, group_wells
 from polaris_rxrx.suites.result import Result, versions

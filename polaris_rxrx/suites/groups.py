@@ -18,8 +18,8 @@ import numpy as np
 
 from polaris_rxrx.errors import DataError, UsageError, some
 from polaris_rxrx.maps import align
+from polaris_rxrx.maps.align import Aligner
 from polaris_rxrx.maps.build import pooled_controls
-from polaris_rxrx.maps.names import Aligner
 from polaris_rxrx.suites.result import Digest
 from polaris_rxrx.types import Bools, Floats, Ints
 from polaris_rxrx.wells.metadata import Perturbations

@@ -34,7 +34,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from polaris_rxrx.errors import DataError, some
-from polaris_rxrx.maps.names import Aligner
+from polaris_rxrx.maps.align import Aligner
 from polaris_rxrx.maps.similarity import unit_rows
 from polaris_rxrx.suites.groups import MIN_WELLS, N_RANDOM, By, aligned_wells
 from polaris_rxrx.suites.result import Result

@@ -42,7 +42,7 @@ import numpy as np
 from polaris_rxrx.dataset.rxrx3 import CONTROL
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.maps import align
-from polaris_rxrx.maps.names import Aligner
+from polaris_rxrx.maps.align import Aligner
 from polaris_rxrx.suites.energy import ReferenceWells, energy_distances
 from polaris_rxrx.suites.groups import (
     CONTROLS,

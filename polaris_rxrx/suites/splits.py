@@ -43,8 +43,7 @@ import numpy as np
 
 from polaris_rxrx.errors import some
 from polaris_rxrx.maps import align
-from polaris_rxrx.maps.align import Moments
-from polaris_rxrx.maps.names import Aligner
+from polaris_rxrx.maps.align import Aligner, Moments
 from polaris_rxrx.maps.similarity import unit_rows
 from polaris_rxrx.suites.energy import ReferenceWells, distances, left_factor, right_factor
 from polaris_rxrx.suites.groups import (

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from polaris_rxrx.errors import UsageError
-from polaris_rxrx.maps.names import Aligner
+from polaris_rxrx.maps.align import Aligner
 from polaris_rxrx.suites import splits
 from polaris_rxrx.suites.deviations import listed
 from polaris_rxrx.suites.groups import By, WellGroups, check_choices, group_wells

@@ -19,8 +19,8 @@ from sklearn.preprocessing import StandardScaler
 from polaris_rxrx.dataset.rxrx3 import CONTROL
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.maps import align
+from polaris_rxrx.maps.align import ALIGNERS, Aligner
 from polaris_rxrx.maps.build import build_map
-from polaris_rxrx.maps.names import ALIGNERS, Aligner
 from polaris_rxrx.maps.similarity import cosine
 from polaris_rxrx.wells.memory import Wells, read_wells
 from tests.wells_factory import PLAN, Group, small

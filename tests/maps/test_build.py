@@ -16,8 +16,8 @@ from polaris_rxrx._version import __version__
 from polaris_rxrx.dataset.rxrx3 import CONTROL
 from polaris_rxrx.errors import DataError
 from polaris_rxrx.maps import align
+from polaris_rxrx.maps.align import ALIGNERS, Aligner
 from polaris_rxrx.maps.build import Map, aligned_sums, build_map, control_moments
-from polaris_rxrx.maps.names import ALIGNERS, Aligner
 from polaris_rxrx.maps.similarity import cosine
 from polaris_rxrx.wells.memory import Wells, read_wells
 from polaris_rxrx.wells.metadata import Perturbations, read_metadata

@@ -16,8 +16,8 @@ from polaris_rxrx.cards import Card
 from polaris_rxrx.dataset.rxrx3 import CONTROL
 from polaris_rxrx.errors import DataError
 from polaris_rxrx.maps import align
+from polaris_rxrx.maps.align import Aligner
 from polaris_rxrx.maps.build import build_map
-from polaris_rxrx.maps.names import Aligner
 from polaris_rxrx.maps.similarity import cosine
 from polaris_rxrx.task import MetricSpec, Task
 from polaris_rxrx.wells.memory import read_wells

@@ -22,8 +22,8 @@ from hypothesis.extra.numpy import arrays
 from polaris_rxrx.dataset.rxrx3 import CONTROL
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.maps import align
+from polaris_rxrx.maps.align import ALIGNERS, Aligner
 from polaris_rxrx.maps.build import build_map
-from polaris_rxrx.maps.names import ALIGNERS, Aligner
 from polaris_rxrx.suites import energy
 from polaris_rxrx.suites import groups as grouping
 from polaris_rxrx.suites.energy import ReferenceWells, energy_distance, energy_distances, mean_self_distance
