@@ -12,6 +12,7 @@ import click
 
 from polaris_rxrx.cli._datasets import DEFAULT, dataset_option, provenance_of, wells_of
 from polaris_rxrx.cli._inputs import arms_reader, card_embeddings
+from polaris_rxrx.cli._source import OF_EFFORT, OF_WELLS, is_summary, refuse_given
 from polaris_rxrx.cli.options import (
     FILE,
     Bar,
@@ -20,6 +21,7 @@ from polaris_rxrx.cli.options import (
     arms_options,
     data_option,
     default_task,
+    effort_options,
     features_option,
     fill_option,
     note,
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from polaris_rxrx.baselines import Prediction
     from polaris_rxrx.cards import Card
     from polaris_rxrx.maps.build import Map
+    from polaris_rxrx.parallel import Effort
     from polaris_rxrx.task import Task
 
 
@@ -60,11 +63,12 @@ def _named_out(ctx: click.Context, _: click.Parameter, value: Path | None) -> Pa
     "--embeddings",
     type=FILE,
     metavar="PATH",
-    help="The model's table: a file, a folder of files, or a glob in quotes.  [default: the card's file in "
-    "--data]",
+    help="The model's table: a file, a folder of files, a glob in quotes, or a summary of one.  "
+    "[default: the card's file in --data]",
 )
 @features_option
 @reading_options
+@effort_options
 @click.option(
     "--out",
     type=NEW_FILE,
@@ -91,7 +95,10 @@ def _named_out(ctx: click.Context, _: click.Parameter, value: Path | None) -> Pa
     "--allow-missing-wells", is_flag=True, help="Build the map without wells that have no embedding."
 )
 @fill_option
+@click.pass_context
 def command(
+    context: click.Context,
+    /,
     name: str,
     task: Path,
     data: Path,
@@ -100,6 +107,7 @@ def command(
     embeddings: Path | None,
     features: tuple[str, ...],
     reading: dict[str, Any],
+    effort: Effort,
     out: Path,
     seed: int,
     align: str | None,
@@ -130,6 +138,8 @@ def command(
             f"{card.name} looks at no wells: --save-map, --embeddings, --metadata, --features, --sites, "
             "--ids, --layer, --gene-arms, --dataset mean nothing"
         )
+    if embeddings is not None and is_summary(embeddings):
+        refuse_given(context, [*OF_WELLS, *OF_EFFORT], "a summary (--embeddings)")
     loaded = load_task(task)
     if card.kind == "random":
         from polaris_rxrx.baselines import predict_random
@@ -144,7 +154,7 @@ def command(
             dataset,
             embeddings,
             save_map,
-            {"allow_missing": allow_missing_wells, "features": features, **reading},
+            {"allow_missing": allow_missing_wells, "features": features, "effort": effort, **reading},
             corrected,
         )
     write_predictions(out, loaded, prediction.complete(loaded, fill, note))
@@ -184,7 +194,7 @@ def _predict(
         found = predict_with(
             card,
             task,
-            wells_of(dataset, metadata, data),
+            Path() if is_summary(embeddings) else wells_of(dataset, metadata, data),
             embeddings,
             correct=corrected,
             provenance=provenance_of(dataset),

@@ -28,6 +28,7 @@ from polaris_rxrx.cli.options import (
     Bar,
     CardName,
     data_option,
+    effort_options,
     features_option,
     json_option,
     note,
@@ -40,6 +41,7 @@ from polaris_rxrx.present.terminal import json_text, notes, table, wrapped
 
 if TYPE_CHECKING:
     from polaris_rxrx.cards import Card
+    from polaris_rxrx.parallel import Effort
     from polaris_rxrx.suites.published import Published
     from polaris_rxrx.suites.reproduce import Cell, Data, Results
 
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
 )
 @features_option
 @reading_options
+@effort_options
 @click.option("--metadata", type=FILE, help="The well metadata.  [default: the one in --data]")
 @annotations_option
 @relations_option
@@ -70,6 +73,7 @@ def command(
     models: tuple[str, ...],
     features: tuple[str, ...],
     reading: dict[str, Any],
+    effort: Effort,
     metadata: Path | None,
     annotations: Path | None,
     relations: tuple[Path, ...],
@@ -100,7 +104,14 @@ def command(
     for card, embeddings in cards:
         with Bar(card.title) as bar:
             source = read_source(
-                card.with_recipe(align="pca-cs"), metadata, embeddings, bar, features=features, **reading
+                card.with_recipe(align="pca-cs"),
+                metadata,
+                embeddings,
+                bar,
+                need_wells=True,
+                features=features,
+                effort=effort,
+                **reading,
             )
             _run(tables, card.name, source, held, renamer, bar, results)
         inputs[card.name] = source.inputs
@@ -176,9 +187,11 @@ def _run(
     results: dict[str, Results],
 ) -> None:
     """Add a model's results; the random rows stay those run beside the first model."""
+    from polaris_rxrx.maps.build import has_wells
     from polaris_rxrx.suites.reproduce import run
 
-    assert source.map_ is not None
+    assert source.map_ is not None and source.wells is not None and has_wells(source.wells)
+    wells = source.wells
     cache: dict[str, Any] = {}
     if held.relations is not None:
         own = {n: renamer.relations(n, known, source.map_) for n, known in held.relations.items()}
@@ -187,7 +200,7 @@ def _run(
             note(f"{source.title}: {line}")
     for t in tables:
         if model in t.models:
-            done = run(t, model, source.map_, source.wells, held, cache=cache, progress=bar.step)
+            done = run(t, model, source.map_, wells, held, cache=cache, progress=bar.step)
             stamped = {at: renamer.stamp(r) if r.suite == "gene-gene" else r for at, r in done.items()}
             results[t.name] = stamped | results[t.name]
 

@@ -129,7 +129,7 @@ def build_map(
     """
     if aggregate not in AGGREGATES:
         raise UsageError(f"aggregate is {aggregate!r}; expected one of {', '.join(AGGREGATES)}")
-    if aggregate == "median" and not _has_wells(wells):
+    if aggregate == "median" and not has_wells(wells):
         raise UsageError("a median needs the wells themselves, and a summary holds their sums")
     summary = _summary_of(wells)
     controls, counts = pooled_controls(summary, align_by)
@@ -156,7 +156,7 @@ def build_map(
         "n_experiments": len(counts),
         "polaris_rxrx": __version__,
     }
-    if aggregate == "median" and _has_wells(wells):
+    if aggregate == "median" and has_wells(wells):
         x = _medians(wells, basis, keep, n_wells, progress)
     else:
         x = sums[keep] / n_wells[keep, None]
@@ -229,10 +229,10 @@ def pooled_controls(wells: WellSource | Summary, aligner: Aligner) -> tuple[Mome
     return pooled, counts
 
 
-def _has_wells(source: WellSource | Summary) -> TypeGuard[WellSource]:
+def has_wells(source: WellSource | Summary) -> TypeGuard[WellSource]:
     """Whether these are wells, and not a summary of them."""
     return hasattr(source, "blocks")
 
 
 def _summary_of(source: WellSource | Summary) -> Summary:
-    return WellSummary(source) if _has_wells(source) else cast(Summary, source)
+    return WellSummary(source) if has_wells(source) else cast(Summary, source)

@@ -19,6 +19,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from polaris_rxrx import limits
 from polaris_rxrx.errors import UsageError
 from polaris_rxrx.types import Ints, Matrix, Progress
 from polaris_rxrx.wells.table import OpenTable, Part
@@ -98,6 +99,7 @@ def gather(
     *,
     sites: Sites = "mean",
     absent: bool = False,
+    limit: int | None = None,
     progress: Progress | None = None,
     seen: Callable[[int, Matrix], None] | None = None,
 ) -> Matrix:
@@ -109,10 +111,11 @@ def gather(
         places: Where its rows go; every well has one.
         sites: How several rows make one.
         absent: Whether values that are not finite are left out of a mean or a median.
+        limit: Bytes of the matrix beyond which it stands on disk.
         progress: Called with a word, how far, out of how many.
         seen: Called with the first feature's number and some features (k, n_wells) of all wells.
     """
-    x = np.empty((places.n_wells, len(names)), dtype=table.dtype(list(names)))
+    x = limits.empty((places.n_wells, len(names)), table.dtype(list(names)), limit)
     if table.parts:
         _by_parts(table, names, places, x, sites, absent, progress)
         if seen is not None:
@@ -137,6 +140,7 @@ def gather(
         if seen is not None:
             seen(start, block)
         x[:, start : start + len(here)] = block.T
+        limits.release(x)
         if progress is not None:
             progress("reading", start + len(here), len(names))
     return x
@@ -169,6 +173,7 @@ def _by_parts(
                 waiting.append((place, block))
                 n_waiting += len(place)
                 left -= np.bincount(place, minlength=len(left))
+        limits.release(x)
         if progress is not None:
             progress("reading", done, len(table.parts))
         if waiting and (done == len(table.parts) or n_waiting >= limit):
