@@ -88,13 +88,14 @@ class Source:
         if self.map_path is not None:
             what = "a saved map (--map)"
             refused = ["model", "embeddings", *OF_WELLS, *OF_EFFORT, "max_memory", "align", "aggregate"]
+            refused = [n for n in refused if n != "metadata" or not layout]
         elif self.model is None and self.embeddings is None:
             raise click.UsageError("give --model, --embeddings or --map")
         elif self.embeddings is not None and is_summary(self.embeddings):
             what, refused = "a summary (--embeddings)", [*OF_WELLS, *OF_EFFORT]
         else:
             return
-        refuse_given(context, [n for n in refused if n != "metadata" or not layout], what)
+        refuse_given(context, refused, what)
         if wells and self.map_path is not None:
             raise click.UsageError(
                 f"{wells[0]} needs wells, and a map (--map) holds only their means; give --model or "
