@@ -29,11 +29,12 @@ from polaris_rxrx.cli.options import (
     CardName,
     data_option,
     features_option,
+    json_option,
     note,
     reading_options,
     wide_option,
 )
-from polaris_rxrx.cli.outputs import Command, NewFolder
+from polaris_rxrx.cli.outputs import Command, results_option
 from polaris_rxrx.present.numbers import number
 from polaris_rxrx.present.terminal import json_text, notes, table, wrapped
 
@@ -60,13 +61,8 @@ if TYPE_CHECKING:
 @annotations_option
 @relations_option
 @aliases_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
-@click.option(
-    "--out",
-    type=NewFolder("*.json", "*.csv"),
-    metavar="DIR",
-    help="Also write reproduce.json, and each table as a CSV file, into this folder.",
-)
+@json_option
+@results_option("reproduce.json, and each table")
 @wide_option
 def command(
     name: str | None,
@@ -106,7 +102,7 @@ def command(
             source = read_source(
                 card.with_recipe(align="pca-cs"), metadata, embeddings, bar, features=features, **reading
             )
-            _run(tables, card.name, source.with_map(bar), held, renamer, bar, results)
+            _run(tables, card.name, source, held, renamer, bar, results)
         inputs[card.name] = source.inputs
         del source  # or two models' wells would be held while the next is read
     made_up = any(given["made_up"] for given in inputs.values())
