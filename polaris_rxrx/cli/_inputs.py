@@ -161,29 +161,50 @@ def read_source(
     """Read and hash a card's wells; `choices` as for `polaris_rxrx.baselines.read_model`."""
     from polaris_rxrx.baselines import read_model
 
-    wells = read_model(card, metadata, embeddings, hashed=True, progress=bar.step, **choices)
-    for line in wells.notes:
+    read = read_model(card, metadata, embeddings, hashed=True, progress=bar.step, **choices)
+    for line in read.notes:
         note(f"{card.title}: {line}")
+    wells = tell_corrected(read, card.recipe)
     return ModelInput(card.title, {"card": card.name, **wells.provenance}, wells, card.recipe)
 
 
+def tell_corrected(wells: WellSource, recipe: Recipe) -> WellSource:
+    """The wells with the corrections of wells that a recipe asks for, which are told of."""
+    from polaris_rxrx.baselines import corrected
+    from polaris_rxrx.maps.correct import CorrectedWells
+
+    found = corrected(wells, recipe)
+    if isinstance(found, CorrectedWells):
+        note(found.told)
+    return found
+
+
 def tell_dropped(map_: Map) -> None:
-    """Say how many directions an aligner left out."""
+    """Say how many directions an aligner left out, and how many components were kept by choice."""
     p = map_.protocol
     if n := p["n_directions_dropped"]:
         note(
-            f"{p['align']}: the {p['n_controls']:,} control wells vary in {p['n_components']:,} of "
+            f"{p['align']}: the {p['n_controls']:,} control wells vary in {p['n_features'] - n:,} of "
             f"{p['n_features']:,} directions; the other {n:,} were left out"
+        )
+    if "components" in p:
+        note(
+            f"{p['align']}: {p['n_components']:,} components kept, which hold {p['variance_kept']:.1%} of "
+            "the control wells' variance"
         )
 
 
-def arms_reader(arms: Path | None, unexpressed: Path | None) -> Callable[[Map], Map]:
+def arms_reader(
+    arms: Path | None, unexpressed: Path | None, correct: Sequence[str] = ()
+) -> Callable[[Map], Map]:
     """What --gene-arms and --arms-unexpressed do to a map; their files are read now.
 
     Raises:
-        UsageError: Unexpressed genes without arms.
+        UsageError: Unexpressed genes, or a correction by chromosome arm among `correct`, without arms.
     """
     if arms is None:
+        if "chromosome-arm" in correct:
+            raise UsageError("chromosome-arm correction needs --gene-arms, a table of genes and their arms")
         if unexpressed is not None:
             raise UsageError("--arms-unexpressed belongs to --gene-arms, which was not given")
         return lambda map_: map_

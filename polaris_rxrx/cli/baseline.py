@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from polaris_rxrx.cli._alignment import alignment_options, with_recipe
 from polaris_rxrx.cli._datasets import DEFAULT, dataset_option, provenance_of, wells_of
-from polaris_rxrx.cli._inputs import arms_reader, card_embeddings, tell_dropped
+from polaris_rxrx.cli._inputs import arms_reader, card_embeddings, tell_corrected, tell_dropped
 from polaris_rxrx.cli.options import (
     FILE,
     AlignerName,
@@ -84,6 +85,7 @@ def _named_out(ctx: click.Context, _: click.Parameter, value: Path | None) -> Pa
     help="How wells are aligned, instead of the card's way.",
 )
 @aggregate_option
+@alignment_options
 @arms_options
 @click.option(
     "--dose",
@@ -109,6 +111,7 @@ def command(
     seed: int,
     align: str | None,
     aggregate: str | None,
+    alignment: dict[str, Any],
     gene_arms: Path | None,
     arms_unexpressed: Path | None,
     dose: str | None,
@@ -125,16 +128,17 @@ def command(
     from polaris_rxrx.predictions import write_predictions
     from polaris_rxrx.task import load_task
 
-    card = load_card(name).with_recipe(align=align, aggregate=aggregate, dose=_dose(dose))
+    card = with_recipe(load_card(name), alignment, align=align, aggregate=aggregate, dose=_dose(dose))
     if save_map is not None and save_map.suffix not in (".parquet", ".h5ad"):
         raise click.UsageError(f"--save-map {save_map}: a map is saved as .parquet or .h5ad")
-    corrected = arms_reader(gene_arms, arms_unexpressed)
+    corrected = arms_reader(gene_arms, arms_unexpressed, card.recipe.correct)
     given = (save_map, embeddings, metadata, features, reading["ids"], reading["layer"], gene_arms)
-    chosen = reading["sites"] != "mean" or dataset != DEFAULT
+    chosen = reading["sites"] != "mean" or dataset != DEFAULT or any(alignment.values())
     if card.kind == "random" and (any(given) or chosen):
         raise click.UsageError(
             f"{card.name} looks at no wells: --save-map, --embeddings, --metadata, --features, --sites, "
-            "--ids, --layer, --gene-arms, --dataset mean nothing"
+            "--ids, --layer, --gene-arms, --dataset, --batch, --controls, --components, --correct mean "
+            "nothing"
         )
     loaded = load_task(task)
     if card.kind == "random":
@@ -197,12 +201,12 @@ def _predict(
     with Bar(card.title) as bar:
         wells = baselines.read_model(
             card,
-            wells_of(dataset, metadata, data),
+            wells_of(dataset, metadata, data, card.recipe.design),
             embeddings,
             progress=bar.step,
             **choices,
         )
-        map_ = baselines.map_of(wells, card.recipe, progress=bar.step)
+        map_ = baselines.map_of(tell_corrected(wells, card.recipe), card.recipe, progress=bar.step)
     for line in wells.notes:
         note(line)
     tell_dropped(map_)
