@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -179,25 +179,62 @@ def _of_hdf5(path: Path, layer: str | None) -> OpenTable:
 
 def _of_anndata(path: Path, layer: str | None) -> OpenTable:
     """Embeddings of an AnnData file: X or a layer; ids are a column well_id, else the names of its rows."""
+    data = _read_anndata(path)
+    x = _matrix(path, data, layer)
+    if "well_id" in data.obs:
+        ids = np.asarray(data.obs["well_id"].astype(str), dtype=object)
+    else:
+        ids = np.asarray(data.obs_names, dtype=object)
+    return _open(path, x, {"well_id": ids}, [str(n) for n in data.var_names])
+
+
+def open_rows(path: Path, columns: Sequence[str]) -> OpenTable:
+    """An AnnData file's X, and those of some columns of its obs that are there, or what its rows are called.
+
+    Args:
+        path: The file.
+        columns: Names of columns of obs; of its index, too, if that has such a name.
+
+    Raises:
+        DataError: It is no whole file.
+    """
+    import pyarrow as pa
+
+    bounded.check_hdf5(path)
+    data = _read_anndata(path)
+    obs = data.obs if data.obs.index.name in data.obs else data.obs.reset_index()
+    there: dict[str, Any] = {}
+    for name in columns:
+        if name not in obs:
+            continue
+        cells = obs[name]
+        if cells.dtype.kind in "fiu":
+            there[name] = pa.array(cells.to_numpy(dtype=np.float64))
+        else:
+            texts = cells.astype(object).where(cells.notna(), "")
+            there[name] = pa.array([str(text) for text in texts], pa.string())
+    return _open(path, _matrix(path, data, None), there, [str(n) for n in data.var_names])
+
+
+def _read_anndata(path: Path) -> Any:
     try:
         import anndata
     except ImportError:
         raise UsageError('.h5ad needs AnnData: pip install "polaris-rxrx[h5ad]"') from None
     try:
-        data = anndata.read_h5ad(path)
+        return anndata.read_h5ad(path)
     except (OSError, KeyError, ValueError, TypeError) as error:
         raise DataError(f"{path}: not a whole .h5ad file ({str(error).splitlines()[0]})") from None
+
+
+def _matrix(path: Path, data: Any, layer: str | None) -> Array:
+    """X or a layer of AnnData, as numbers."""
     if layer is not None and layer not in data.layers:
         raise DataError(f"{path} has no layer {layer!r}; it has {some(list(data.layers)) or 'none'}")
     x = data.X if layer is None else data.layers[layer]
     if x is None:
         raise DataError(f"{path} has no X; --layer chooses one of {some(list(data.layers)) or 'no layers'}")
-    x = x.toarray() if hasattr(x, "toarray") else np.asarray(x)
-    if "well_id" in data.obs:
-        ids = np.asarray(data.obs["well_id"].astype(str), dtype=object)
-    else:
-        ids = np.asarray(data.obs_names, dtype=object)
-    return _open(path, _numbers(path, layer or "X", x), {"well_id": ids}, [str(n) for n in data.var_names])
+    return _numbers(path, layer or "X", x.toarray() if hasattr(x, "toarray") else np.asarray(x))
 
 
 def _choose(path: Path, arrays: Mapping[str, tuple[tuple[int, ...], np.dtype[Any]]]) -> tuple[str, str]:

@@ -398,6 +398,15 @@ def test_the_card_of_core_and_its_file_have_the_same_other_controls(tmp_path: Pa
     assert [CHOSEN if c else n for n, c in zip(wells[1], same_file.control, strict=True)] == wells[0]
 
 
+def test_a_card_may_make_batches_of_plates_itself(own: Callable[..., tuple[Screen, Path]]) -> None:
+    wells = {"file": "wells.csv", "id": ["plate", "well"], "batch": ["batch", "plate"], "address": "well"}
+    by_card = read_screen(*own(wells=wells), design=Design(positions=True)).metadata
+    by_option = read_screen(*own(), design=Design("plate")).metadata
+    assert by_card.experiments == by_option.experiments == ["1_P1", "2_P2"]
+    assert np.array_equal(by_card.experiment, by_option.experiment)
+    assert by_card.position is not None and by_card.position.tolist() == [0, 1, 2, 3, 0, 2]
+
+
 @pytest.mark.parametrize(
     ("design", "message"),
     [
