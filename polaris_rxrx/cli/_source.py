@@ -175,8 +175,8 @@ def source_options(*, metadata: str = METADATA) -> Callable[[F], F]:
             "map_path",
             type=FILE,
             metavar="FILE",
-            help="A saved map instead of a model, or a table with one row a gene or compound (parquet, Feather, "
-            "CSV, TSV, .h5ad); what looks at single wells needs a model.",
+            help="A saved map instead of a model, or a table with one row a gene or compound (parquet, "
+            "Feather, CSV, TSV, .h5ad); what looks at single wells needs a model.",
         ),
         click.option("--metadata", type=FILE, help=metadata),
         dataset_option,
