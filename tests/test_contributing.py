@@ -103,7 +103,8 @@ def test_a_baseline(copy: Copy) -> None:
 def test_an_aligner(copy: Copy) -> None:
     """Centre on the median, scale by the absolute deviation from it."""
     align = f"{PACKAGE}/maps/align.py"
-    copy.change(align, '"center-scale-all", "none"]', '"center-scale-all", "median", "none"]')
+    names = f"{PACKAGE}/maps/names.py"
+    copy.change(names, '"center-scale-all", "none"]', '"center-scale-all", "median", "none"]')
     copy.change(
         align,
         "    mean = z.mean(axis=0)\n    z -= mean\n",

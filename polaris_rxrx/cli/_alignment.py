@@ -107,7 +107,7 @@ def _components(ctx: click.Context, param: click.Parameter, value: str | None) -
 def _corrections(ctx: click.Context, param: click.Parameter, value: str | None) -> Sequence[str] | None:
     if value is None:
         return None
-    from polaris_rxrx.maps.correct import CORRECTIONS
+    from polaris_rxrx.maps.names import CORRECTIONS
 
     if value == CORRECT_NOTHING:
         return ()

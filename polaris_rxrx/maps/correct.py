@@ -36,19 +36,18 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 
 from polaris_rxrx.errors import DataError, UsageError, some
 from polaris_rxrx.maps.build import Map
+from polaris_rxrx.maps.names import Correction
 from polaris_rxrx.tables import read_table
 from polaris_rxrx.types import Bools, Floats, Ints
 from polaris_rxrx.wells.metadata import Perturbations
 from polaris_rxrx.wells.source import WellBlock, WellPlaces, WellSource
 
-Correction = Literal["well-position", "chromosome-arm"]
-CORRECTIONS: tuple[Correction, ...] = get_args(Correction)
 LEAST = 20
 _ROWS_AT_ONCE = 4096
 
@@ -111,6 +110,11 @@ class CorrectedWells:
                 rows = slice(a, a + _ROWS_AT_ONCE)
                 x[rows] = block.x[rows] - self.means.mean[at[rows]]
             yield replace(block, x=x)
+
+
+def told_of(wells: WellSource) -> tuple[str, ...]:
+    """What a user should be told of the corrections that wells have."""
+    return (wells.told,) if isinstance(wells, CorrectedWells) else ()
 
 
 def _positions(block: WellBlock) -> Ints:
@@ -231,7 +235,7 @@ def read_arms(path: Path | str) -> dict[str, str]:
 def by_arm(
     map_: Map, arms: Mapping[str, str], unexpressed: Collection[str] = (), *, least: int = LEAST
 ) -> Map:
-    """The map with each arm's common vector subtracted from the genes on it; its protocol says what was done.
+    """The map with each arm's common vector subtracted; its protocol and notes say what was done.
 
     Args:
         map_: Rows of other types than CRISPR stay.
@@ -277,7 +281,12 @@ def by_arm(
         "n_genes_without_arm": int((arm == "").sum()),
     }
     protocol = {**map_.protocol, "corrections": [*map_.protocol.get("corrections", []), done]}
-    return replace(map_, x=x, protocol=protocol)
+    told = (
+        f"Chromosome arms corrected: {len(of['unexpressed']):,} by their unexpressed genes, "
+        f"{len(of['all']):,} by all of theirs; {len(of['none']):,} have too few genes. "
+        f"{done['n_genes_without_arm']:,} genes have no arm"
+    )
+    return replace(map_, x=x, protocol=protocol, notes=(*map_.notes, told))
 
 
 ON_WELLS: Mapping[Correction, Callable[[WellSource], CorrectedWells]] = {"well-position": by_position}

@@ -16,7 +16,6 @@ from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.maps.align import ALIGNERS, Aligner
 from polaris_rxrx.maps.build import Map, build_map
 from polaris_rxrx.maps.correct import (
-    CORRECTIONS,
     ON_MAP,
     ON_WELLS,
     by_arm,
@@ -25,6 +24,7 @@ from polaris_rxrx.maps.correct import (
     position_sums,
     read_arms,
 )
+from polaris_rxrx.maps.names import CORRECTIONS
 from polaris_rxrx.maps.similarity import cosine
 from polaris_rxrx.suites.gene_gene import evaluate_gene_gene
 from polaris_rxrx.suites.relations import Relations
