@@ -184,11 +184,6 @@ def metadata_of(
     def where(row: int) -> str:
         return f"{at(row)} (well {well_id[row].as_py()!r})"
 
-    plate = None
-    if "plate" in columns.column_names:
-        plates, stripped = as_ids(path, "plate", columns.column("plate"))
-        told += stripped
-        plate = Groups(*_by_name(*_coded(plates)))
     kind = _kinds(where, code["perturbation_type"], names["perturbation_type"])
     used = np.unique(code["concentration"])  # by a compound well or not: one column has one unit
     units.refuse_concentrations(path, [names["concentration"][i] for i in used.tolist()], stated, NOMINAL)
@@ -201,11 +196,9 @@ def metadata_of(
         where, code, names, kind, concentration, design.controls, guides=guides, doses=doses
     )
     experiment = Groups(*_by_name(code["experiment_name"], names["experiment_name"]))
-    column = None
-    if batch is not None:
-        batch, stripped = as_ids(path, design.batch, batch)
-        column, told = Groups(*_by_name(*_coded(batch))), [*told, *stripped]
-    found = designs.batches(where, design, experiment, plate, column)
+    plates = columns.column("plate") if "plate" in columns.column_names else None
+    found, plate, stripped = _batches(path, where, design, experiment, plates, batch)
+    told += stripped
     return Metadata(
         path=path,
         well_id=well_id,
@@ -214,12 +207,33 @@ def metadata_of(
         perturbation=perturbation,
         perturbations=perturbations,
         control=control,
-        plate=None if plate is None else designs.plates(plate, experiment, design),
+        plate=plate,
         columns=tuple(header),
         notes=(*notes, *told),
         design=design,
         position=None if address is None else designs.positions(where, address),
     )
+
+
+def _batches(
+    path: Path, where: Callable[[int], str], design: Design, experiment: Groups, plates: Any, batch: Any
+) -> tuple[Groups, Ints | None, list[str]]:
+    """The batch and the plate, as a code, of each well, and what to tell of their names.
+
+    `plates` and `batch` are cells of the column of plates and of the design's, None where there is none.
+    """
+    told: list[str] = []
+    plate = column = None
+    if plates is not None:
+        plates, stripped = as_ids(path, "plate", plates)
+        told += stripped
+        plate = Groups(*_by_name(*_coded(plates)))
+    if batch is not None:
+        batch, stripped = as_ids(path, design.batch, batch)
+        told += stripped
+        column = Groups(*_by_name(*_coded(batch)))
+    found = designs.batches(where, design, experiment, plate, column)
+    return found, None if plate is None else designs.plates(plate, experiment, design), told
 
 
 def _treated(
