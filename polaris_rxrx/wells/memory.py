@@ -23,9 +23,10 @@ from typing import Any
 
 import numpy as np
 
-from polaris_rxrx.errors import DataError, some
+from polaris_rxrx.errors import DataError, UsageError, some
 from polaris_rxrx.types import Bools, Ints, Matrix, Progress
 from polaris_rxrx.wells.containers import open_embeddings
+from polaris_rxrx.wells.design import Design
 from polaris_rxrx.wells.features import LEAST, Choice, choose
 from polaris_rxrx.wells.gather import Places, Sites, check_sites, gather
 from polaris_rxrx.wells.ids import as_ids
@@ -61,6 +62,7 @@ class Wells:
     plate: Ints | None = None
     files: dict[str, tuple[Path, ...]] = field(default_factory=dict)
     joined: Mapping[str, Path] = field(default_factory=dict)
+    position: Ints | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -79,6 +81,7 @@ class Wells:
                 self.perturbation[a:b],
                 self.control[a:b],
                 None if self.plate is None else self.plate[a:b],
+                None if self.position is None else self.position[a:b],
             )
 
 
@@ -94,6 +97,7 @@ def read_wells(
     sites: Sites = "mean",
     ids: Path | str | None = None,
     layer: str | None = None,
+    design: Design | None = None,
     progress: Progress | None = None,
 ) -> Wells:
     """Read the metadata and an embedding (or feature) table and join them on `well_id`.
@@ -111,14 +115,21 @@ def read_wells(
         sites: What several rows of a well become: their `mean` or their `median`.
         ids: The ids of the rows of an .npy file, or the index of a folder of DeepProfiler's files.
         layer: A layer of an AnnData file, in place of X.
+        design: Batches, controls and positions; of wells that were read, those that they were read with.
         progress: Called with a word, how far, out of how many.
 
     Raises:
         DataError: Naming the file and what is wrong with it.
-        UsageError: `ids` or `layer` mean nothing for such a file, or `sites` is something else.
+        UsageError: `ids` or `layer` mean nothing for such a file, `sites` is something else, or the wells
+            were read with another design.
     """
     check_sites(sites)
-    meta = metadata if isinstance(metadata, Metadata) else read_metadata(Path(metadata), guides=guides)
+    if isinstance(metadata, Metadata):
+        meta = metadata
+        if design is not None and design != meta.design:
+            raise UsageError(f"{meta.path}: the wells were read with {meta.design}, not {design}")
+    else:
+        meta = read_metadata(Path(metadata), guides=guides, design=design)
     table = open_embeddings(embeddings, ids=None if ids is None else Path(ids), layer=layer)
     path = table.path
     choice = _choose(table, meta, [features] if isinstance(features, str) else features)
@@ -166,8 +177,10 @@ def read_wells(
                 **rows,
             },
             "made_up": table.synthetic,
+            **meta.design.to_dict(),
         },
         plate=None if meta.plate is None else meta.plate[row],
+        position=None if meta.position is None else meta.position[row],
         files={} if table.files is None else {"embeddings": table.files},
         joined=meta.joined,
     )

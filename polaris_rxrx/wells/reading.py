@@ -17,6 +17,7 @@ from typing import Any
 
 from polaris_rxrx.files import sha256
 from polaris_rxrx.types import Progress
+from polaris_rxrx.wells.design import Design
 from polaris_rxrx.wells.gather import Sites
 from polaris_rxrx.wells.memory import Wells, read_wells
 from polaris_rxrx.wells.metadata import Metadata
@@ -37,6 +38,7 @@ class Choices:
     sites: Sites = "mean"
     ids: Path | str | None = None
     layer: str | None = None
+    design: Design | None = None
 
 
 def read(
@@ -64,6 +66,7 @@ def read(
         sites=choices.sites,
         ids=choices.ids,
         layer=choices.layer,
+        design=choices.design,
         progress=progress,
     )
     told, added = list(wells.notes), dict[str, Any]()
