@@ -15,15 +15,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
 from polaris_rxrx.cards import Card, Recipe
-from polaris_rxrx.errors import DataError, some
+from polaris_rxrx.errors import DataError, UsageError, some
 from polaris_rxrx.limits import default_limit, in_use
-from polaris_rxrx.maps.build import Map, build_map
+from polaris_rxrx.maps.build import Map, build_map, has_wells
 from polaris_rxrx.maps.collect import Collected, collect
+from polaris_rxrx.maps.correct import ON_WELLS, told_of
 from polaris_rxrx.maps.pairs import pair_tables
 from polaris_rxrx.maps.summary import Summary
 from polaris_rxrx.maps.summary_file import SavedSummary, is_summary, load_summary
@@ -35,6 +36,8 @@ from polaris_rxrx.wells.memory import Wells
 from polaris_rxrx.wells.metadata import Metadata
 from polaris_rxrx.wells.reading import Choices, finished, of_open, open_, read
 from polaris_rxrx.wells.source import WellSource
+
+W = TypeVar("W", bound=WellSource | Summary)
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,9 +86,10 @@ def read_model(
     progress: Progress | None = None,
     **choices: Any,
 ) -> Wells:
-    """A card's wells, a profile cleaned; `choices` are the others of `polaris_rxrx.wells.reading.Choices`.
+    """A card's wells, a profile cleaned, in its recipe's batches and with its controls.
 
-    With an `effort`, wells that do not fit into its memory stand on disk.
+    `choices` are the others of `polaris_rxrx.wells.reading.Choices`. Nothing is corrected yet: see
+    `corrected`. With an `effort`, wells that do not fit into its memory stand on disk.
     """
     chosen = _choices(card, choices)
     limit = None if effort is None else _limit(effort)
@@ -104,15 +108,16 @@ def read_means(
 ) -> Wells | Collected | SavedSummary:
     """What a card's map is made of: a saved summary; or wells; or, where they do not fit, a summary of them.
 
-    Arguments are those of `read_model`; several workers always summarize. Medians and profiles, which are
-    cleaned, need the wells themselves.
+    Arguments are those of `read_model`; several workers always summarize. Medians, profiles, which are
+    cleaned, and corrections of wells need the wells themselves.
     """
     if isinstance(embeddings, (str, Path)) and is_summary(Path(embeddings)):
         return load_summary(Path(embeddings), hashed=hashed)
     effort, chosen = effort or Effort(), _choices(card, choices)
     limit = _limit(effort)
     opened = open_(metadata, embeddings, chosen)
-    if not chosen.profile and card.recipe.aggregate == "mean" and opened.table.files != ():
+    sums = card.recipe.aggregate == "mean" and not ON_WELLS.keys() & set(card.recipe.correct)
+    if sums and not chosen.profile and opened.table.files != ():
         size = len(opened.row) * len(opened.features) * opened.table.dtype(opened.features).itemsize
         if not effort.alone or size * _BESIDE + in_use() > limit:
             layer, ids = chosen.layer, None if chosen.ids is None else Path(chosen.ids)
@@ -132,12 +137,34 @@ def _limit(effort: Effort) -> int:
 
 
 def _choices(card: Card, choices: Mapping[str, Any]) -> Choices:
-    return Choices(width=card.source.width, profile=card.kind == "profile", **choices)
+    return Choices(
+        width=card.source.width, profile=card.kind == "profile", design=card.recipe.design, **choices
+    )
+
+
+def corrected(wells: W, recipe: Recipe) -> W:
+    """The wells with the corrections of wells that a recipe asks for, unless they have them.
+
+    Raises:
+        UsageError: It asks for one, and this is a summary.
+    """
+    done = {each["correction"] for each in wells.provenance.get("corrections", ())}
+    for name in recipe.correct:
+        if name in ON_WELLS and name not in done:
+            if not has_wells(wells):
+                raise UsageError(f"{name} correction needs the wells themselves; a summary holds their sums")
+            wells = cast(W, ON_WELLS[name](wells))
+    return wells
 
 
 def map_of(wells: WellSource | Summary, recipe: Recipe, *, progress: Progress | None = None) -> Map:
-    """The map that a recipe asks for."""
-    return build_map(wells, recipe.align, aggregate=recipe.aggregate, progress=progress)
+    """The map that a recipe asks for, of corrected wells.
+
+    Corrections of maps are not in it: they rest on tables, see `polaris_rxrx.maps.correct.by_arm`.
+    """
+    wells = corrected(wells, recipe)
+    map_ = build_map(wells, recipe.alignment, aggregate=recipe.aggregate, progress=progress)
+    return replace(map_, notes=(*told_of(wells), *map_.notes))
 
 
 def read_map(
@@ -208,7 +235,10 @@ def predict(task: Task, map_: Map, recipe: Recipe | None = None) -> Prediction:
     for i, (c, g) in enumerate(zip(task.treatment, task.gene_symbol, strict=True)):
         if c in compound_at and g in gene_at:
             values[i] = by_compound[compound_at[c], gene_at[g]]
-    protocol = {**map_.protocol, **recipe.model_dump(mode="json"), "align": map_.protocol.get("align")}
+    # How the map was made it knows itself.
+    made = {"align", "components", "batch", "controls", "correct"}
+    own = recipe.model_dump(mode="json", exclude=made)
+    protocol = {**map_.protocol, **own, "align": map_.protocol.get("align")}
     return Prediction(values, protocol, _near(task, map_))
 
 

@@ -152,34 +152,36 @@ def read_source(
 ) -> ModelInput:
     """Read and hash a card's wells and, unless they are to stay unmapped, build and correct their map.
 
-    A map alone may be made of a summary, unless the wells are needed. `choices` are those of
-    `polaris_rxrx.baselines.read_model`.
+    A map alone may be made of a summary, unless the wells are needed. Wells have the corrections of wells
+    that the card asks for; `choices` are those of `polaris_rxrx.baselines.read_model`.
     """
     from polaris_rxrx import baselines
+    from polaris_rxrx.maps.correct import told_of
 
-    choices = {**choices, "hashed": True, "progress": bar.step}
+    reader = baselines.read_means if mapped and not need_wells else baselines.read_model
+    read = reader(card, metadata, embeddings, hashed=True, progress=bar.step, **choices)
+    wells = baselines.corrected(read, card.recipe)
     map_: Map | None = None
-    wells: WellSource | Summary
     if mapped:
-        wells, map_ = baselines.read_map(
-            card, metadata, embeddings, correct=correct, need_wells=need_wells, **choices
-        )
-    else:
-        wells = baselines.read_model(card, metadata, embeddings, **choices)
-    for line in wells.notes:
+        map_ = correct(baselines.map_of(wells, card.recipe, progress=bar.step))
+    for line in read.notes:
         note(f"{card.title}: {line}")
-    for line in () if map_ is None else map_.notes:
+    for line in told_of(wells) if map_ is None else map_.notes:
         note(line)
     return ModelInput(card.title, {"card": card.name, **wells.provenance}, wells, card.recipe, map_)
 
 
-def arms_reader(arms: Path | None, unexpressed: Path | None) -> Callable[[Map], Map]:
+def arms_reader(
+    arms: Path | None, unexpressed: Path | None, correct: Sequence[str] = ()
+) -> Callable[[Map], Map]:
     """What --gene-arms and --arms-unexpressed do to a map; their files are read now.
 
     Raises:
-        UsageError: Unexpressed genes without arms.
+        UsageError: Unexpressed genes, or a correction by chromosome arm among `correct`, without arms.
     """
     if arms is None:
+        if "chromosome-arm" in correct:
+            raise UsageError("chromosome-arm correction needs --gene-arms, a table of genes and their arms")
         if unexpressed is not None:
             raise UsageError("--arms-unexpressed belongs to --gene-arms, which was not given")
         return lambda map_: map_

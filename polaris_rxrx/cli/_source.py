@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from polaris_rxrx.cli._alignment import alignment_options, with_recipe
 from polaris_rxrx.cli._datasets import dataset_option, provenance_of, wells_of
 from polaris_rxrx.cli._inputs import ModelInput, arms_reader, card_embeddings, read_map, read_source
 from polaris_rxrx.cli.options import (
@@ -31,9 +32,20 @@ if TYPE_CHECKING:
     from polaris_rxrx.cards import Card
     from polaris_rxrx.maps.build import Map
     from polaris_rxrx.parallel import Effort
+    from polaris_rxrx.wells.metadata import Metadata
 
 # Options about a table of wells and its reading, which mean nothing where there are none.
-OF_WELLS = ("features", "sites", "ids", "layer", "metadata", "dataset", "allow_missing_wells")
+OF_WELLS = (
+    "features",
+    "sites",
+    "ids",
+    "layer",
+    "metadata",
+    "dataset",
+    "batch",
+    "controls",
+    "allow_missing_wells",
+)
 OF_EFFORT = ("workers", "scheduler")
 METADATA = "The well metadata.  [default: the one in --data]"
 
@@ -69,6 +81,7 @@ class Source:
     dataset: str
     align: Any
     aggregate: Any
+    alignment: dict[str, Any]
     allow_missing_wells: bool
     gene_arms: Path | None
     arms_unexpressed: Path | None
@@ -88,6 +101,7 @@ class Source:
         if self.map_path is not None:
             what = "a saved map (--map)"
             refused = ["model", "embeddings", *OF_WELLS, *OF_EFFORT, "max_memory", "align", "aggregate"]
+            refused += ["components"]
             refused = [n for n in refused if n != "metadata" or not layout]
         elif self.model is None and self.embeddings is None:
             raise click.UsageError("give --model, --embeddings or --map")
@@ -96,6 +110,11 @@ class Source:
         else:
             return
         refuse_given(context, refused, what)
+        if "well-position" in (self.alignment["correct"] or ()):
+            raise click.UsageError(
+                f"--correct well-position is of wells, and {what} holds only their means; give --model or "
+                "--embeddings with the table"
+            )
         if wells and self.map_path is not None:
             raise click.UsageError(
                 f"{wells[0]} needs wells, and a map (--map) holds only their means; give --model or "
@@ -122,7 +141,7 @@ class Source:
             raise click.UsageError(
                 f"{card.name} has no embeddings; every suite runs random ones of its own beside the model's"
             )
-        return card.with_recipe(align=self.align, aggregate=self.aggregate)
+        return with_recipe(card, self.alignment, align=self.align, aggregate=self.aggregate)
 
     @property
     def title(self) -> str:
@@ -142,7 +161,7 @@ class Source:
         summarized = is_summary(embeddings)
         found = read_source(
             self.card,
-            Path() if summarized else wells_of(self.dataset, self.metadata, self.data, guides=guides),
+            Path() if summarized else self._wells(guides),
             embeddings,
             bar,
             mapped=mapped,
@@ -156,9 +175,15 @@ class Source:
         )
         return replace(found, inputs={**found.inputs, **provenance_of(self.dataset)})
 
+    def _wells(self, guides: bool) -> Path | Metadata:
+        assert self.card is not None
+        design = self.card.recipe.design
+        return wells_of(self.dataset, self.metadata, self.data, design, guides=guides)
+
     @cached_property
     def _corrected(self) -> Callable[[Map], Map]:
-        return arms_reader(self.gene_arms, self.arms_unexpressed)
+        correct = (self.alignment["correct"] or ()) if self.card is None else self.card.recipe.correct
+        return arms_reader(self.gene_arms, self.arms_unexpressed, correct)
 
     def read_map(self, bar: Bar) -> ModelInput:
         """The map, built if it has to be; without the wells, which nobody needs then."""
@@ -191,7 +216,8 @@ def source_options(*, metadata: str = METADATA) -> Callable[[F], F]:
             "map_path",
             type=FILE,
             metavar="FILE",
-            help="A saved map instead of a model; what looks at single wells needs a model.",
+            help="A saved map instead of a model, or a table with one row a gene or compound (parquet, "
+            "Feather, CSV, TSV, .h5ad); what looks at single wells needs a model.",
         ),
         click.option("--metadata", type=FILE, help=metadata),
         dataset_option,
@@ -201,6 +227,7 @@ def source_options(*, metadata: str = METADATA) -> Callable[[F], F]:
             help="How wells are aligned, instead of the card's way.  [default: pca-cs]",
         ),
         aggregate_option,
+        alignment_options,
         click.option(
             "--allow-missing-wells", is_flag=True, help="Build the map without wells that have no embedding."
         ),

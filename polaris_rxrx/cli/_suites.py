@@ -160,7 +160,7 @@ def _signal(data: Path, by: str | None, options: dict[str, Any]) -> Job:
 
     def run(source: ModelInput, bar: Bar) -> list[Result]:
         assert source.recipe is not None
-        return evaluate_wells(_wells(source), align_by=source.recipe.align, progress=bar.step, **chosen)
+        return evaluate_wells(_wells(source), align_by=source.recipe.alignment, progress=bar.step, **chosen)
 
     return run
 
@@ -233,7 +233,7 @@ def _activity(data: Path, by: str | None, options: dict[str, Any]) -> Job:
 
     def run(source: ModelInput, bar: Bar) -> list[Result]:
         assert source.recipe is not None
-        return [evaluate_activity(_wells(source), align_by=source.recipe.align, **chosen)]
+        return [evaluate_activity(_wells(source), align_by=source.recipe.alignment, **chosen)]
 
     return run
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from polaris_rxrx.cli._alignment import design_options
 from polaris_rxrx.cli._datasets import dataset_option, provenance_of, wells_of
 from polaris_rxrx.cli._source import METADATA
 from polaris_rxrx.cli.options import (
@@ -38,6 +39,7 @@ MARKER = "polaris-rxrx-parts.txt"
 @dataset_option
 @features_option
 @reading_options
+@design_options
 @effort_options
 @click.option("--allow-missing-wells", is_flag=True, help="Summarize without wells that have no embedding.")
 @click.option(
@@ -53,6 +55,7 @@ def command(
     dataset: str,
     features: tuple[str, ...],
     reading: dict[str, Any],
+    design: dict[str, Any],
     effort: Effort,
     allow_missing_wells: bool,
     resume: bool,
@@ -65,6 +68,7 @@ def command(
     """
     from dataclasses import replace
 
+    from polaris_rxrx.cards import Recipe
     from polaris_rxrx.maps.collect import collect
     from polaris_rxrx.maps.summary_file import save_summary
     from polaris_rxrx.wells.reading import Choices, finished, open_
@@ -73,13 +77,14 @@ def command(
         raise UsageError(
             f"--out {out}: a summary is a parquet file; a name such as x.summary.parquet was expected"
         )
-    choices = Choices(allow_missing=allow_missing_wells, features=features, **reading)
+    wanted = Recipe(**{name: value for name, value in design.items() if value is not None})
+    choices = Choices(design=wanted.design, allow_missing=allow_missing_wells, features=features, **reading)
     parts = parts_folder(out, resume=resume)
     try:
         with Bar(str(table)) as bar, effort.at_work() as who:
             if address := getattr(who, "dashboard", ""):
                 note(f"Dask's dashboard: {address}")
-            opened = open_(wells_of(dataset, metadata, data), table, choices)
+            opened = open_(wells_of(dataset, metadata, data, wanted.design), table, choices)
             collected = collect(
                 opened,
                 max_memory=effort.max_memory,

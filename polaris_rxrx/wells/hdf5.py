@@ -12,6 +12,8 @@ Conventions
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,21 @@ def open_hdf5(path: Path, layer: str | None) -> OpenTable | tuple[str, Stored, N
         DataError: The file is not whole, or holds no embeddings.
         UsageError: What reads it is not installed.
     """
+    with _opened(path) as file:
+        import h5py
+
+        if "obs" in file and "var" in file:
+            stored, obs, var = _anndata(path, file, layer)
+            return table_over(path, stored, _ids(obs), [str(n) for n in var.index])
+        found: dict[str, Any] = {}
+        file.visititems(lambda n, item: found.update({n: item}) if isinstance(item, h5py.Dataset) else None)
+        wanted, named = choose_arrays(path, {n: (d.shape, d.dtype) for n, d in found.items()})
+        return wanted, _dense(path, found[wanted], wanted), as_text(path, named, found[named][()])
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """An HDF5 file that claims no more than is believed of it; what is wrong with it is a `DataError`."""
     try:
         import h5py
     except ImportError:
@@ -42,14 +59,7 @@ def open_hdf5(path: Path, layer: str | None) -> OpenTable | tuple[str, Stored, N
     try:
         bounded.check_hdf5(path)
         with h5py.File(path, "r") as file:
-            if "obs" in file and "var" in file:
-                return _of_anndata(path, file, layer)
-            found: dict[str, Any] = {}
-            file.visititems(
-                lambda n, item: found.update({n: item}) if isinstance(item, h5py.Dataset) else None
-            )
-            wanted, named = choose_arrays(path, {n: (d.shape, d.dtype) for n, d in found.items()})
-            return wanted, _dense(path, found[wanted], wanted), as_text(path, named, found[named][()])
+            yield file
     except (OSError, KeyError, RuntimeError) as error:
         raise DataError(f"{path}: not a whole HDF5 file ({str(error).splitlines()[0]})") from None
 
@@ -99,8 +109,39 @@ def _sparse(path: Path, group: Any, name: str, element: Any) -> Stored:
     return Stored(shape, kind, rows).guarded(path, "HDF5")
 
 
-def _of_anndata(path: Path, file: Any, layer: str | None) -> OpenTable:
-    """Embeddings of an AnnData file."""
+def open_rows(path: Path, columns: Sequence[str]) -> OpenTable:
+    """An AnnData file's X, and those of some columns of its obs that are there, or what its rows are called.
+
+    Args:
+        path: The file.
+        columns: Names of columns of obs; of its index, too, if that has such a name.
+
+    Raises:
+        DataError: It is no whole AnnData file.
+        UsageError: What reads it is not installed.
+    """
+    import pyarrow as pa
+
+    with _opened(path) as file:
+        if not ("obs" in file and "var" in file):
+            raise DataError(f"{path}: not a whole .h5ad file (it lacks obs or var)")
+        stored, obs, var = _anndata(path, file, None)
+    obs = obs if obs.index.name in obs else obs.reset_index()
+    there: dict[str, Any] = {}
+    for name in columns:
+        if name not in obs:
+            continue
+        cells = obs[name]
+        if cells.dtype.kind in "fiu":
+            there[name] = pa.array(cells.to_numpy(dtype=np.float64))
+        else:
+            texts = cells.astype(object).where(cells.notna(), "")
+            there[name] = pa.array([str(text) for text in texts], pa.string())
+    return table_over(path, stored, there, [str(n) for n in var.index])
+
+
+def _anndata(path: Path, file: Any, layer: str | None) -> tuple[Stored, Any, Any]:
+    """X or a layer of an AnnData file, its obs and its var."""
     import h5py
 
     element = _reader()
@@ -121,7 +162,7 @@ def _of_anndata(path: Path, file: Any, layer: str | None) -> OpenTable:
             )
     except (ValueError, TypeError, AttributeError) as error:
         raise DataError(f"{path}: not a whole .h5ad file ({str(error).splitlines()[0]})") from None
-    return table_over(path, stored, _ids(obs), [str(n) for n in var.index])
+    return stored, obs, var
 
 
 def _reader() -> Any:

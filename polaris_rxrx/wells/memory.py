@@ -26,6 +26,7 @@ import numpy as np
 from polaris_rxrx import limits
 from polaris_rxrx.errors import DataError
 from polaris_rxrx.types import Bools, Ints, Matrix, Progress
+from polaris_rxrx.wells.design import Design
 from polaris_rxrx.wells.gather import Sites, gather
 from polaris_rxrx.wells.metadata import Metadata, Perturbations
 from polaris_rxrx.wells.opened import OpenWells, open_wells
@@ -56,6 +57,7 @@ class Wells:
     plate: Ints | None = None
     files: dict[str, tuple[Path, ...]] = field(default_factory=dict)
     joined: Mapping[str, Path] = field(default_factory=dict)
+    position: Ints | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -74,6 +76,7 @@ class Wells:
                 self.perturbation[a:b],
                 self.control[a:b],
                 None if self.plate is None else self.plate[a:b],
+                None if self.position is None else self.position[a:b],
             )
             limits.release(self.x)
 
@@ -91,6 +94,7 @@ def read_wells(
     ids: Path | str | None = None,
     layer: str | None = None,
     max_memory: int | None = None,
+    design: Design | None = None,
     progress: Progress | None = None,
 ) -> Wells:
     """Read the metadata and an embedding (or feature) table and join them on `well_id`.
@@ -110,11 +114,13 @@ def read_wells(
         layer: A layer of an AnnData file, in place of X.
         max_memory: Bytes that this process may take; a matrix of more than a third of what is left of them
             stands on disk. Without a number it is in memory.
+        design: Batches, controls and positions; of wells that were read, those that they were read with.
         progress: Called with a word, how far, out of how many.
 
     Raises:
         DataError: Naming the file and what is wrong with it.
-        UsageError: `ids` or `layer` mean nothing for such a file, or `sites` is something else.
+        UsageError: `ids` or `layer` mean nothing for such a file, `sites` is something else, or the wells
+            were read with another design.
     """
     found = open_wells(
         metadata,
@@ -127,6 +133,7 @@ def read_wells(
         sites=sites,
         ids=ids,
         layer=layer,
+        design=design,
     )
     return wells_of(found, max_memory=max_memory, progress=progress)
 
@@ -171,6 +178,7 @@ def wells_of(found: OpenWells, *, max_memory: int | None = None, progress: Progr
         notes=notes,
         provenance=found.provenance(seen.to_dict()),
         plate=None if meta.plate is None else meta.plate[row],
+        position=None if meta.position is None else meta.position[row],
         files=found.files,
         joined=meta.joined,
     )

@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from polaris_rxrx.errors import DataError, some
+from polaris_rxrx.errors import DataError, UsageError, some
 from polaris_rxrx.types import Ints
 from polaris_rxrx.wells.containers import open_embeddings
+from polaris_rxrx.wells.design import Design
 from polaris_rxrx.wells.features import LEAST, Choice, choose
 from polaris_rxrx.wells.gather import Places, Sites, check_sites
 from polaris_rxrx.wells.ids import as_ids
@@ -88,6 +89,7 @@ class OpenWells:
                 **rows,
             },
             "made_up": self.table.synthetic,
+            **self.meta.design.to_dict(),
         }
 
 
@@ -103,10 +105,16 @@ def open_wells(
     sites: Sites = "mean",
     ids: Path | str | None = None,
     layer: str | None = None,
+    design: Design | None = None,
 ) -> OpenWells:
     """Open the metadata and a table and join them; arguments and errors are those of `read_wells`."""
     check_sites(sites)
-    meta = metadata if isinstance(metadata, Metadata) else read_metadata(Path(metadata), guides=guides)
+    if isinstance(metadata, Metadata):
+        meta = metadata
+        if design is not None and design != meta.design:
+            raise UsageError(f"{meta.path}: the wells were read with {meta.design}, not {design}")
+    else:
+        meta = read_metadata(Path(metadata), guides=guides, design=design)
     table = open_embeddings(embeddings, ids=None if ids is None else Path(ids), layer=layer)
     path = table.path
     choice = _choose(table, meta, [features] if isinstance(features, str) else features)

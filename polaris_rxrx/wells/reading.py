@@ -17,6 +17,7 @@ from typing import Any, Protocol, TypeVar
 
 from polaris_rxrx.files import sha256
 from polaris_rxrx.types import Progress
+from polaris_rxrx.wells.design import Design
 from polaris_rxrx.wells.gather import Sites
 from polaris_rxrx.wells.memory import Wells, wells_of
 from polaris_rxrx.wells.metadata import Metadata
@@ -38,6 +39,7 @@ class Choices:
     sites: Sites = "mean"
     ids: Path | str | None = None
     layer: str | None = None
+    design: Design | None = None
 
 
 def open_(metadata: Path | str | Metadata, embeddings: Any, choices: Choices) -> OpenWells:
@@ -53,6 +55,7 @@ def open_(metadata: Path | str | Metadata, embeddings: Any, choices: Choices) ->
         sites=choices.sites,
         ids=choices.ids,
         layer=choices.layer,
+        design=choices.design,
     )
 
 

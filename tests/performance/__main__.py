@@ -28,6 +28,7 @@ BENCHMARKS = (
     "gene_gene",
     "energy",
     "activity",
+    "trees",
     "containers",
 )
 ON_WELLS = {"map", "drug_target", "energy", "containers"}
