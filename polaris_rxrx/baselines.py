@@ -12,8 +12,8 @@ Source
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +21,19 @@ import numpy as np
 
 from polaris_rxrx.cards import Card, Recipe
 from polaris_rxrx.errors import DataError, some
+from polaris_rxrx.limits import default_limit, in_use
 from polaris_rxrx.maps.build import Map, build_map
+from polaris_rxrx.maps.collect import Collected, collect
 from polaris_rxrx.maps.pairs import pair_tables
+from polaris_rxrx.maps.summary import Summary
+from polaris_rxrx.maps.summary_file import SavedSummary, is_summary, load_summary
+from polaris_rxrx.parallel import Effort
 from polaris_rxrx.tables import fold
 from polaris_rxrx.task import Task
 from polaris_rxrx.types import Floats, Ints, Progress
 from polaris_rxrx.wells.memory import Wells
 from polaris_rxrx.wells.metadata import Metadata
-from polaris_rxrx.wells.reading import Choices, read
+from polaris_rxrx.wells.reading import Choices, finished, of_open, open_, read
 from polaris_rxrx.wells.source import WellSource
 
 
@@ -36,16 +41,36 @@ from polaris_rxrx.wells.source import WellSource
 class Prediction:
     """Scores (n,) in official order, NaN for pairs without an embedding, and how they were made.
 
-    `near` holds names of the task that the map has not, and the map's that differ by blanks or case alone.
+    `near` holds names of the task that the map has not, and the map's that differ by blanks or case alone;
+    `map_` is the map they were made from, if one was; `notes` are what a user should be told of the wells and
+    the map.
     """
 
     values: Floats
     protocol: dict[str, Any]
     near: Mapping[str, str] = field(default_factory=dict)
+    map_: Map | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def absent(self) -> Ints:
         return np.flatnonzero(np.isnan(self.values))
+
+    def complete(self, task: Task, fill: float | None, say: Callable[[str], None]) -> Floats:
+        """The scores (n,) with `fill` for absent pairs, which is said.
+
+        Raises:
+            DataError: There are absent pairs and nothing to fill them with.
+        """
+        absent = self.absent
+        if fill is None:
+            refuse_absent(self, task)
+            return self.values
+        if absent.size:
+            if self.near:
+                say(_told_near(self.near))
+            say(f"{absent.size:,} pairs without an embedding were scored {fill:g}")
+        return np.where(np.isnan(self.values), fill, self.values)
 
 
 def read_model(
@@ -54,17 +79,111 @@ def read_model(
     embeddings: Path | str,
     *,
     hashed: bool = False,
+    effort: Effort | None = None,
     progress: Progress | None = None,
     **choices: Any,
 ) -> Wells:
-    """A card's wells, a profile cleaned; `choices` are the others of `polaris_rxrx.wells.reading.Choices`."""
-    chosen = Choices(width=card.source.width, profile=card.kind == "profile", **choices)
-    return read(metadata, embeddings, chosen, hashed=hashed, progress=progress)
+    """A card's wells, a profile cleaned; `choices` are the others of `polaris_rxrx.wells.reading.Choices`.
+
+    With an `effort`, wells that do not fit into its memory stand on disk.
+    """
+    chosen = _choices(card, choices)
+    limit = None if effort is None else _limit(effort)
+    return read(metadata, embeddings, chosen, hashed=hashed, max_memory=limit, progress=progress)
 
 
-def map_of(wells: WellSource, recipe: Recipe, *, progress: Progress | None = None) -> Map:
+def read_means(
+    card: Card,
+    metadata: Path | str | Metadata,
+    embeddings: Path | str,
+    *,
+    hashed: bool = False,
+    effort: Effort | None = None,
+    progress: Progress | None = None,
+    **choices: Any,
+) -> Wells | Collected | SavedSummary:
+    """What a card's map is made of: a saved summary; or wells; or, where they do not fit, a summary of them.
+
+    Arguments are those of `read_model`; several workers always summarize. Medians and profiles, which are
+    cleaned, need the wells themselves.
+    """
+    if isinstance(embeddings, (str, Path)) and is_summary(Path(embeddings)):
+        return load_summary(Path(embeddings), hashed=hashed)
+    effort, chosen = effort or Effort(), _choices(card, choices)
+    limit = _limit(effort)
+    opened = open_(metadata, embeddings, chosen)
+    if not chosen.profile and card.recipe.aggregate == "mean" and opened.table.files != ():
+        size = len(opened.row) * len(opened.features) * opened.table.dtype(opened.features).itemsize
+        if not effort.alone or size * _BESIDE + in_use() > limit:
+            layer, ids = chosen.layer, None if chosen.ids is None else Path(chosen.ids)
+            with effort.at_work() as who:
+                collected = collect(
+                    opened, max_memory=limit, workers=who, layer=layer, ids=ids, progress=progress
+                )
+            return finished(collected, chosen, hashed=hashed, progress=progress)
+    return of_open(opened, chosen, hashed=hashed, max_memory=limit, progress=progress)
+
+
+_BESIDE = 1.5  # times the wells: what reading and aligning takes in all
+
+
+def _limit(effort: Effort) -> int:
+    return in_use() + default_limit() if effort.max_memory is None else effort.max_memory
+
+
+def _choices(card: Card, choices: Mapping[str, Any]) -> Choices:
+    return Choices(width=card.source.width, profile=card.kind == "profile", **choices)
+
+
+def map_of(wells: WellSource | Summary, recipe: Recipe, *, progress: Progress | None = None) -> Map:
     """The map that a recipe asks for."""
     return build_map(wells, recipe.align, aggregate=recipe.aggregate, progress=progress)
+
+
+def read_map(
+    card: Card,
+    metadata: Path | str | Metadata,
+    embeddings: Path | str,
+    *,
+    correct: Callable[[Map], Map] = lambda map_: map_,
+    need_wells: bool = False,
+    progress: Progress | None = None,
+    **choices: Any,
+) -> tuple[Wells | Collected | SavedSummary, Map]:
+    """The map of a card's recipe, corrected by `correct`, and what it is made of.
+
+    That is what `read_means` gives, or with `need_wells` the wells that `read_model` does.
+    """
+    reader = read_model if need_wells else read_means
+    wells = reader(card, metadata, embeddings, progress=progress, **choices)
+    return wells, correct(map_of(wells, card.recipe, progress=progress))
+
+
+def predict_with(
+    card: Card,
+    task: Task,
+    metadata: Path | str | Metadata,
+    embeddings: Path | str,
+    *,
+    provenance: Mapping[str, Any] | None = None,
+    **choices: Any,
+) -> Prediction:
+    """Score every test pair with a card's model, from its files on.
+
+    Args:
+        card: Of an embedding or a profile.
+        task: The pairs.
+        metadata: As for `read_model`, like `embeddings`.
+        embeddings: The model's table.
+        provenance: What the protocol shall say beside where the wells come from.
+        choices: As for `read_map`.
+
+    Raises:
+        DataError: A file is not what was expected; it, the place and what is wrong are named.
+    """
+    wells, map_ = read_map(card, metadata, embeddings, **choices)
+    map_.protocol.update(wells.provenance, **(provenance or {}), card=card.name, sources=wells.sources)
+    return replace(predict(task, map_, card.recipe), map_=map_, notes=(*wells.notes, *map_.notes))
 
 
 def predict_random(task: Task, seed: int = 0) -> Prediction:
@@ -105,7 +224,7 @@ def _near(task: Task, map_: Map) -> dict[str, str]:
     return found
 
 
-def told_near(near: Mapping[str, str]) -> str:
+def _told_near(near: Mapping[str, str]) -> str:
     """`the embedding has 'braf', the task 'BRAF'`, for a few of such names."""
     pairs = [f"the embedding has {theirs!r}, the task {name!r}" for name, theirs in list(near.items())[:3]]
     more = f" and {len(near) - 3:,} more" if len(near) > 3 else ""
@@ -129,7 +248,7 @@ def refuse_absent(prediction: Prediction, task: Task) -> None:
     if prediction.near:  # filling would hide that these are there
         raise DataError(
             f"{absent.size:,} of {len(task):,} test pairs have no embedding ({'; '.join(parts)}); "
-            f"{told_near(prediction.near)}. Write names in the metadata as the task has them"
+            f"{_told_near(prediction.near)}. Write names in the metadata as the task has them"
         )
     raise DataError(
         f"{absent.size:,} of {len(task):,} test pairs have no embedding"

@@ -134,15 +134,25 @@ def on_disk(shape: tuple[int, ...], dtype: Any) -> Matrix:
     return np.frombuffer(mapped, dtype=dtype).reshape(shape)
 
 
+def is_on_disk(array: Matrix) -> bool:
+    """Whether an array is one of `on_disk`, or a part of one."""
+    return _mapped(array) is not None
+
+
 def release(array: Matrix) -> None:
     """Give back the memory of an array on disk, whose values stay; nothing happens to one in memory."""
+    mapped = _mapped(array)
+    if mapped is not None and sys.platform != "win32":
+        mapped.madvise(mmap.MADV_DONTNEED)
+
+
+def _mapped(array: Matrix) -> mmap.mmap | None:
     base: Any = array
     while isinstance(base, np.ndarray):
         base = base.base
     if isinstance(base, memoryview):
         base = base.obj
-    if isinstance(base, mmap.mmap) and sys.platform != "win32":
-        base.madvise(mmap.MADV_DONTNEED)
+    return base if isinstance(base, mmap.mmap) else None
 
 
 def empty(shape: tuple[int, ...], dtype: Any, limit: int | None) -> Matrix:

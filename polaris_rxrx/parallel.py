@@ -109,6 +109,30 @@ def _quiet() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
+@dataclass(frozen=True)
+class Effort:
+    """What may be used: bytes of memory for all processes (half of what is free), workers, a scheduler."""
+
+    max_memory: int | None = None
+    workers: int = 1
+    scheduler: str | None = None
+
+    @property
+    def alone(self) -> bool:
+        """Whether this process does everything."""
+        return self.workers == 1 and self.scheduler is None
+
+    @contextmanager
+    def at_work(self) -> Iterator[Workers]:
+        """Who does the work; a cluster is left at the end."""
+        who = workers(self.workers, self.scheduler)
+        try:
+            yield who
+        finally:
+            if hasattr(who, "close"):
+                who.close()
+
+
 def workers(n: int = 1, scheduler: str | None = None) -> Workers:
     """Who does the work.
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import cached_property, wraps
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,22 +14,44 @@ from polaris_rxrx.cli._datasets import dataset_option, provenance_of, wells_of
 from polaris_rxrx.cli._inputs import ModelInput, arms_reader, card_embeddings, read_map, read_source
 from polaris_rxrx.cli.options import (
     FILE,
-    AlignerName,
     Bar,
     CardName,
+    F,
     aggregate_option,
     arms_options,
     data_option,
+    effort_options,
     features_option,
     reading_options,
+    together,
 )
+from polaris_rxrx.maps.names import ALIGNERS
 
 if TYPE_CHECKING:
     from polaris_rxrx.cards import Card
     from polaris_rxrx.maps.build import Map
+    from polaris_rxrx.parallel import Effort
 
-F = TypeVar("F", bound=Callable[..., Any])
+# Options about a table of wells and its reading, which mean nothing where there are none.
+OF_WELLS = ("features", "sites", "ids", "layer", "metadata", "dataset", "allow_missing_wells")
+OF_EFFORT = ("workers", "scheduler")
 METADATA = "The well metadata.  [default: the one in --data]"
+
+
+def refuse_given(context: click.Context, names: Sequence[str], what: str) -> None:
+    """Raise `click.UsageError` for an option of these that was given beside something it does not concern."""
+    for name in names:
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{name.replace('_', '-')} means nothing for {what}")
+
+
+def is_summary(path: Path) -> bool:
+    """Whether a table is a saved summary; anything that is no file is none."""
+    if not path.is_file():
+        return False
+    from polaris_rxrx.maps.summary_file import is_summary
+
+    return is_summary(path)
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +63,7 @@ class Source:
     embeddings: Path | None
     features: tuple[str, ...]
     reading: dict[str, Any]
+    effort: Effort
     map_path: Path | None
     metadata: Path | None
     dataset: str
@@ -62,30 +85,26 @@ class Source:
             click.UsageError: Neither a model nor a map; or, beside a map, something that concerns wells.
         """
         self._corrected  # noqa: B018  # its files are read before any wells are
-        if self.map_path is None:
-            if self.model is None and self.embeddings is None:
-                raise click.UsageError("give --model, --embeddings or --map")
+        if self.map_path is not None:
+            what = "a saved map (--map)"
+            refused = ["model", "embeddings", *OF_WELLS, *OF_EFFORT, "max_memory", "align", "aggregate"]
+            refused = [n for n in refused if n != "metadata" or not layout]
+        elif self.model is None and self.embeddings is None:
+            raise click.UsageError("give --model, --embeddings or --map")
+        elif self.embeddings is not None and is_summary(self.embeddings):
+            what, refused = "a summary (--embeddings)", [*OF_WELLS, *OF_EFFORT]
+        else:
             return
-        refused = [
-            "model",
-            "embeddings",
-            "features",
-            "sites",
-            "ids",
-            "layer",
-            "dataset",
-            "align",
-            "aggregate",
-        ]
-        refused += ["aggregate", "allow_missing_wells"]
-        refused += [] if layout else ["metadata"]
-        for name in refused:
-            if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
-                raise click.UsageError(f"--{name.replace('_', '-')} means nothing for a saved map (--map)")
-        if wells:
+        refuse_given(context, refused, what)
+        if wells and self.map_path is not None:
             raise click.UsageError(
                 f"{wells[0]} needs wells, and a map (--map) holds only their means; give --model or "
                 "--embeddings"
+            )
+        if wells:
+            raise click.UsageError(
+                f"{wells[0]} needs wells, and {self.embeddings} is a summary, which holds only their sums; "
+                "give the table"
             )
 
     @cached_property
@@ -109,16 +128,27 @@ class Source:
     def title(self) -> str:
         return str(self.map_path) if self.card is None else self.card.title
 
-    def read(self, bar: Bar, *, guides: bool = False) -> ModelInput:
-        """The map, or the model's wells."""
-        if self.card is None:
-            assert self.map_path is not None
-            return read_map(self.map_path)
+    def read(
+        self, bar: Bar, *, mapped: bool = True, need_wells: bool = False, guides: bool = False
+    ) -> ModelInput:
+        """The map, or the model's wells and, where it is `mapped`, their map; corrected.
+
+        Unless wells are needed one by one, a summary may stand for them.
+        """
+        if self.map_path is not None:
+            return read_map(self.map_path, self._corrected)
+        assert self.card is not None
+        embeddings = self.embeddings or card_embeddings(self.card, self.data)
+        summarized = is_summary(embeddings)
         found = read_source(
             self.card,
-            wells_of(self.dataset, self.metadata, self.data, guides=guides),
-            self.embeddings or card_embeddings(self.card, self.data),
+            Path() if summarized else wells_of(self.dataset, self.metadata, self.data, guides=guides),
+            embeddings,
             bar,
+            mapped=mapped,
+            need_wells=need_wells,
+            effort=self.effort,
+            correct=self._corrected,
             allow_missing=self.allow_missing_wells,
             guides=guides,
             features=self.features,
@@ -130,15 +160,9 @@ class Source:
     def _corrected(self) -> Callable[[Map], Map]:
         return arms_reader(self.gene_arms, self.arms_unexpressed)
 
-    def with_map(self, given: ModelInput, bar: Bar) -> ModelInput:
-        """What was read, with its map built if it has to be, and corrected."""
-        found = given.with_map(bar)
-        assert found.map_ is not None
-        return replace(found, map_=self._corrected(found.map_))
-
     def read_map(self, bar: Bar) -> ModelInput:
         """The map, built if it has to be; without the wells, which nobody needs then."""
-        return replace(self.with_map(self.read(bar), bar), wells=None)
+        return replace(self.read(bar), wells=None)
 
 
 def source_options(*, metadata: str = METADATA) -> Callable[[F], F]:
@@ -156,11 +180,12 @@ def source_options(*, metadata: str = METADATA) -> Callable[[F], F]:
             "--embeddings",
             type=FILE,
             metavar="PATH",
-            help="The model's table: a file, a folder of files, or a glob in quotes.  [default: the card's "
-            "file in --data]",
+            help="The model's table: a file, a folder of files, a glob in quotes, or a summary of one.  "
+            "[default: the card's file in --data]",
         ),
         features_option,
         reading_options,
+        effort_options,
         click.option(
             "--map",
             "map_path",
@@ -172,7 +197,7 @@ def source_options(*, metadata: str = METADATA) -> Callable[[F], F]:
         dataset_option,
         click.option(
             "--align",
-            type=AlignerName(),
+            type=click.Choice(ALIGNERS),
             help="How wells are aligned, instead of the card's way.  [default: pca-cs]",
         ),
         aggregate_option,
@@ -181,16 +206,4 @@ def source_options(*, metadata: str = METADATA) -> Callable[[F], F]:
         ),
         arms_options,
     ]
-    names = [field.name for field in fields(Source)]
-
-    def decorate(function: F) -> F:
-        @wraps(function)
-        def command(*args: Any, **given: Any) -> Any:
-            return function(*args, source=Source(**{name: given.pop(name) for name in names}), **given)
-
-        found: Any = command
-        for option in reversed(options):
-            found = option(found)
-        return cast(F, found)
-
-    return decorate
+    return together("source", [field.name for field in fields(Source)], options, Source)

@@ -11,29 +11,33 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from polaris_rxrx.cli._datasets import DEFAULT, dataset_option, provenance_of, wells_of
-from polaris_rxrx.cli._inputs import arms_reader, card_embeddings, tell_dropped
+from polaris_rxrx.cli._inputs import arms_reader, card_embeddings
+from polaris_rxrx.cli._source import OF_EFFORT, OF_WELLS, is_summary, refuse_given
 from polaris_rxrx.cli.options import (
     FILE,
-    AlignerName,
     Bar,
     CardName,
     aggregate_option,
     arms_options,
     data_option,
     default_task,
+    effort_options,
     features_option,
     fill_option,
     note,
     reading_options,
+    seed_option,
     task_option,
 )
 from polaris_rxrx.cli.outputs import NEW_FILE, Command
 from polaris_rxrx.errors import PolarisRxrxError
+from polaris_rxrx.maps.names import ALIGNERS
 
 if TYPE_CHECKING:
     from polaris_rxrx.baselines import Prediction
     from polaris_rxrx.cards import Card
     from polaris_rxrx.maps.build import Map
+    from polaris_rxrx.parallel import Effort
     from polaris_rxrx.task import Task
 
 
@@ -59,11 +63,12 @@ def _named_out(ctx: click.Context, _: click.Parameter, value: Path | None) -> Pa
     "--embeddings",
     type=FILE,
     metavar="PATH",
-    help="The model's table: a file, a folder of files, or a glob in quotes.  [default: the card's file in "
-    "--data]",
+    help="The model's table: a file, a folder of files, a glob in quotes, or a summary of one.  "
+    "[default: the card's file in --data]",
 )
 @features_option
 @reading_options
+@effort_options
 @click.option(
     "--out",
     type=NEW_FILE,
@@ -71,16 +76,10 @@ def _named_out(ctx: click.Context, _: click.Parameter, value: Path | None) -> Pa
     metavar="FILE",
     help="Where to write.  [default: NAME.csv]",
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="The seed of the scores that `random` draws.",
-)
+@seed_option("The seed of the scores that `random` draws.")
 @click.option(
     "--align",
-    type=AlignerName(),
+    type=click.Choice(ALIGNERS),
     help="How wells are aligned, instead of the card's way.",
 )
 @aggregate_option
@@ -96,7 +95,10 @@ def _named_out(ctx: click.Context, _: click.Parameter, value: Path | None) -> Pa
     "--allow-missing-wells", is_flag=True, help="Build the map without wells that have no embedding."
 )
 @fill_option
+@click.pass_context
 def command(
+    context: click.Context,
+    /,
     name: str,
     task: Path,
     data: Path,
@@ -105,6 +107,7 @@ def command(
     embeddings: Path | None,
     features: tuple[str, ...],
     reading: dict[str, Any],
+    effort: Effort,
     out: Path,
     seed: int,
     align: str | None,
@@ -120,7 +123,6 @@ def command(
 
     NAME may also be the path of your own model's card (a .toml file; see baselines/ for examples).
     """
-    from polaris_rxrx.baselines import refuse_absent, told_near
     from polaris_rxrx.cards import load_card
     from polaris_rxrx.predictions import write_predictions
     from polaris_rxrx.task import load_task
@@ -136,6 +138,8 @@ def command(
             f"{card.name} looks at no wells: --save-map, --embeddings, --metadata, --features, --sites, "
             "--ids, --layer, --gene-arms, --dataset mean nothing"
         )
+    if embeddings is not None and is_summary(embeddings):
+        refuse_given(context, [*OF_WELLS, *OF_EFFORT], "a summary (--embeddings)")
     loaded = load_task(task)
     if card.kind == "random":
         from polaris_rxrx.baselines import predict_random
@@ -150,17 +154,10 @@ def command(
             dataset,
             embeddings,
             save_map,
-            {"allow_missing": allow_missing_wells, "features": features, **reading},
+            {"allow_missing": allow_missing_wells, "features": features, "effort": effort, **reading},
             corrected,
         )
-    if fill is None:
-        refuse_absent(prediction, loaded)
-    elif prediction.absent.size:
-        if prediction.near:
-            note(told_near(prediction.near))
-        note(f"{prediction.absent.size:,} pairs without an embedding were scored {fill:g}")
-        prediction.values[prediction.absent] = fill
-    write_predictions(out, loaded, prediction.values)
+    write_predictions(out, loaded, prediction.complete(loaded, fill, note))
     click.echo(f"{out}: {len(loaded):,} predictions of {card.title}")
     there = "" if task == default_task() else f" --task {shlex.quote(str(task))}"
     note(f"Next: polaris-rxrx score {shlex.quote(str(out))}{there}")
@@ -190,25 +187,25 @@ def _predict(
     choices: dict[str, Any],
     corrected: Callable[[Map], Map],
 ) -> Prediction:
-    from polaris_rxrx import baselines
-    from polaris_rxrx.maps.store import save_map as write_map
+    from polaris_rxrx.baselines import predict_with
 
     embeddings = embeddings or card_embeddings(card, data)
     with Bar(card.title) as bar:
-        wells = baselines.read_model(
+        found = predict_with(
             card,
-            wells_of(dataset, metadata, data),
+            task,
+            Path() if is_summary(embeddings) else wells_of(dataset, metadata, data),
             embeddings,
+            correct=corrected,
+            provenance=provenance_of(dataset),
             progress=bar.step,
             **choices,
         )
-        map_ = baselines.map_of(wells, card.recipe, progress=bar.step)
-    for line in wells.notes:
+    for line in found.notes:
         note(line)
-    tell_dropped(map_)
-    map_ = corrected(map_)
-    map_.protocol.update(wells.provenance, **provenance_of(dataset), card=card.name, sources=wells.sources)
-    if save_map is not None:
-        write_map(map_, save_map)
-        note(f"Wrote {save_map}: {len(map_):,} perturbations x {map_.x.shape[1]:,}")
-    return baselines.predict(task, map_, card.recipe)
+    if save_map is not None and found.map_ is not None:
+        from polaris_rxrx.maps.store import save_map as write_map
+
+        write_map(found.map_, save_map)
+        note(f"Wrote {save_map}: {len(found.map_):,} perturbations x {found.map_.x.shape[1]:,}")
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ import click
 from polaris_rxrx.cli._inputs import (
     MADE_UP,
     ModelInput,
+    Renamer,
+    aliases_option,
     annotations_option,
     card_embeddings,
     check_folder,
@@ -20,13 +23,25 @@ from polaris_rxrx.cli._inputs import (
     relations_option,
     write_folder,
 )
-from polaris_rxrx.cli.options import FILE, Bar, CardName, data_option, features_option, note, wide_option
-from polaris_rxrx.cli.outputs import Command, NewFolder
+from polaris_rxrx.cli.options import (
+    FILE,
+    Bar,
+    CardName,
+    data_option,
+    effort_options,
+    features_option,
+    json_option,
+    note,
+    reading_options,
+    wide_option,
+)
+from polaris_rxrx.cli.outputs import Command, results_option
 from polaris_rxrx.present.numbers import number
 from polaris_rxrx.present.terminal import json_text, notes, table, wrapped
 
 if TYPE_CHECKING:
     from polaris_rxrx.cards import Card
+    from polaris_rxrx.parallel import Effort
     from polaris_rxrx.suites.published import Published
     from polaris_rxrx.suites.reproduce import Cell, Data, Results
 
@@ -43,25 +58,26 @@ if TYPE_CHECKING:
     help="Only this model; may be repeated.  [default: all whose files are in --data]",
 )
 @features_option
+@reading_options
+@effort_options
 @click.option("--metadata", type=FILE, help="The well metadata.  [default: the one in --data]")
 @annotations_option
 @relations_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
-@click.option(
-    "--out",
-    type=NewFolder("*.json", "*.csv"),
-    metavar="DIR",
-    help="Also write reproduce.json, and each table as a CSV file, into this folder.",
-)
+@aliases_option
+@json_option
+@results_option("reproduce.json, and each table")
 @wide_option
 def command(
     name: str | None,
     data: Path,
     models: tuple[str, ...],
     features: tuple[str, ...],
+    reading: dict[str, Any],
+    effort: Effort,
     metadata: Path | None,
     annotations: Path | None,
     relations: tuple[Path, ...],
+    aliases: Path | None,
     as_json: bool,
     out: Path | None,
 ) -> None:
@@ -78,6 +94,7 @@ def command(
         check_folder(out)
     cards, needs = _cards(tables, models, data)
     held = _data(tables, data, annotations, relations)
+    renamer = Renamer(aliases)
     if metadata is None:
         from polaris_rxrx.dataset.registry import locate
 
@@ -87,9 +104,16 @@ def command(
     for card, embeddings in cards:
         with Bar(card.title) as bar:
             source = read_source(
-                card.with_recipe(align="pca-cs"), metadata, embeddings, bar, features=features
+                card.with_recipe(align="pca-cs"),
+                metadata,
+                embeddings,
+                bar,
+                need_wells=True,
+                features=features,
+                effort=effort,
+                **reading,
             )
-            _run(tables, card.name, source.with_map(bar), held, bar, results)
+            _run(tables, card.name, source, held, renamer, bar, results)
         inputs[card.name] = source.inputs
         del source  # or two models' wells would be held while the next is read
     made_up = any(given["made_up"] for given in inputs.values())
@@ -158,18 +182,27 @@ def _run(
     model: str,
     source: ModelInput,
     held: Data,
+    renamer: Renamer,
     bar: Bar,
     results: dict[str, Results],
 ) -> None:
     """Add a model's results; the random rows stay those run beside the first model."""
+    from polaris_rxrx.maps.build import has_wells
     from polaris_rxrx.suites.reproduce import run
 
-    assert source.map_ is not None
+    assert source.map_ is not None and source.wells is not None and has_wells(source.wells)
+    wells = source.wells
     cache: dict[str, Any] = {}
+    if held.relations is not None:
+        own = {n: renamer.relations(n, known, source.map_) for n, known in held.relations.items()}
+        held = replace(held, relations=own)
+        for line in renamer.told:
+            note(f"{source.title}: {line}")
     for t in tables:
         if model in t.models:
-            done = run(t, model, source.map_, source.wells, held, cache=cache, progress=bar.step)
-            results[t.name] = done | results[t.name]
+            done = run(t, model, source.map_, wells, held, cache=cache, progress=bar.step)
+            stamped = {at: renamer.stamp(r) if r.suite == "gene-gene" else r for at, r in done.items()}
+            results[t.name] = stamped | results[t.name]
 
 
 def _document(

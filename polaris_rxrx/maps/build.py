@@ -16,9 +16,9 @@ Conventions
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeGuard, cast, get_args
+from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 import numpy as np
 
@@ -26,7 +26,8 @@ from polaris_rxrx._version import __version__
 from polaris_rxrx.dataset.rxrx3 import CONTROL
 from polaris_rxrx.errors import DataError, UsageError, some
 from polaris_rxrx.maps import align
-from polaris_rxrx.maps.align import Aligner, Basis, Moments
+from polaris_rxrx.maps.align import Basis, Moments
+from polaris_rxrx.maps.names import AGGREGATES, Aggregate, Aligner
 from polaris_rxrx.maps.summary import (
     BatchSummary,
     Summary,
@@ -43,18 +44,21 @@ from polaris_rxrx.wells.source import WellBlock, WellSource
 if TYPE_CHECKING:
     import pandas as pd
 
-Aggregate = Literal["mean", "median"]
 _CELLS = 2**26  # of aligned wells held at once for medians: half a GB
 
 
 @dataclass(frozen=True, eq=False)
 class Map:
-    """Aligned means or medians `x` (n, d) of n perturbations, the wells each stands on, how it was made."""
+    """Aligned means or medians `x` (n, d) of n perturbations, the wells each stands on, how it was made.
+
+    `notes` are what a user should be told of its making; they are not saved with it.
+    """
 
     perturbations: Perturbations
     x: Floats
     n_wells: Ints
     protocol: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not len(self.perturbations) == len(self.x) == len(self.n_wells):
@@ -123,9 +127,9 @@ def build_map(
         UsageError: The aligner or the aggregate is unknown, or a median is asked of a summary.
         DataError: An experiment has fewer than two control wells.
     """
-    if aggregate not in get_args(Aggregate):
-        raise UsageError(f"aggregate is {aggregate!r}; expected one of {', '.join(get_args(Aggregate))}")
-    if aggregate == "median" and not _has_wells(wells):
+    if aggregate not in AGGREGATES:
+        raise UsageError(f"aggregate is {aggregate!r}; expected one of {', '.join(AGGREGATES)}")
+    if aggregate == "median" and not has_wells(wells):
         raise UsageError("a median needs the wells themselves, and a summary holds their sums")
     summary = _summary_of(wells)
     controls, counts = pooled_controls(summary, align_by)
@@ -152,11 +156,22 @@ def build_map(
         "n_experiments": len(counts),
         "polaris_rxrx": __version__,
     }
-    if aggregate == "median" and _has_wells(wells):
+    if aggregate == "median" and has_wells(wells):
         x = _medians(wells, basis, keep, n_wells, progress)
     else:
         x = sums[keep] / n_wells[keep, None]
-    return Map(wells.perturbations.take(keep), x, n_wells[keep], protocol)
+    return Map(wells.perturbations.take(keep), x, n_wells[keep], protocol, _dropped(protocol))
+
+
+def _dropped(protocol: Mapping[str, Any]) -> tuple[str, ...]:
+    """Words for how many directions the aligner left out, if any."""
+    if not (n := protocol["n_directions_dropped"]):
+        return ()
+    return (
+        f"{protocol['align']}: the {protocol['n_controls']:,} control wells vary in "
+        f"{protocol['n_components']:,} of {protocol['n_features']:,} directions; the other {n:,} were left "
+        "out",
+    )
 
 
 def _medians(wells: WellSource, basis: Basis, keep: Ints, n_wells: Ints, progress: Progress | None) -> Floats:
@@ -214,10 +229,10 @@ def pooled_controls(wells: WellSource | Summary, aligner: Aligner) -> tuple[Mome
     return pooled, counts
 
 
-def _has_wells(source: WellSource | Summary) -> TypeGuard[WellSource]:
+def has_wells(source: WellSource | Summary) -> TypeGuard[WellSource]:
     """Whether these are wells, and not a summary of them."""
     return hasattr(source, "blocks")
 
 
 def _summary_of(source: WellSource | Summary) -> Summary:
-    return WellSummary(source) if _has_wells(source) else cast(Summary, source)
+    return WellSummary(source) if has_wells(source) else cast(Summary, source)

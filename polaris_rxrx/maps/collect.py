@@ -18,7 +18,7 @@ Resuming
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -33,7 +33,7 @@ from polaris_rxrx.files import new_file, sha256
 from polaris_rxrx.limits import size_text
 from polaris_rxrx.maps.align import Moments, moments
 from polaris_rxrx.maps.partial import Job, NotFinite, Partial, PartialSums, Rows, Seen, reduce_job
-from polaris_rxrx.maps.summary import BatchSummary, Controls
+from polaris_rxrx.maps.summary import BatchSummary, Controls, SummaryPlaces
 from polaris_rxrx.parallel import Here, Workers
 from polaris_rxrx.types import Bools, Floats, Ints, Matrix, Progress
 from polaris_rxrx.wells.gather import combine, groups
@@ -71,8 +71,13 @@ class Collected:
     sources: dict[str, str]
     files: dict[str, tuple[Path, ...]]
     missing: int = 0
+    joined: Mapping[str, Path] = field(default_factory=dict)
     free: int = 0
     _moments: dict[int, Moments] = field(default_factory=dict)
+
+    @property
+    def places(self) -> SummaryPlaces:
+        return SummaryPlaces(self.perturbations, self.group_perturbation, self.group_batch)
 
     def controls(self) -> Iterator[tuple[str, Controls]]:
         for batch in np.unique(self.group_batch).tolist():
@@ -235,6 +240,7 @@ def collect(
         sources=wells.sources,
         files=wells.files,
         missing=wells.missing,
+        joined=meta.joined,
         free=chosen.free,
     )
 

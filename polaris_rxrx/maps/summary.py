@@ -23,7 +23,7 @@ from polaris_rxrx.maps import align
 from polaris_rxrx.maps.align import Affine, Basis, Moments
 from polaris_rxrx.types import Floats, Ints, Matrix
 from polaris_rxrx.wells.metadata import Perturbations
-from polaris_rxrx.wells.source import WellBlock, WellSource
+from polaris_rxrx.wells.source import WellBlock, WellPlaces, WellSource
 
 Controls = Matrix | Moments
 """Control wells of a batch: rows (n, d), or their moments."""
@@ -40,6 +40,15 @@ class BatchSummary:
     controls: Controls
 
 
+@dataclass(frozen=True, eq=False)
+class SummaryPlaces:
+    """Which perturbation has wells in which batch, as codes (k,), a pair once: `WellPlaces` of a summary."""
+
+    perturbations: Perturbations
+    perturbation: Ints
+    experiment: Ints
+
+
 class Summary(Protocol):
     """Batches, one after the other, as often as asked; `provenance` as of a `WellSource`."""
 
@@ -49,6 +58,8 @@ class Summary(Protocol):
     def perturbations(self) -> Perturbations: ...
     @property
     def provenance(self) -> Mapping[str, Any]: ...
+    @property
+    def places(self) -> WellPlaces: ...
     def controls(self) -> Iterator[tuple[str, Controls]]:
         """Name and control wells of each batch, without its sums."""
         ...
@@ -73,6 +84,10 @@ class WellSummary:
     @property
     def provenance(self) -> Mapping[str, Any]:
         return self.wells.provenance
+
+    @property
+    def places(self) -> WellPlaces:
+        return self.wells.places
 
     def controls(self) -> Iterator[tuple[str, Controls]]:
         for block in self.wells.blocks():

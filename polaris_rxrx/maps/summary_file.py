@@ -12,7 +12,7 @@ Conventions
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,10 +24,10 @@ from polaris_rxrx import bounded
 from polaris_rxrx._version import __version__
 from polaris_rxrx.dataset.rxrx3 import TYPES
 from polaris_rxrx.errors import DataError, short
-from polaris_rxrx.files import new_file, open_binary
+from polaris_rxrx.files import new_file, open_binary, sha256
 from polaris_rxrx.maps.align import Moments, moments
 from polaris_rxrx.maps.collect import ROWS, Collected
-from polaris_rxrx.maps.summary import BatchSummary, Controls
+from polaris_rxrx.maps.summary import BatchSummary, Controls, SummaryPlaces
 from polaris_rxrx.types import Floats, Matrix, Progress
 from polaris_rxrx.wells.metadata import Perturbations
 
@@ -123,8 +123,18 @@ class SavedSummary:
     perturbations: Perturbations
     provenance: dict[str, Any]
     notes: tuple[str, ...]
-    sources: Mapping[str, str]
+    sources: dict[str, str]
     dtype: str
+
+    @property
+    def places(self) -> SummaryPlaces:
+        import pyarrow.parquet as pq
+
+        table = pq.read_table(self.path, columns=["kind", "batch", *LEFT[2:5]])
+        rows = table.filter(_is(table, "sum"))
+        code = np.array([self._code[key] for key in _keys(rows)], dtype=np.int64)
+        batch = rows.column("batch").combine_chunks().dictionary_encode()
+        return SummaryPlaces(self.perturbations, code, batch.indices.to_numpy().astype(np.int64))
 
     @cached_property
     def _code(self) -> dict[tuple[str, str, float], int]:
@@ -168,8 +178,8 @@ class SavedSummary:
             yield batch, controls, table if sums else None
 
 
-def load_summary(path: Path) -> SavedSummary:
-    """Open a summary that `save_summary` wrote.
+def load_summary(path: Path, *, hashed: bool = False) -> SavedSummary:
+    """Open a summary that `save_summary` wrote; with `hashed`, its SHA-256 is in the provenance.
 
     Raises:
         DataError: Not there, broken, or none.
@@ -192,7 +202,7 @@ def load_summary(path: Path) -> SavedSummary:
             perturbations=Perturbations(
                 [t for t, _, _ in found], [n for _, n, _ in found], np.where(dose < 0, np.nan, dose)
             ),
-            provenance=dict(kept["provenance"]),
+            provenance={**kept["provenance"], **({"summary_sha256": sha256(path)} if hashed else {})},
             notes=tuple(map(str, kept["notes"])),
             sources=dict(kept["sources"]),
             dtype=str(np.dtype(kept["dtype"])),

@@ -16,18 +16,19 @@ Reading
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from polaris_rxrx import limits
 from polaris_rxrx.errors import DataError
 from polaris_rxrx.types import Bools, Ints, Matrix, Progress
 from polaris_rxrx.wells.gather import Sites, gather
 from polaris_rxrx.wells.metadata import Metadata, Perturbations
-from polaris_rxrx.wells.opened import open_wells
+from polaris_rxrx.wells.opened import OpenWells, open_wells
 from polaris_rxrx.wells.source import WellBlock
 from polaris_rxrx.wells.values import Extremes, look
 
@@ -36,7 +37,8 @@ from polaris_rxrx.wells.values import Extremes, look
 class Wells:
     """Wells in memory. `missing` counts metadata wells without an embedding, `sources` says what was read.
 
-    `files` are those of a source that is not one file: of a folder many, of a table in memory none.
+    `files` are those of a source that is not one file: of a folder many, of a table in memory none. `joined`
+    are the tables that a dataset card joined to the metadata, by name.
     `notes` are what a user should be told of the reading, `provenance` is what a protocol keeps of it.
     """
 
@@ -53,6 +55,7 @@ class Wells:
     provenance: dict[str, Any] = field(default_factory=dict)
     plate: Ints | None = None
     files: dict[str, tuple[Path, ...]] = field(default_factory=dict)
+    joined: Mapping[str, Path] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.x)
@@ -72,6 +75,7 @@ class Wells:
                 self.control[a:b],
                 None if self.plate is None else self.plate[a:b],
             )
+            limits.release(self.x)
 
 
 def read_wells(
@@ -86,6 +90,7 @@ def read_wells(
     sites: Sites = "mean",
     ids: Path | str | None = None,
     layer: str | None = None,
+    max_memory: int | None = None,
     progress: Progress | None = None,
 ) -> Wells:
     """Read the metadata and an embedding (or feature) table and join them on `well_id`.
@@ -103,6 +108,8 @@ def read_wells(
         sites: What several rows of a well become: their `mean` or their `median`.
         ids: The ids of the rows of an .npy file, or the index of a folder of DeepProfiler's files.
         layer: A layer of an AnnData file, in place of X.
+        max_memory: Bytes that this process may take; a matrix of more than a third of what is left of them
+            stands on disk. Without a number it is in memory.
         progress: Called with a word, how far, out of how many.
 
     Raises:
@@ -121,17 +128,36 @@ def read_wells(
         ids=ids,
         layer=layer,
     )
+    return wells_of(found, max_memory=max_memory, progress=progress)
+
+
+def wells_of(found: OpenWells, *, max_memory: int | None = None, progress: Progress | None = None) -> Wells:
+    """The wells of an open table, read; arguments and errors are those of `read_wells`."""
     path, names, meta, row = found.table.path, found.features, found.meta, found.row
-    extremes = None if allow_nan else Extremes.of(len(names))
+    extremes = None if found.absent else Extremes.of(len(names))
 
     def seen_block(start: int, block: Matrix) -> None:
         if extremes is not None and not extremes.add(start, block):
             refuse_nan(path, names[start : start + len(block)], block, found.name)
 
     x = gather(
-        found.table, names, found.places, sites=sites, absent=allow_nan, progress=progress, seen=seen_block
+        found.table,
+        names,
+        found.places,
+        sites=found.sites,
+        absent=found.absent,
+        limit=None if max_memory is None else max(max_memory - limits.in_use(), 0) // 3,
+        progress=progress,
+        seen=seen_block,
     )
     seen = look(x, names, found.name, path, extremes)
+    limits.release(x)
+    notes = found.notes(seen.notes)
+    if limits.is_on_disk(x):
+        notes = (
+            *notes,
+            f"The wells ({limits.size_text(x.nbytes)}) are kept on disk: they do not fit into memory",
+        )
     return Wells(
         x=x,
         features=names,
@@ -142,16 +168,18 @@ def read_wells(
         control=meta.control[row],
         missing=found.missing,
         sources=found.sources,
-        notes=found.notes(seen.notes),
+        notes=notes,
         provenance=found.provenance(seen.to_dict()),
         plate=None if meta.plate is None else meta.plate[row],
         files=found.files,
+        joined=meta.joined,
     )
 
 
 def refuse_nan(path: Path, names: Sequence[str], block: Matrix, name: Callable[[int], str]) -> None:
     """Raise `DataError` naming the first value that is not finite, of features (k, n) of all wells."""
-    column, row = (int(i[0]) for i in np.nonzero(~np.isfinite(block)))
+    column = next(i for i, values in enumerate(block) if not np.isfinite(values).all())
+    row = int(np.flatnonzero(~np.isfinite(block[column]))[0])
     n = int((~np.isfinite(block[column])).sum())
     well = name(row)
     raise DataError(

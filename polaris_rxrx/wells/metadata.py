@@ -11,7 +11,7 @@ Conventions
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,7 @@ class Metadata:
     plate: Ints | None = None  # codes; None without a column of that name
     columns: tuple[str, ...] = ()  # all that the file has
     notes: tuple[str, ...] = ()  # what reading it changed
+    joined: Mapping[str, Path] = field(default_factory=dict)  # tables that were joined to it, by name
 
     def __len__(self) -> int:
         return len(self.experiment)
@@ -276,19 +277,17 @@ def _first(which: Bools) -> int:
     return int(np.flatnonzero(which)[0])
 
 
-def rows_in_metadata(path: Path, ids: Any, meta: Metadata, *, allow_missing: bool) -> Ints:
+def rows_in_metadata(path: Path, ids: Any, meta: Metadata) -> Ints:
     """For every row of a table of wells, its row in the metadata.
 
     Args:
         path: The table, for messages.
         ids: Its well_id, from `as_ids`.
-        meta: The metadata.
-        allow_missing: Let wells of the metadata be absent from the table.
+        meta: The metadata, of which the table may lack wells.
 
     Raises:
-        DataError: A well_id is empty, repeated or not in the metadata, or wells are absent.
+        DataError: A well_id is empty, repeated or not in the metadata.
     """
-    import pyarrow as pa
     import pyarrow.compute as pc
 
     if len(ids) == 0:
@@ -300,15 +299,6 @@ def rows_in_metadata(path: Path, ids: Any, meta: Metadata, *, allow_missing: boo
         raise DataError(
             f"{path}: {len(unknown):,} of {len(ids):,} wells are not in {meta.path}: {some(unknown, 3)}; "
             "do the two files belong together?"
-        )
-    absent = len(meta) - len(ids)
-    if absent and not allow_missing:
-        there = np.zeros(len(meta), dtype=bool)
-        there[row.to_numpy()] = True
-        names = meta.well_id.filter(pa.array(~there)).slice(0, 3).to_pylist()
-        raise DataError(
-            f"{path}: {absent:,} of the {len(meta):,} wells in {meta.path} have no embedding: {some(names)}"
-            f"{' ...' if absent > 3 else ''}; --allow-missing-wells builds the map without them"
         )
     rows: Ints = row.to_numpy().astype(np.int64)
     return rows

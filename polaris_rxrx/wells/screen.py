@@ -11,7 +11,7 @@ Conventions
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +93,10 @@ def read_screen(
         doses=any(s.dose is not None for s in screen.sides),
         notes=notes,
     )
-    return ScreenWells(metadata, cells, row, left_out, counts, _n_blinded(screen, metadata))
+    joined = {join.file: folder / join.file for join in screen.joins}
+    return ScreenWells(
+        replace(metadata, joined=joined), cells, row, left_out, counts, _n_blinded(screen, metadata)
+    )
 
 
 def _open(path: Path, screen: Screen, *, whole: Sequence[str] = ()) -> OpenTable:
