@@ -18,11 +18,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from polaris_rxrx.cli import run
 from polaris_rxrx.cluster import Cluster
 from polaris_rxrx.maps import collect as collecting
 from polaris_rxrx.maps.collect import collect
 from polaris_rxrx.maps.partial import Job, reduce_job
-from polaris_rxrx.maps.summary_file import save_summary
 from polaris_rxrx.parallel import workers
 from polaris_rxrx.wells.opened import OpenWells, open_wells
 from tests.servers import slurm as servers
@@ -84,7 +84,7 @@ def slurm() -> Iterator[Slurm]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page's files beside a table of six files."""
     folder = tmp_path_factory.mktemp("shared")
-    assert FILES.keys() == {"scheduler.sbatch", "worker.sbatch", "summarize.py", "summarize_by_jobqueue.py"}
+    assert FILES.keys() == {"scheduler.sbatch", "worker.sbatch", "address.py", "summarize.py"}
     for name, content in FILES.items():
         (folder / name).write_text(content, "utf-8")
     metadata = make_metadata()
@@ -100,7 +100,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def typed(slurm: Slurm, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Path], str]:
     """Types lines into a shell in which this Python's environment is active, and gives what was printed."""
     home = tmp_path_factory.mktemp("home")
-    for name, words in (("python", ()), ("dask", ("-m", "dask"))):
+    for name, words in (("python", ()), ("dask", ("-m", "dask")), ("polaris-rxrx", ("-m", "polaris_rxrx"))):
         program = home / name
         program.write_text(f'#!/bin/sh\nexec {shlex.join((sys.executable, *words))} "$@"\n')
         program.chmod(0o755)
@@ -135,12 +135,8 @@ def wells(folder: Path) -> OpenWells:
 @pytest.fixture(scope="module")
 def started(slurm: Slurm, typed: Callable[[str, Path], str], folder: Path) -> Iterator[Cluster]:
     """A client of the page's scheduler, with its two workers; the page's lines end them."""
-    from distributed import Client
-
     typed(lines("sbatch scheduler.sbatch"), folder)
-    with Client(scheduler_file=str(folder / "scheduler.json")) as client:
-        client.wait_for_workers(2, timeout=40)
-        address = client.scheduler_info()["address"]
+    address = typed("python address.py", folder).strip()
     assert re.fullmatch(rf"tcp://{slurm.address}:\d+", address)
     cluster = workers(scheduler=address)
     assert isinstance(cluster, Cluster)
@@ -195,12 +191,15 @@ def test_a_cancelled_job_s_work_is_done_by_the_others(
 
 
 def test_the_page_s_scripts_write_the_summary_of_one_process(
-    started: Cluster, typed: Callable[[str, Path], str], folder: Path, monkeypatch: pytest.MonkeyPatch
+    started: Cluster,
+    typed: Callable[[str, Path], str],
+    folder: Path,
+    wells: OpenWells,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    printed = typed(lines("python summarize.py"), folder)
-    assert printed == f"2 workers; {started.dashboard}\n"
+    printed = typed(lines("srun"), folder)
+    assert printed == f"plates.summary.parquet: {len(wells.row):,} wells of 5 experiments, 6 features\n"
     assert_same(folder, monkeypatch)
-    assert len(list((folder / "parts").iterdir())) == 1
 
 
 def test_dask_jobqueue_writes_the_summary_of_one_process(
@@ -213,17 +212,20 @@ def test_dask_jobqueue_writes_the_summary_of_one_process(
     pytest.importorskip("dask_jobqueue")
     here = tmp_path / "shared"
     here.mkdir()
-    for name in ("metadata.csv", "plates", "summarize_by_jobqueue.py"):
+    for name in ("metadata.csv", "plates", "summarize.py"):
         (here / name).symlink_to(folder / name)
-    printed = typed("python summarize_by_jobqueue.py", here)
-    assert re.match(rf"2 workers; http://{slurm.address}:\d+/status\n", printed)
+    before = slurm.jobs()
+    typed("python summarize.py", here)
+    jobs = slurm.jobs().keys() - before.keys()
+    assert len(jobs) == 2
+    wait_for(lambda: {slurm.jobs()[job] for job in jobs} <= {"CANCELLED", "COMPLETED"})
     assert_same(here, monkeypatch)
 
 
 def assert_same(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The summary kept there is the file that one process keeps, to the bit: sums, controls, provenance."""
     monkeypatch.chdir(folder)
-    save_summary(collect(open_wells("metadata.csv", "plates")), Path("one.summary.parquet"))
+    assert run(["summarize", "plates", "--metadata", "metadata.csv", "--out", "one.summary.parquet"]) == 0
     one = Path("one.summary.parquet").read_bytes()
     assert len(one) > 10_000 and one == Path("plates.summary.parquet").read_bytes()
 
