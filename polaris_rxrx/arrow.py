@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from polaris_rxrx.types import Floats, Ints
 
-BIG = 5_000_000  # bytes of text
+BIG = 2_000_000  # bytes of text; a table of 17,500 pairs has half of them
 _LONGEST = 100_000  # bytes of a cell; `csv` refuses more than 131,072 characters
 _COMMA, _QUOTE, _CR, _LF = b',"\r\n'
 

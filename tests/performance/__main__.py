@@ -22,6 +22,7 @@ BENCHMARKS = (
     "score_kernel",
     "score_process",
     "uncertainty",
+    "official_path",
     "map",
     "drug_target",
     "gene_gene",
