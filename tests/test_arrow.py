@@ -245,3 +245,25 @@ def test_equal_names_are_one_object(tmp_path: Path) -> None:
     rest = table.without(["name"])
     assert list(rest.columns) == ["n"]
     assert np.array_equal(rest.wholes("n"), np.arange(5))  # type: ignore[arg-type]
+
+
+def test_a_table_of_several_blocks_is_read_as_it_was_written(tmp_path: Path) -> None:
+    """At the size that is set: Arrow reads a megabyte at a time, and fields stand across its ends."""
+    odd = ["NA", "", 'say "hi"', "Dactolisib (BEZ235, sic)", "β-lapachone ", "x" * 300]
+    n = 40_000
+    columns: dict[str, list[Any]] = {
+        "id": list(range(n)),
+        "name": [odd[i % len(odd)] for i in range(n)],
+        "active": np.random.default_rng(0).random(n).tolist(),
+    }
+    path = tmp_path / "t.csv"
+    path.write_text(to_csv(columns))
+    assert path.stat().st_size > arrow.BIG
+    table = read_table(path)
+    assert isinstance(table.columns, arrow.Columns)
+    assert table.columns["name"] == columns["name"]
+    ids, scores = table.wholes("id"), table.numbers("active")
+    assert ids is not None
+    assert scores is not None
+    assert (ids.tolist(), scores.tolist()) == (columns["id"], columns["active"])
+    assert table.at(n - 1) == f"{path}, line {n + 1}"
