@@ -20,8 +20,17 @@ from polaris_rxrx.cli._inputs import (
     relations_option,
     write_folder,
 )
-from polaris_rxrx.cli.options import FILE, Bar, CardName, data_option, features_option, note, wide_option
-from polaris_rxrx.cli.outputs import Command, NewFolder
+from polaris_rxrx.cli.options import (
+    FILE,
+    Bar,
+    CardName,
+    data_option,
+    features_option,
+    json_option,
+    note,
+    wide_option,
+)
+from polaris_rxrx.cli.outputs import Command, results_option
 from polaris_rxrx.present.numbers import number
 from polaris_rxrx.present.terminal import json_text, notes, table, wrapped
 
@@ -46,13 +55,8 @@ if TYPE_CHECKING:
 @click.option("--metadata", type=FILE, help="The well metadata.  [default: the one in --data]")
 @annotations_option
 @relations_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
-@click.option(
-    "--out",
-    type=NewFolder("*.json", "*.csv"),
-    metavar="DIR",
-    help="Also write reproduce.json, and each table as a CSV file, into this folder.",
-)
+@json_option
+@results_option("reproduce.json, and each table")
 @wide_option
 def command(
     name: str | None,
@@ -89,7 +93,7 @@ def command(
             source = read_source(
                 card.with_recipe(align="pca-cs"), metadata, embeddings, bar, features=features
             )
-            _run(tables, card.name, source.with_map(bar), held, bar, results)
+            _run(tables, card.name, source, held, bar, results)
         inputs[card.name] = source.inputs
         del source  # or two models' wells would be held while the next is read
     made_up = any(given["made_up"] for given in inputs.values())
