@@ -30,6 +30,10 @@ from polaris_rxrx.files import open_binary
 if TYPE_CHECKING:
     from polaris_rxrx.types import Floats, Ints
 
+_ROWS = 1 << 16  # how many are written at once
+_QUOTE = '"'
+_SPECIAL = re.compile('[",\r\n]').search  # what makes `csv.writer` quote a cell
+
 
 @dataclass(frozen=True)
 class Table:
@@ -231,13 +235,8 @@ def _cells(column: Sequence[object]) -> Iterable[str]:
     if kinds <= {int, float}:  # in whose `repr` nothing is quoted
         return map(repr, column)
     texts: Sequence[Any] = column if kinds <= {str} else [_text(v) for v in column]
-    quoted = {text: f'"{text.replace(QUOTE, QUOTE * 2)}"' for text in set(texts) if _SPECIAL(text)}
+    quoted = {text: f'"{text.replace(_QUOTE, _QUOTE * 2)}"' for text in set(texts) if _SPECIAL(text)}
     return [quoted.get(text, text) for text in texts] if quoted else texts
-
-
-_ROWS = 1 << 16  # of which texts are held at once
-QUOTE = '"'
-_SPECIAL = re.compile('[",\r\n]').search
 
 
 def _text(value: object) -> str:
