@@ -22,6 +22,7 @@ import numpy as np
 from polaris_rxrx.cards import Card, Recipe
 from polaris_rxrx.errors import DataError, some
 from polaris_rxrx.maps.build import Map, build_map
+from polaris_rxrx.maps.correct import ON_WELLS, told_of
 from polaris_rxrx.maps.pairs import pair_tables
 from polaris_rxrx.tables import fold
 from polaris_rxrx.task import Task
@@ -77,14 +78,34 @@ def read_model(
     progress: Progress | None = None,
     **choices: Any,
 ) -> Wells:
-    """A card's wells, a profile cleaned; `choices` are the others of `polaris_rxrx.wells.reading.Choices`."""
-    chosen = Choices(width=card.source.width, profile=card.kind == "profile", **choices)
+    """A card's wells, a profile cleaned, in its recipe's batches and with its controls.
+
+    `choices` are the others of `polaris_rxrx.wells.reading.Choices`. Nothing is corrected yet: see
+    `corrected`.
+    """
+    chosen = Choices(
+        width=card.source.width, profile=card.kind == "profile", design=card.recipe.design, **choices
+    )
     return read(metadata, embeddings, chosen, hashed=hashed, progress=progress)
 
 
+def corrected(wells: WellSource, recipe: Recipe) -> WellSource:
+    """The wells with the corrections of wells that a recipe asks for, unless they have them."""
+    done = {each["correction"] for each in wells.provenance.get("corrections", ())}
+    for name in recipe.correct:
+        if name in ON_WELLS and name not in done:
+            wells = ON_WELLS[name](wells)
+    return wells
+
+
 def map_of(wells: WellSource, recipe: Recipe, *, progress: Progress | None = None) -> Map:
-    """The map that a recipe asks for."""
-    return build_map(wells, recipe.align, aggregate=recipe.aggregate, progress=progress)
+    """The map that a recipe asks for, of corrected wells.
+
+    Corrections of maps are not in it: they rest on tables, see `polaris_rxrx.maps.correct.by_arm`.
+    """
+    wells = corrected(wells, recipe)
+    map_ = build_map(wells, recipe.alignment, aggregate=recipe.aggregate, progress=progress)
+    return replace(map_, notes=(*told_of(wells), *map_.notes))
 
 
 def read_map(
@@ -151,7 +172,10 @@ def predict(task: Task, map_: Map, recipe: Recipe | None = None) -> Prediction:
     for i, (c, g) in enumerate(zip(task.treatment, task.gene_symbol, strict=True)):
         if c in compound_at and g in gene_at:
             values[i] = by_compound[compound_at[c], gene_at[g]]
-    protocol = {**map_.protocol, **recipe.model_dump(mode="json"), "align": map_.protocol.get("align")}
+    # How the map was made it knows itself.
+    made = {"align", "components", "batch", "controls", "correct"}
+    own = recipe.model_dump(mode="json", exclude=made)
+    protocol = {**map_.protocol, **own, "align": map_.protocol.get("align")}
     return Prediction(values, protocol, _near(task, map_))
 
 

@@ -103,7 +103,8 @@ def test_a_baseline(copy: Copy) -> None:
 def test_an_aligner(copy: Copy) -> None:
     """Centre on the median, scale by the absolute deviation from it."""
     align = f"{PACKAGE}/maps/align.py"
-    copy.change(f"{PACKAGE}/maps/names.py", '"center-scale", "none"]', '"center-scale", "median", "none"]')
+    names = f"{PACKAGE}/maps/names.py"
+    copy.change(names, '"center-scale-all", "none"]', '"center-scale-all", "median", "none"]')
     copy.change(
         align,
         "    mean = z.mean(axis=0)\n    z -= mean\n",
@@ -112,7 +113,7 @@ def test_an_aligner(copy: Copy) -> None:
         "        return Affine(median, None, 1 / np.maximum(np.median(np.abs(z - median), axis=0), 1e-9))\n"
         "    mean = z.mean(axis=0)\n    z -= mean\n",
     )
-    assert "pca-cs|tvn|center-scale|median|none" in copy.run("baseline", "--help").stdout
+    assert "pca-cs|tvn|center-scale|center-scale-all|median|none" in copy.run("baseline", "--help").stdout
     copy.run("baseline", "openphenom", "--align", "median", "--save-map", "map.parquet")
     task = load_task(copy.demo / "task")
     median = read_predictions(copy.root / "openphenom.csv", task).values

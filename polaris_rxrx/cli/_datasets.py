@@ -13,6 +13,7 @@ from polaris_rxrx.cli.options import MaybeFile, note
 
 if TYPE_CHECKING:
     from polaris_rxrx.cli._inputs import ModelInput
+    from polaris_rxrx.wells.design import Design
     from polaris_rxrx.wells.metadata import Metadata
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -36,8 +37,18 @@ def dataset_option(function: F) -> F:
     )(function)
 
 
-def wells_of(dataset: str, metadata: Path | None, data: Path, *, guides: bool = False) -> Path | Metadata:
-    """What `read_wells` takes for a dataset's wells: RxRx3-core's file, or the wells as read by a card."""
+def wells_of(
+    dataset: str, metadata: Path | None, data: Path, design: Design, *, guides: bool = False
+) -> Path | Metadata:
+    """What `read_wells` takes for a dataset's wells: RxRx3-core's file, or the wells as read by a card.
+
+    Args:
+        dataset: Its name, or the path of its card.
+        metadata: The table of wells, if it is not the dataset's own.
+        data: The folder of the dataset's files.
+        design: In which batches and with which controls; `read_wells` does the same of a file.
+        guides: The perturbation of a CRISPR well is its guide.
+    """
     from polaris_rxrx.dataset.registry import locate
 
     if dataset == DEFAULT:
@@ -45,7 +56,7 @@ def wells_of(dataset: str, metadata: Path | None, data: Path, *, guides: bool = 
     from polaris_rxrx.dataset.screens import load_screen
     from polaris_rxrx.wells.screen import read_screen
 
-    return read_screen(load_screen(dataset), data, wells=metadata, guides=guides).metadata
+    return read_screen(load_screen(dataset), data, wells=metadata, guides=guides, design=design).metadata
 
 
 def provenance_of(dataset: str) -> dict[str, str]:

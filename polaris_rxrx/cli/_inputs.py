@@ -150,30 +150,35 @@ def read_source(
 ) -> ModelInput:
     """Read and hash a card's wells and, unless they are to stay unmapped, build and correct their map.
 
-    `choices` are those of `polaris_rxrx.baselines.read_model`.
+    Wells have the corrections of wells that the card asks for; `choices` are those of
+    `polaris_rxrx.baselines.read_model`.
     """
     from polaris_rxrx import baselines
+    from polaris_rxrx.maps.correct import told_of
 
-    choices = {**choices, "hashed": True, "progress": bar.step}
+    read = baselines.read_model(card, metadata, embeddings, hashed=True, progress=bar.step, **choices)
+    wells = baselines.corrected(read, card.recipe)
     map_: Map | None = None
     if mapped:
-        wells, map_ = baselines.read_map(card, metadata, embeddings, correct=correct, **choices)
-    else:
-        wells = baselines.read_model(card, metadata, embeddings, **choices)
-    for line in wells.notes:
+        map_ = correct(baselines.map_of(wells, card.recipe, progress=bar.step))
+    for line in read.notes:
         note(f"{card.title}: {line}")
-    for line in () if map_ is None else map_.notes:
+    for line in told_of(wells) if map_ is None else map_.notes:
         note(line)
     return ModelInput(card.title, {"card": card.name, **wells.provenance}, wells, card.recipe, map_)
 
 
-def arms_reader(arms: Path | None, unexpressed: Path | None) -> Callable[[Map], Map]:
+def arms_reader(
+    arms: Path | None, unexpressed: Path | None, correct: Sequence[str] = ()
+) -> Callable[[Map], Map]:
     """What --gene-arms and --arms-unexpressed do to a map; their files are read now.
 
     Raises:
-        UsageError: Unexpressed genes without arms.
+        UsageError: Unexpressed genes, or a correction by chromosome arm among `correct`, without arms.
     """
     if arms is None:
+        if "chromosome-arm" in correct:
+            raise UsageError("chromosome-arm correction needs --gene-arms, a table of genes and their arms")
         if unexpressed is not None:
             raise UsageError("--arms-unexpressed belongs to --gene-arms, which was not given")
         return lambda map_: map_
@@ -295,15 +300,19 @@ class Renamer:
         self._renamed[source] = renaming(names, genes, self._aliases)
         return self._renamed[source]
 
-    def stamp(self, result: Result) -> Result:
-        """The result with what was renamed in its protocol and notes."""
+    @property
+    def told(self) -> list[str]:
+        """What was renamed, a line for each source."""
         from polaris_rxrx.suites.aliases import told
 
+        return [line for source, found in self._renamed.items() for line in told(source, found)]
+
+    def stamp(self, result: Result) -> Result:
+        """The result with what was renamed in its protocol and notes."""
         renamed = {source: found for source, found in self._renamed.items() if found}
         protocol = dict(result.protocol)
         if self._sha256 is not None:
             protocol["aliases_sha256"] = self._sha256
         if renamed:
             protocol["renamed"] = renamed
-        lines = [line for source, found in renamed.items() for line in told(source, found)]
-        return replace(result, protocol=protocol, notes=(*result.notes, *lines))
+        return replace(result, protocol=protocol, notes=(*result.notes, *self.told))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from polaris_rxrx.cli._alignment import NAMES, alignment_options, with_recipe
 from polaris_rxrx.cli._datasets import dataset_option, provenance_of, wells_of
 from polaris_rxrx.cli._inputs import ModelInput, arms_reader, card_embeddings, read_map, read_source
 from polaris_rxrx.cli.options import (
@@ -47,6 +48,7 @@ class Source:
     dataset: str
     align: Any
     aggregate: Any
+    alignment: dict[str, Any]
     allow_missing_wells: bool
     gene_arms: Path | None
     arms_unexpressed: Path | None
@@ -77,12 +79,18 @@ class Source:
             "dataset",
             "align",
             "aggregate",
+            *(n for n in NAMES if n != "correct"),
+            "allow_missing_wells",
         ]
-        refused += ["aggregate", "allow_missing_wells"]
         refused += [] if layout else ["metadata"]
         for name in refused:
             if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
                 raise click.UsageError(f"--{name.replace('_', '-')} means nothing for a saved map (--map)")
+        if "well-position" in (self.alignment["correct"] or ()):
+            raise click.UsageError(
+                "--correct well-position is of wells, and a map (--map) holds only their means; give --model "
+                "or --embeddings"
+            )
         if wells:
             raise click.UsageError(
                 f"{wells[0]} needs wells, and a map (--map) holds only their means; give --model or "
@@ -104,7 +112,7 @@ class Source:
             raise click.UsageError(
                 f"{card.name} has no embeddings; every suite runs random ones of its own beside the model's"
             )
-        return card.with_recipe(align=self.align, aggregate=self.aggregate)
+        return with_recipe(card, self.alignment, align=self.align, aggregate=self.aggregate)
 
     @property
     def title(self) -> str:
@@ -117,7 +125,7 @@ class Source:
         assert self.card is not None
         found = read_source(
             self.card,
-            wells_of(self.dataset, self.metadata, self.data, guides=guides),
+            wells_of(self.dataset, self.metadata, self.data, self.card.recipe.design, guides=guides),
             self.embeddings or card_embeddings(self.card, self.data),
             bar,
             mapped=mapped,
@@ -131,7 +139,8 @@ class Source:
 
     @cached_property
     def _corrected(self) -> Callable[[Map], Map]:
-        return arms_reader(self.gene_arms, self.arms_unexpressed)
+        correct = (self.alignment["correct"] or ()) if self.card is None else self.card.recipe.correct
+        return arms_reader(self.gene_arms, self.arms_unexpressed, correct)
 
     def read_map(self, bar: Bar) -> ModelInput:
         """The map, built if it has to be; without the wells, which nobody needs then."""
@@ -163,7 +172,8 @@ def source_options(*, metadata: str = METADATA) -> Callable[[F], F]:
             "map_path",
             type=FILE,
             metavar="FILE",
-            help="A saved map instead of a model; what looks at single wells needs a model.",
+            help="A saved map instead of a model, or a table with one row a gene or compound (parquet, "
+            "Feather, CSV, TSV, .h5ad); what looks at single wells needs a model.",
         ),
         click.option("--metadata", type=FILE, help=metadata),
         dataset_option,
@@ -173,6 +183,7 @@ def source_options(*, metadata: str = METADATA) -> Callable[[F], F]:
             help="How wells are aligned, instead of the card's way.  [default: pca-cs]",
         ),
         aggregate_option,
+        alignment_options,
         click.option(
             "--allow-missing-wells", is_flag=True, help="Build the map without wells that have no embedding."
         ),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from polaris_rxrx.cli._alignment import alignment_options, with_recipe
 from polaris_rxrx.cli._datasets import DEFAULT, dataset_option, provenance_of, wells_of
 from polaris_rxrx.cli._inputs import arms_reader, card_embeddings
 from polaris_rxrx.cli.options import (
@@ -79,6 +80,7 @@ def _named_out(ctx: click.Context, _: click.Parameter, value: Path | None) -> Pa
     help="How wells are aligned, instead of the card's way.",
 )
 @aggregate_option
+@alignment_options
 @arms_options
 @click.option(
     "--dose",
@@ -104,6 +106,7 @@ def command(
     seed: int,
     align: str | None,
     aggregate: str | None,
+    alignment: dict[str, Any],
     gene_arms: Path | None,
     arms_unexpressed: Path | None,
     dose: str | None,
@@ -119,16 +122,17 @@ def command(
     from polaris_rxrx.predictions import write_predictions
     from polaris_rxrx.task import load_task
 
-    card = load_card(name).with_recipe(align=align, aggregate=aggregate, dose=_dose(dose))
+    card = with_recipe(load_card(name), alignment, align=align, aggregate=aggregate, dose=_dose(dose))
     if save_map is not None and save_map.suffix not in (".parquet", ".h5ad"):
         raise click.UsageError(f"--save-map {save_map}: a map is saved as .parquet or .h5ad")
-    corrected = arms_reader(gene_arms, arms_unexpressed)
+    corrected = arms_reader(gene_arms, arms_unexpressed, card.recipe.correct)
     given = (save_map, embeddings, metadata, features, reading["ids"], reading["layer"], gene_arms)
-    chosen = reading["sites"] != "mean" or dataset != DEFAULT
+    chosen = reading["sites"] != "mean" or dataset != DEFAULT or any(alignment.values())
     if card.kind == "random" and (any(given) or chosen):
         raise click.UsageError(
             f"{card.name} looks at no wells: --save-map, --embeddings, --metadata, --features, --sites, "
-            "--ids, --layer, --gene-arms, --dataset mean nothing"
+            "--ids, --layer, --gene-arms, --dataset, --batch, --controls, --components, --correct mean "
+            "nothing"
         )
     loaded = load_task(task)
     if card.kind == "random":
@@ -184,7 +188,7 @@ def _predict(
         found = predict_with(
             card,
             task,
-            wells_of(dataset, metadata, data),
+            wells_of(dataset, metadata, data, card.recipe.design),
             embeddings,
             correct=corrected,
             provenance=provenance_of(dataset),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ import click
 from polaris_rxrx.cli._inputs import (
     MADE_UP,
     ModelInput,
+    Renamer,
+    aliases_option,
     annotations_option,
     card_embeddings,
     check_folder,
@@ -28,6 +31,7 @@ from polaris_rxrx.cli.options import (
     features_option,
     json_option,
     note,
+    reading_options,
     wide_option,
 )
 from polaris_rxrx.cli.outputs import Command, results_option
@@ -52,9 +56,11 @@ if TYPE_CHECKING:
     help="Only this model; may be repeated.  [default: all whose files are in --data]",
 )
 @features_option
+@reading_options
 @click.option("--metadata", type=FILE, help="The well metadata.  [default: the one in --data]")
 @annotations_option
 @relations_option
+@aliases_option
 @json_option
 @results_option("reproduce.json, and each table")
 @wide_option
@@ -63,9 +69,11 @@ def command(
     data: Path,
     models: tuple[str, ...],
     features: tuple[str, ...],
+    reading: dict[str, Any],
     metadata: Path | None,
     annotations: Path | None,
     relations: tuple[Path, ...],
+    aliases: Path | None,
     as_json: bool,
     out: Path | None,
 ) -> None:
@@ -82,6 +90,7 @@ def command(
         check_folder(out)
     cards, needs = _cards(tables, models, data)
     held = _data(tables, data, annotations, relations)
+    renamer = Renamer(aliases)
     if metadata is None:
         from polaris_rxrx.dataset.registry import locate
 
@@ -91,9 +100,9 @@ def command(
     for card, embeddings in cards:
         with Bar(card.title) as bar:
             source = read_source(
-                card.with_recipe(align="pca-cs"), metadata, embeddings, bar, features=features
+                card.with_recipe(align="pca-cs"), metadata, embeddings, bar, features=features, **reading
             )
-            _run(tables, card.name, source, held, bar, results)
+            _run(tables, card.name, source, held, renamer, bar, results)
         inputs[card.name] = source.inputs
         del source  # or two models' wells would be held while the next is read
     made_up = any(given["made_up"] for given in inputs.values())
@@ -162,6 +171,7 @@ def _run(
     model: str,
     source: ModelInput,
     held: Data,
+    renamer: Renamer,
     bar: Bar,
     results: dict[str, Results],
 ) -> None:
@@ -170,10 +180,16 @@ def _run(
 
     assert source.map_ is not None
     cache: dict[str, Any] = {}
+    if held.relations is not None:
+        own = {n: renamer.relations(n, known, source.map_) for n, known in held.relations.items()}
+        held = replace(held, relations=own)
+        for line in renamer.told:
+            note(f"{source.title}: {line}")
     for t in tables:
         if model in t.models:
             done = run(t, model, source.map_, source.wells, held, cache=cache, progress=bar.step)
-            results[t.name] = done | results[t.name]
+            stamped = {at: renamer.stamp(r) if r.suite == "gene-gene" else r for at, r in done.items()}
+            results[t.name] = stamped | results[t.name]
 
 
 def _document(

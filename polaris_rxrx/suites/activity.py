@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from polaris_rxrx.errors import some
-from polaris_rxrx.maps.align import Aligner
+from polaris_rxrx.maps.align import AlignBy, as_alignment
 from polaris_rxrx.maps.similarity import unit_rows
 from polaris_rxrx.suites.groups import MIN_WELLS, By, WellGroups, aligned_wells, check_choices, group_wells
 from polaris_rxrx.suites.result import Result, versions
@@ -42,7 +42,7 @@ def evaluate_activity(
     wells: WellSource,
     *,
     by: By = "gene",
-    align_by: Aligner = "pca-cs",
+    align_by: AlignBy = "pca-cs",
     min_wells: int = MIN_WELLS,
     null_size: int = NULL_SIZE,
     seed: int = 0,
@@ -77,7 +77,7 @@ def evaluate_activity(
     tested = ~np.isnan(q)
     protocol: dict[str, Any] = {
         "by": by,
-        "align": align_by,
+        **as_alignment(align_by).to_dict(),
         "min_wells": int(min_wells),
         "null_size": int(null_size),
         "seed": int(seed),
