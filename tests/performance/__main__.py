@@ -27,6 +27,7 @@ BENCHMARKS = (
     "gene_gene",
     "energy",
     "containers",
+    "rxrx3",
 )
 ON_WELLS = {"map", "drug_target", "energy", "containers"}
 MAKER = ROOT.parent / "shared" / "tools" / "make_standin.py"
