@@ -10,6 +10,7 @@ Conventions
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,6 +76,7 @@ def read_screen(
     kind = _control_kinds(screen, cells)
     row, left_out = _kept(screen, path, cells, kind, matched)
     side, types = _sides(screen, cells)
+    _refuse_no_side(screen, cells, row[side[row] < 0], lambda i: f"{table.at(i)} (well {ids[i].as_py()!r})")
     counts = _control_counts(screen, cells, kind)
     kept = cells.take(row)
     columns = _as_core(screen, kept, ids.take(row), side[row], types.take(row), kind[row])
@@ -254,6 +256,20 @@ def _sides(screen: Screen, cells: Any) -> tuple[Ints, Any]:
         side[hit] = i
         types = pc.if_else(pa.array(hit), each.type, types)
     return side, types
+
+
+def _refuse_no_side(screen: Screen, cells: Any, rows: Ints, where: Callable[[int], str]) -> None:
+    """Raise `DataError` if there are wells that no side of the card takes."""
+    if not rows.size:
+        return
+    column = screen.sides[0].column
+    taken = [cell for side in screen.sides for cell in side.cells]
+    found = cells.column(column)[int(rows[0])].as_py()
+    raise DataError(
+        f"{where(int(rows[0]))}: {column} is {found!r}, which no side of the card {screen.name} takes "
+        f"({some(taken)}); {len(rows):,} wells are like that. Give a side these values, or leave such wells "
+        f"out: where = {{ {column} = {json.dumps(taken)} }}"
+    )
 
 
 def _as_core(screen: Screen, cells: Any, ids: Any, side: Ints, types: Any, kind: Ints) -> Any:

@@ -94,10 +94,10 @@ def test_the_list_shows_files_sizes_and_licences(run: Run) -> None:
 def test_a_check_says_what_was_understood(run: Run, screen: Path) -> None:
     code, out, _ = run("dataset", "check", screen, "--embeddings", "features.parquet")
     assert code == 0
-    told = {line[:14].strip(): line[15:] for line in out.split("\n")}
+    told = {what: rest.strip() for what, _, rest in (line.partition("  ") for line in out.split("\n"))}
     assert told["wells"] == "192" and told["batches"] == "2, 2 plates"
     assert told["a batch"] == "16 to 16 negative controls, median 16"
-    assert told["negative contr"] == "NTC (32 wells)"
+    assert told["negative controls"] == "NTC (32 wells)"
     assert told["CRISPR"] == "10 genes, 1 of them blinded"
     assert told["features"] == "8 in features.parquet: 192 rows, 192 of wells"
     assert "Looks wrong:\n- no well is the positive control 'PLK1' (symbol)\n" in out
