@@ -69,7 +69,7 @@ def read_screen(
     if absent:
         raise DataError(
             f"{path}: no column {some(absent)}, which the card {screen.name} names; "
-            f"there are {some(cells.column_names, 12)}"
+            f"there are {some(header, 12)}"
         )
     ids = _together([cells.column(n) for n in screen.wells.id], "_")
     _refuse_nearly_controls(screen, cells, lambda i: f"{table.at(i)} (well {ids[i].as_py()!r})")
@@ -94,6 +94,10 @@ def read_screen(
         guides=guides,
         doses=any(s.dose is not None for s in screen.sides),
         notes=notes,
+    )
+    of = metadata.well_id
+    _refuse_unnamed_controls(
+        screen, metadata, kind[row], lambda i: f"{table.at(int(row[i]))} (well {of[i].as_py()!r})"
     )
     return ScreenWells(metadata, cells, row, left_out, counts, _n_blinded(screen, metadata))
 
@@ -198,6 +202,19 @@ def _refuse_nearly_controls(screen: Screen, cells: Any, where: Callable[[int], s
                 raise DataError(f"{where(row)}: {column} is {name!r}; a control is called {control}")
 
 
+def _refuse_unnamed_controls(
+    screen: Screen, metadata: Metadata, kind: Ints, where: Callable[[int], str]
+) -> None:
+    """A perturbation that is called as controls are here, and is none by the card, would be aligned on."""
+    odd = np.flatnonzero(metadata.control & (kind != _KINDS.index("negative")))
+    if odd.size:
+        raise DataError(
+            f"{where(int(odd[0]))}: {CONTROL} is the name of a negative control, but the card {screen.name} "
+            f"says that those are {some(screen.controls.negative)}; {odd.size:,} wells are like that. Name "
+            "it in controls.negative, or give the perturbation another name"
+        )
+
+
 def _control_counts(screen: Screen, cells: Any, kind: Ints) -> dict[str, dict[str, int]]:
     """How many wells there are with each of the card's names of controls, in any of its columns."""
     counts: dict[str, dict[str, int]] = {}
@@ -228,6 +245,9 @@ def _kept(
         drop(f"not in {file}", ~found)
     if not there.any():
         reasons = "; ".join(f"{n:,} wells: {reason}" for reason, n in left_out.items())
+        for column in screen.wells.where:
+            held = sorted(filter(None, cells.column(column).unique().to_pylist()))
+            reasons += f"; {column} holds {some(held)}"
         raise DataError(f"{path}: no well of {screen.title} is left{f' ({reasons})' if reasons else ''}")
     absent = sum(n for reason, n in left_out.items() if reason.startswith("not in "))
     if absent * 2 > of_screen:
@@ -265,6 +285,8 @@ def _refuse_no_side(screen: Screen, cells: Any, rows: Ints, where: Callable[[int
     column = screen.sides[0].column
     taken = [cell for side in screen.sides for cell in side.cells]
     found = cells.column(column)[int(rows[0])].as_py()
+    if column == "perturbation_type" and found not in ("CRISPR", "COMPOUND"):
+        return  # told in the words for any metadata
     raise DataError(
         f"{where(int(rows[0]))}: {column} is {found!r}, which no side of the card {screen.name} takes "
         f"({some(taken)}); {len(rows):,} wells are like that. Give a side these values, or leave such wells "
