@@ -11,13 +11,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveInt, ValidationError
 
-from polaris_rxrx import bounded
+from polaris_rxrx import bounded, validation
 from polaris_rxrx.dataset.rxrx3 import NOMINAL
 from polaris_rxrx.errors import DataError
-from polaris_rxrx.maps.align import Aligner
-from polaris_rxrx.maps.build import Aggregate
+from polaris_rxrx.maps.names import Aggregate, Aligner
 from polaris_rxrx.maps.similarity import Similarity
 from polaris_rxrx.validation import Complaint, Strict, card_path, complaints, told_of
+
+FOLDER = "baselines"
 
 Concentration = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 Dose = Literal["max", "mean"] | Concentration
@@ -74,14 +75,8 @@ class Card(Strict):
         return self.model_copy(update={"recipe": self.recipe.model_copy(update=changes)}) if changes else self
 
 
-def cards_folder() -> Path:
-    """Where the package's own cards are: in the wheel, or in the checkout it is run from."""
-    packaged = Path(__file__).parent / "_baselines"
-    return packaged if packaged.is_dir() else Path(__file__).parent.parent / "baselines"
-
-
 def card_names() -> list[str]:
-    return sorted(path.stem for path in cards_folder().glob("*.toml"))
+    return validation.card_names(FOLDER)
 
 
 def load_card(name: str | Path) -> Card:
@@ -91,7 +86,7 @@ def load_card(name: str | Path) -> Card:
         UsageError: No such card.
         DataError: The file is not a card; the field, its value and what was expected are named.
     """
-    path = card_path(name, cards_folder(), "baseline")
+    path = card_path(name, FOLDER, "baseline")
     try:
         return Card.model_validate(bounded.read_toml(path))
     except ValidationError as error:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -134,8 +135,7 @@ def _check_header(path: Path, header: list[str], nameless_index: bool) -> None:
 
 def refuse_repeated(path: Path, header: list[str]) -> None:
     """Raise `DataError` if a column's name stands twice."""
-    repeated = sorted({n for n in header if header.count(n) > 1})
-    if repeated:
+    if repeated := sorted(name for name, times in Counter(header).items() if times > 1):
         raise DataError(f"{path}: column {some(repeated)} stands more than once in the header")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
@@ -15,10 +16,11 @@ import pytest
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+import certifi
 import numpy as np
 from hypothesis import settings
 
-from polaris_rxrx.hub import upstream
+from polaris_rxrx.hub import tokens, upstream
 from polaris_rxrx.task import MetricSpec, Task
 from tests.warm import Warm
 
@@ -79,9 +81,25 @@ def _plots(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("matplotlib")  # its font cache takes seconds to build: once is enough
 
 
+@pytest.fixture(scope="session")
+def _certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One certificate: loopback needs none, and a client that loads all of certifi's takes 70 ms to build."""
+    first, end, _ = Path(certifi.where()).read_text("utf-8").partition("-----END CERTIFICATE-----\n")
+    path = tmp_path_factory.mktemp("certificates") / "one.pem"
+    path.write_text(first + end, "utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def _homes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """New folders, one after the other; `mktemp` would look through all earlier ones for the next number."""
+    folder = tmp_path_factory.mktemp("homes")
+    return (folder / str(number) for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
 def clean_environment(
-    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory, _plots: Path
+    monkeypatch: pytest.MonkeyPatch, _homes: Iterator[Path], _plots: Path, _certificate: Path
 ) -> None:
     """No token, cache, task or setting of the person who runs the tests, and none left behind."""
     monkeypatch.setenv("COLUMNS", "100")  # as where no terminal is; theirs may be of any width
@@ -89,7 +107,8 @@ def clean_environment(
         foreign = name.startswith(("POLARIS_", "HF_", "HUGGINGFACE_", "HUGGING_FACE_"))
         if foreign and name not in ("POLARIS_RXRX_SHARED", "POLARIS_RXRX_CHROMIUM"):
             monkeypatch.delenv(name)
-    home = tmp_path_factory.mktemp("home")
+    home = next(_homes)
+    home.mkdir()
     for name, folder in {
         "HOME": "",
         "USERPROFILE": "",
@@ -103,6 +122,8 @@ def clean_environment(
     }.items():
         monkeypatch.setenv(name, str(home / folder))
     monkeypatch.setenv("MPLCONFIGDIR", str(_plots))
+    monkeypatch.setenv("SSL_CERT_FILE", str(_certificate))
+    monkeypatch.setattr(tokens, "COST", 2**4)  # what it costs to guess a password; each login pays it
 
 
 @pytest.fixture(scope="session")

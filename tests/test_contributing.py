@@ -135,7 +135,7 @@ def test_a_dataset(copy: Copy) -> None:
 def test_an_aligner(copy: Copy) -> None:
     """Centre on the median, scale by the absolute deviation from it."""
     align = f"{PACKAGE}/maps/align.py"
-    copy.change(align, '"center-scale", "none"]', '"center-scale", "median", "none"]')
+    copy.change(f"{PACKAGE}/maps/names.py", '"center-scale", "none"]', '"center-scale", "median", "none"]')
     copy.change(
         align,
         "    mean = z.mean(axis=0)\n    z -= mean\n",

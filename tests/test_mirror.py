@@ -48,6 +48,7 @@ COVERED_BY = {
     "hub/payloads": "hub/test_upload",
     "hub/tokens": "hub/test_account",
     "hub/zarrs": "test_bounded",
+    "maps/names": "maps/test_align",
     "present/html": "report/test_page",
     "present/style": "report/test_figures",
     "present/svg": "report/test_figures",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -29,7 +30,7 @@ VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
 @pytest.fixture(autouse=True)
 def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (*VARIABLES, *map(str.lower, VARIABLES), "SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE"):
+    for name in (*VARIABLES, *map(str.lower, VARIABLES), "SSL_CERT_DIR", "SSLKEYLOGFILE"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -39,11 +40,20 @@ def proxy() -> Iterator[socks.Proxy]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def running() -> Iterator[tuple[HubServer, Uploads]]:
+    with HubServer() as server:
+        server.files["x"] = b"content"
+        yield server, Uploads(server, server.accounts.who)
+
+
 @pytest.fixture
-def server() -> Iterator[HubServer]:
-    with HubServer() as running:
-        running.files["x"] = b"content"
-        yield running
+def server(running: tuple[HubServer, Uploads]) -> HubServer:
+    """Nothing was asked of it, nothing is stored."""
+    server, uploads = running
+    server.log.clear()
+    uploads.stored.clear()
+    return server
 
 
 # ---- what is refused
@@ -144,6 +154,9 @@ def test_certificates(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     empty, locked = tmp_path / "empty.pem", tmp_path / "folder"
     empty.write_text("no certificate")
     locked.mkdir()
+    one = network._environment_certificates().get_ca_certs()  # of `clean_environment`, which CI is quick with
+    monkeypatch.delenv("SSL_CERT_FILE")
+    assert len(one) == 1 and one[0] in network._environment_certificates().get_ca_certs()  # certifi's
     for variable, value, told in (
         ("SSL_CERT_FILE", "no/such.pem", "is no file of certificates: no such file"),
         ("SSL_CERT_FILE", str(locked), "is no file of certificates: a folder"),
@@ -169,22 +182,29 @@ def test_certificates(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 # ---- the commands
 
 
+@pytest.fixture(scope="module")
+def reference(running: tuple[HubServer, Uploads]) -> str:
+    with upstream.session():
+        return running[0].publish_v1(v1(table(), list(range(20))))
+
+
 @pytest.fixture
 def published(
-    server: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: HubServer,
+    running: tuple[HubServer, Uploads],
+    reference: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> tuple[HubServer, Uploads, str]:
     """A Hub that its own computer knows by number alone; the name `hub.test` leads nowhere here."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(hub_files, "pause", lambda seconds: None)
-    uploads = Uploads(server, server.accounts.who)
-    with upstream.session():
-        reference = server.publish_v1(v1(table(), list(range(20))))
     for name, value in {
         **server.accounts.environment(server.url.replace("127.0.0.1", "hub.test")),
         **server.accounts.credentials(),
     }.items():
         monkeypatch.setenv(name, value)
-    return server, uploads, reference
+    return server, running[1], reference
 
 
 @pytest.mark.parametrize("scheme", ["socks5", "socks5h", "socks"])
@@ -246,17 +266,29 @@ TROUBLES = {
 }
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the first test leaves what `ready` makes."""
+    return tmp_path_factory.mktemp("ready") / "kept"
+
+
 @pytest.fixture
 def ready(
-    published: tuple[HubServer, Uploads, str], proxy: socks.Proxy, monkeypatch: pytest.MonkeyPatch
+    published: tuple[HubServer, Uploads, str],
+    kept: Path,
+    proxy: socks.Proxy,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[[], None]:
     """A prepared task and submission; what comes back tells that nothing was sent or left since."""
     server, _, reference = published
     proxy.hosts = {"hub.test": "127.0.0.1"}
-    with monkeypatch.context() as patch:
-        patch.setenv("ALL_PROXY", f"socks5://127.0.0.1:{proxy.port}")
-        assert run(["prepare", reference, "--out", "task"]) == 0
-    prepare(hub=_Tasks())
+    if not kept.exists():
+        with monkeypatch.context() as patch:
+            patch.setenv("ALL_PROXY", f"socks5://127.0.0.1:{proxy.port}")
+            assert run(["prepare", reference, "--out", "task"]) == 0
+        prepare(hub=_Tasks())
+        shutil.copytree(".", kept)
+    shutil.copytree(kept, ".", dirs_exist_ok=True)
     for name in ("HF_ENDPOINT", "POLARIS_RXRX_GITHUB_RAW"):
         monkeypatch.setenv(name, server.url.replace("127.0.0.1", "hub.test"))
     monkeypatch.setattr(transfer, "PAUSE", 0.0)
@@ -280,6 +312,8 @@ def test_every_command_tells_it_in_one_line(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     capfd.readouterr()
+    if variable == "SSL_CERT_DIR":
+        monkeypatch.delenv("SSL_CERT_FILE")  # which goes first
     monkeypatch.setenv(variable, TROUBLES[variable])
     assert run(COMMANDS[command]) == 1
     out, err = capfd.readouterr()

@@ -10,6 +10,7 @@ leaves in a file how the process ended.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import select
@@ -141,14 +142,23 @@ def _become(wanted: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
+    import httpcore  # noqa: F401  # these three come with the first request, or the first table
+    import pyarrow.dataset  # noqa: F401
+    import socksio  # noqa: F401
+
+    import polaris_rxrx.cli.prepare
+    import polaris_rxrx.cli.submit
     import polaris_rxrx.submission.submit  # noqa: F401  # what stands on the client, too
-    from polaris_rxrx.hub import upstream
+    from polaris_rxrx.hub import tokens, upstream
+
+    tokens.COST = 2**4  # as in `clean_environment`
 
     with upstream.session():
         import polaris.competition
         import polaris.evaluate
         import polaris.hub.client
         import polaris.model  # noqa: F401
+    gc.freeze()  # else a forked process copies what is here when it looks for garbage
     started = _serve()
     if started is not None:
         _become(started)

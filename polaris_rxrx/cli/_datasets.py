@@ -20,17 +20,9 @@ DEFAULT = "rxrx3-core"
 
 
 class ScreenName(MaybeFile):
-    """A dataset's name, completed from the cards there are."""
+    """A dataset's card."""
 
-    name = "dataset"
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
-        from click.shell_completion import CompletionItem
-
-        from polaris_rxrx.dataset.screens import screen_names
-
-        names = [CompletionItem(n) for n in screen_names() if n.startswith(incomplete)]
-        return [*names, CompletionItem(incomplete, type="file")]
+    name, folder = "dataset", "datasets"
 
 
 def dataset_option(function: F) -> F:

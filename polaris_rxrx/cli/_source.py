@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import cached_property, wraps
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,21 +14,22 @@ from polaris_rxrx.cli._datasets import dataset_option, features_of, provenance_o
 from polaris_rxrx.cli._inputs import ModelInput, arms_reader, card_embeddings, read_map, read_source
 from polaris_rxrx.cli.options import (
     FILE,
-    AlignerName,
     Bar,
     CardName,
+    F,
     aggregate_option,
     arms_options,
     data_option,
     features_option,
     reading_options,
+    together,
 )
+from polaris_rxrx.maps.names import ALIGNERS
 
 if TYPE_CHECKING:
     from polaris_rxrx.cards import Card
     from polaris_rxrx.maps.build import Map
 
-F = TypeVar("F", bound=Callable[..., Any])
 METADATA = "The well metadata.  [default: the one in --data]"
 
 
@@ -114,16 +115,18 @@ class Source:
     def title(self) -> str:
         return str(self.map_path) if self.card is None else self.card.title
 
-    def read(self, bar: Bar, *, guides: bool = False) -> ModelInput:
-        """The map, or the model's wells."""
-        if self.card is None:
-            assert self.map_path is not None
-            return read_map(self.map_path)
+    def read(self, bar: Bar, *, mapped: bool = True, guides: bool = False) -> ModelInput:
+        """The map, or the model's wells and, where it is `mapped`, their map; corrected."""
+        if self.map_path is not None:
+            return read_map(self.map_path, self._corrected)
+        assert self.card is not None
         found = read_source(
             self.card,
             wells_of(self.dataset, self.metadata, self.data, guides=guides),
             self._table or card_embeddings(self.card, self.data),
             bar,
+            mapped=mapped,
+            correct=self._corrected,
             allow_missing=self.allow_missing_wells,
             guides=guides,
             features=self.features,
@@ -135,15 +138,9 @@ class Source:
     def _corrected(self) -> Callable[[Map], Map]:
         return arms_reader(self.gene_arms, self.arms_unexpressed)
 
-    def with_map(self, given: ModelInput, bar: Bar) -> ModelInput:
-        """What was read, with its map built if it has to be, and corrected."""
-        found = given.with_map(bar)
-        assert found.map_ is not None
-        return replace(found, map_=self._corrected(found.map_))
-
     def read_map(self, bar: Bar) -> ModelInput:
         """The map, built if it has to be; without the wells, which nobody needs then."""
-        return replace(self.with_map(self.read(bar), bar), wells=None)
+        return replace(self.read(bar), wells=None)
 
 
 def source_options(*, metadata: str = METADATA) -> Callable[[F], F]:
@@ -177,7 +174,7 @@ def source_options(*, metadata: str = METADATA) -> Callable[[F], F]:
         dataset_option,
         click.option(
             "--align",
-            type=AlignerName(),
+            type=click.Choice(ALIGNERS),
             help="How wells are aligned, instead of the card's way.  [default: pca-cs]",
         ),
         aggregate_option,
@@ -186,16 +183,4 @@ def source_options(*, metadata: str = METADATA) -> Callable[[F], F]:
         ),
         arms_options,
     ]
-    names = [field.name for field in fields(Source)]
-
-    def decorate(function: F) -> F:
-        @wraps(function)
-        def command(*args: Any, **given: Any) -> Any:
-            return function(*args, source=Source(**{name: given.pop(name) for name in names}), **given)
-
-        found: Any = command
-        for option in reversed(options):
-            found = option(found)
-        return cast(F, found)
-
-    return decorate
+    return together("source", [field.name for field in fields(Source)], options, Source)

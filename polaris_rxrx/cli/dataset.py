@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from polaris_rxrx.cli._datasets import ScreenName
-from polaris_rxrx.cli.options import FILE, data_option, wide_option
+from polaris_rxrx.cli.options import FILE, data_option, json_option, wide_option
 from polaris_rxrx.errors import DataError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def command() -> None:
 
 
 @command.command("list", short_help="List the dataset cards that come along.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
+@json_option
 @wide_option
 def list_(as_json: bool) -> None:
     """List the dataset cards that come along: their files, sizes and licences."""

@@ -17,8 +17,8 @@ from polaris_rxrx.cli._inputs import (
 )
 from polaris_rxrx.cli._source import Source, source_options
 from polaris_rxrx.cli._tables import as_rows, as_text
-from polaris_rxrx.cli.options import Bar, note, wide_option
-from polaris_rxrx.cli.outputs import Command, NewFolder
+from polaris_rxrx.cli.options import Bar, json_option, note, seed_option, wide_option
+from polaris_rxrx.cli.outputs import Command, results_option
 from polaris_rxrx.errors import MissingError
 from polaris_rxrx.present.terminal import json_text
 
@@ -47,20 +47,9 @@ Known = dict[str, frozenset[frozenset[str]]]
 )
 @relations_option
 @annotations_option
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="The seed of the null, where it is drawn from very many pairs.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
-@click.option(
-    "--out",
-    type=NewFolder("*.json", "*.csv"),
-    metavar="DIR",
-    help="Also write neighbors.json, and the table as a CSV file, into this folder.",
-)
+@seed_option("The seed of the null, where it is drawn from very many pairs.")
+@json_option
+@results_option("neighbors.json, and the table")
 @wide_option
 @click.pass_context
 def command(

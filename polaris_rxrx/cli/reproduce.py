@@ -22,8 +22,17 @@ from polaris_rxrx.cli._inputs import (
     relations_option,
     write_folder,
 )
-from polaris_rxrx.cli.options import FILE, Bar, CardName, data_option, features_option, note, wide_option
-from polaris_rxrx.cli.outputs import Command, NewFolder
+from polaris_rxrx.cli.options import (
+    FILE,
+    Bar,
+    CardName,
+    data_option,
+    features_option,
+    json_option,
+    note,
+    wide_option,
+)
+from polaris_rxrx.cli.outputs import Command, results_option
 from polaris_rxrx.present.numbers import number
 from polaris_rxrx.present.terminal import json_text, notes, table, wrapped
 
@@ -49,13 +58,8 @@ if TYPE_CHECKING:
 @click.option("--metadata", type=FILE, help="The well metadata.  [default: the one in --data]")
 @annotations_option
 @relations_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
-@click.option(
-    "--out",
-    type=NewFolder("*.json", "*.csv"),
-    metavar="DIR",
-    help="Also write reproduce.json, and each table as a CSV file, into this folder.",
-)
+@json_option
+@results_option("reproduce.json, and each table")
 @wide_option
 def command(
     name: str | None,
@@ -125,7 +129,7 @@ class _ModelRun:
         wells = wells_of(self.dataset, metadata if self.dataset == DEFAULT else None, data)
         card = self.card.with_recipe(align=align)
         source = without_blinded(
-            read_source(card, wells, self.embeddings, bar, features=features).with_map(bar), self.dataset
+            read_source(card, wells, self.embeddings, bar, features=features), self.dataset
         )
         return replace(source, inputs={**source.inputs, **provenance_of(self.dataset)})
 

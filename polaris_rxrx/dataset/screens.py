@@ -32,9 +32,10 @@ from pydantic import (
 from polaris_rxrx import bounded
 from polaris_rxrx.dataset.units import TO_NM
 from polaris_rxrx.errors import DataError
-from polaris_rxrx.validation import Complaint, Strict, card_path, complaints, told_of
+from polaris_rxrx.validation import Complaint, Strict, card_names, card_path, complaints, told_of
 
 DEFAULT = "rxrx3-core"
+FOLDER = "datasets"
 
 
 def _inside(name: str) -> str:
@@ -228,15 +229,8 @@ class Screen(Strict):
         return next((side.blinded for side in self.sides if side.type == "CRISPR"), None)
 
 
-def screens_folder() -> Path:
-    """Where the package's own cards are: in the wheel, or in the checkout it is run from."""
-    package = Path(__file__).parent.parent
-    packaged = package / "_datasets"
-    return packaged if packaged.is_dir() else package.parent / "datasets"
-
-
 def screen_names() -> list[str]:
-    return sorted(path.stem for path in screens_folder().glob("*.toml"))
+    return card_names(FOLDER)
 
 
 def load_screen(name: str | Path) -> Screen:
@@ -246,7 +240,7 @@ def load_screen(name: str | Path) -> Screen:
         UsageError: No such card.
         DataError: The file is not a card; the field, its value and what was expected are named.
     """
-    path = card_path(name, screens_folder(), "dataset")
+    path = card_path(name, FOLDER, "dataset")
     try:
         return Screen.model_validate(bounded.read_toml(path))
     except ValidationError as error:

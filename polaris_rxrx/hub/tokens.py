@@ -30,6 +30,7 @@ from polaris_rxrx.errors import UsageError
 
 FILE_VARIABLE = "POLARIS_RXRX_TOKEN_FILE"
 MODE = 0o600
+COST = 2**14  # of the hash by which a password is recognized: scrypt's n, some 80 ms
 _LATEST = 2**36  # of the times a calendar knows
 
 logger = logging.getLogger(__name__)
@@ -98,7 +99,7 @@ def recognisable(username: str, password: str) -> dict[str, str]:
 
 def _hashed(salt: str, username: str, password: str) -> str:
     words = json.dumps([username, password]).encode()
-    return hashlib.scrypt(words, salt=salt.encode(), n=2**14, r=8, p=1).hex()
+    return hashlib.scrypt(words, salt=salt.encode(), n=COST, r=8, p=1).hex()
 
 
 def path() -> Path:

@@ -33,16 +33,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from polaris_rxrx.errors import DataError, UsageError
+from polaris_rxrx.maps.names import ALIGNERS as ALIGNERS
+from polaris_rxrx.maps.names import Aligner as Aligner
 from polaris_rxrx.types import Bools, Floats, Ints
 
-Aligner = Literal["pca-cs", "tvn", "center-scale", "none"]
-ALIGNERS: tuple[Aligner, ...] = get_args(Aligner)
 MIN_CONTROLS = 2
 GRADED = 1e8
 FLAT = "the control wells do not vary: every feature is constant"

@@ -15,9 +15,9 @@ Conventions
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,7 +25,8 @@ from polaris_rxrx._version import __version__
 from polaris_rxrx.dataset.rxrx3 import CONTROL
 from polaris_rxrx.errors import DataError, UsageError, some
 from polaris_rxrx.maps import align
-from polaris_rxrx.maps.align import Aligner, Basis, Moments
+from polaris_rxrx.maps.align import Basis, Moments
+from polaris_rxrx.maps.names import AGGREGATES, Aggregate, Aligner
 from polaris_rxrx.types import Floats, Ints, Progress
 from polaris_rxrx.wells.metadata import Perturbations
 from polaris_rxrx.wells.source import WellBlock, WellSource
@@ -33,18 +34,21 @@ from polaris_rxrx.wells.source import WellBlock, WellSource
 if TYPE_CHECKING:
     import pandas as pd
 
-Aggregate = Literal["mean", "median"]
 _CELLS = 2**26  # of aligned wells held at once for medians: half a GB
 
 
 @dataclass(frozen=True, eq=False)
 class Map:
-    """Aligned means or medians `x` (n, d) of n perturbations, the wells each stands on, how it was made."""
+    """Aligned means or medians `x` (n, d) of n perturbations, the wells each stands on, how it was made.
+
+    `notes` are what a user should be told of its making; they are not saved with it.
+    """
 
     perturbations: Perturbations
     x: Floats
     n_wells: Ints
     protocol: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not len(self.perturbations) == len(self.x) == len(self.n_wells):
@@ -116,8 +120,8 @@ def build_map(
         UsageError: The aligner or the aggregate is unknown.
         DataError: An experiment has fewer than two control wells.
     """
-    if aggregate not in get_args(Aggregate):
-        raise UsageError(f"aggregate is {aggregate!r}; expected one of {', '.join(get_args(Aggregate))}")
+    if aggregate not in AGGREGATES:
+        raise UsageError(f"aggregate is {aggregate!r}; expected one of {', '.join(AGGREGATES)}")
     controls, counts = pooled_controls(wells, align_by)
     basis = align.basis(align_by, controls, len(wells.features))
     n = len(wells.perturbations)
@@ -146,7 +150,18 @@ def build_map(
         x = _medians(wells, basis, keep, n_wells, progress)
     else:
         x = sums[keep] / n_wells[keep, None]
-    return Map(wells.perturbations.take(keep), x, n_wells[keep], protocol)
+    return Map(wells.perturbations.take(keep), x, n_wells[keep], protocol, _dropped(protocol))
+
+
+def _dropped(protocol: Mapping[str, Any]) -> tuple[str, ...]:
+    """Words for how many directions the aligner left out, if any."""
+    if not (n := protocol["n_directions_dropped"]):
+        return ()
+    return (
+        f"{protocol['align']}: the {protocol['n_controls']:,} control wells vary in "
+        f"{protocol['n_components']:,} of {protocol['n_features']:,} directions; the other {n:,} were left "
+        "out",
+    )
 
 
 def _medians(wells: WellSource, basis: Basis, keep: Ints, n_wells: Ints, progress: Progress | None) -> Floats:

@@ -53,7 +53,7 @@ def read_arms(path: Path | str) -> dict[str, str]:
 def by_arm(
     map_: Map, arms: Mapping[str, str], unexpressed: Collection[str] = (), *, least: int = LEAST
 ) -> Map:
-    """The map with each arm's common vector subtracted from the genes on it; its protocol says what was done.
+    """The map with each arm's common vector subtracted; its protocol and notes say what was done.
 
     Args:
         map_: Rows of other types than CRISPR stay.
@@ -96,4 +96,9 @@ def by_arm(
         "n_genes_without_arm": int((arm == "").sum()),
     }
     protocol = {**map_.protocol, "corrections": [*map_.protocol.get("corrections", []), done]}
-    return replace(map_, x=x, protocol=protocol)
+    told = (
+        f"Chromosome arms corrected: {len(of['unexpressed']):,} by their unexpressed genes, "
+        f"{len(of['all']):,} by all of theirs; {len(of['none']):,} have too few genes. "
+        f"{done['n_genes_without_arm']:,} genes have no arm"
+    )
+    return replace(map_, x=x, protocol=protocol, notes=(*map_.notes, told))

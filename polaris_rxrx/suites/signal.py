@@ -105,8 +105,7 @@ def evaluate_signal(
             f"the wells hold {groups.n_side_controls} {CONTROL} wells on the side of {by}; at least "
             f"{align.MIN_CONTROLS} were expected"
         )
-    order = np.random.default_rng([seed, CONTROLS]).permutation(groups.n_side_controls)
-    chosen = order[:max_controls]
+    chosen = np.random.default_rng([seed, CONTROLS]).permutation(groups.n_side_controls)[:max_controls]
     energy, width = _energy(wells, study, chosen)
     columns = {**groups.table(), "energy_distance": energy.tolist()}
     tables, notes = {}, groups.notes(min_wells)

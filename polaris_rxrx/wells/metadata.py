@@ -276,19 +276,17 @@ def _first(which: Bools) -> int:
     return int(np.flatnonzero(which)[0])
 
 
-def rows_in_metadata(path: Path, ids: Any, meta: Metadata, *, allow_missing: bool) -> Ints:
+def rows_in_metadata(path: Path, ids: Any, meta: Metadata) -> Ints:
     """For every row of a table of wells, its row in the metadata.
 
     Args:
         path: The table, for messages.
         ids: Its well_id, from `as_ids`.
-        meta: The metadata.
-        allow_missing: Let wells of the metadata be absent from the table.
+        meta: The metadata, of which the table may lack wells.
 
     Raises:
-        DataError: A well_id is empty, repeated or not in the metadata, or wells are absent.
+        DataError: A well_id is empty, repeated or not in the metadata.
     """
-    import pyarrow as pa
     import pyarrow.compute as pc
 
     if len(ids) == 0:
@@ -300,15 +298,6 @@ def rows_in_metadata(path: Path, ids: Any, meta: Metadata, *, allow_missing: boo
         raise DataError(
             f"{path}: {len(unknown):,} of {len(ids):,} wells are not in {meta.path}: {some(unknown, 3)}; "
             "do the two files belong together?"
-        )
-    absent = len(meta) - len(ids)
-    if absent and not allow_missing:
-        there = np.zeros(len(meta), dtype=bool)
-        there[row.to_numpy()] = True
-        names = meta.well_id.filter(pa.array(~there)).slice(0, 3).to_pylist()
-        raise DataError(
-            f"{path}: {absent:,} of the {len(meta):,} wells in {meta.path} have no embedding: {some(names)}"
-            f"{' ...' if absent > 3 else ''}; --allow-missing-wells builds the map without them"
         )
     rows: Ints = row.to_numpy().astype(np.int64)
     return rows

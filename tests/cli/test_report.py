@@ -17,6 +17,7 @@ from polaris_rxrx import cli
 from polaris_rxrx.cli import run
 from polaris_rxrx.maps.build import Map
 from polaris_rxrx.maps.store import save_map
+from polaris_rxrx.report import figures
 from polaris_rxrx.task import Task
 
 Capture = pytest.CaptureFixture[str]
@@ -29,6 +30,12 @@ def a_known_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     if "report" not in cli.COMMANDS:
         monkeypatch.setitem(cli.COMMANDS, "report", "Write a page about a score.")
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages without figures, which take a second to draw; for tests of what else is there."""
+    monkeypatch.setattr(figures, "draw", lambda material: {})
 
 
 @pytest.fixture
@@ -66,6 +73,7 @@ def test_a_page_is_written_and_told(prepared: Path, preds: Path, other: Path, ca
     assert str(Path.cwd()) not in page
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_an_earlier_page_is_replaced_and_a_failure_leaves_it(
     prepared: Path, preds: Path, capsys: Capture
 ) -> None:
@@ -102,6 +110,7 @@ def test_figures_on_their_own(prepared: Path, preds: Path, capsys: Capture) -> N
     assert {"scale.svg", "treatments.svg", "precision-recall.svg", "roc.svg"} <= names
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_files_of_one_name_are_told_apart_by_their_folders(prepared: Path, tmp_path: Path) -> None:
     for name, text in (("one", ACTIVE), ("two", OTHER)):
         (tmp_path / name).mkdir()
@@ -117,6 +126,7 @@ def test_a_file_against_itself_is_refused(prepared: Path, preds: Path, capsys: C
     assert "mine.csv" in said and not Path("report.html").exists()
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_structures_that_prepare_wrote_are_drawn(task: Task, preds: Path, tmp_path: Path) -> None:
     folder = tmp_path / "with-smiles"
     folder.mkdir()
@@ -144,6 +154,7 @@ def annotations(path: Path, database: str = "ChEMBL") -> Path:
     return path
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_the_data_folder_gives_structures_and_affinities(prepared: Path, preds: Path, tmp_path: Path) -> None:
     data = metadata(tmp_path / "data")
     annotations(data / "compound_gene_interactions.csv")
@@ -153,6 +164,7 @@ def test_the_data_folder_gives_structures_and_affinities(prepared: Path, preds: 
     assert "By potency" in page and "at most 10 nM" in page and "Synthetic data" not in page
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_a_data_folder_that_was_named_must_hold_what_is_asked_of_it(
     prepared: Path, preds: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
@@ -169,6 +181,7 @@ def test_a_data_folder_that_was_named_must_hold_what_is_asked_of_it(
     assert run(["report", str(preds), "--task", str(prepared)]) == 0
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_resampling_as_in_score(prepared: Path, preds: Path, capsys: Capture) -> None:
     words = ["--resamples", "300", "--seed", "4", "--level", "0.8"]
     assert run(["report", str(preds), "--task", str(prepared), *words]) == 0
@@ -181,6 +194,7 @@ def test_resampling_as_in_score(prepared: Path, preds: Path, capsys: Capture) ->
     assert "level is 80; from 0.5 to below 1" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_classes_of_one_s_own(prepared: Path, preds: Path, tmp_path: Path, capsys: Capture) -> None:
     classes = tmp_path / "classes.csv"
     classes.write_text("gene_symbol,target_class\nBCL2,<i>apoptosis</i>\n")
@@ -211,6 +225,7 @@ def test_what_is_wrong_is_named(prepared: Path, preds: Path, tmp_path: Path, cap
     assert not Path("report.html").exists()
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_absent_pairs_can_be_filled(prepared: Path, preds: Path, capsys: Capture) -> None:
     preds.write_text(ACTIVE.replace("5,0\n", ""))
     assert "no prediction" in refused(capsys, preds, "--task", prepared)
@@ -218,6 +233,7 @@ def test_absent_pairs_can_be_filled(prepared: Path, preds: Path, capsys: Capture
     assert "1 absent pairs were scored 0" in Path("report.html").read_text("utf-8")
 
 
+@pytest.mark.usefixtures("no_figures")
 def test_made_up_affinities_and_maps_are_told_at_the_top(
     prepared: Path, preds: Path, tmp_path: Path, make_map: Callable[[bool], Path]
 ) -> None:

@@ -7,12 +7,9 @@ printed and written.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -34,7 +31,6 @@ from tests.servers.hub import Fault, HubServer, v1, v2
 from tests.servers.uploads import MODELS, PREDICTION, RESULT, Uploads, competition
 from tests.warm import Process, Warm
 
-ROOT = Path(__file__).parents[2]
 NAMES = ["NA", "Dactolisib (BEZ235", "Eugenol (no structure)", "µ-é", "a, b"]
 GENES = ["TP53", "NA", "MARCH1", "x,y"]
 KINDS = ("v1", "v2", "competition")
@@ -1065,8 +1061,16 @@ def temporary(tmp_path_factory: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("names", [("SIGINT",), ("SIGTERM",), ("SIGHUP",), ("SIGHUP", "SIGTERM", "SIGINT")])
+@pytest.mark.parametrize(  # each signal, each kind; one does not know of the other
+    ("names", "kind"),
+    [
+        (("SIGINT",), "v1"),
+        (("SIGTERM",), "v2"),
+        (("SIGHUP",), "competition"),
+        (("SIGHUP", "SIGTERM", "SIGINT"), "v1"),
+        (("SIGHUP", "SIGTERM", "SIGINT"), "competition"),
+    ],
+)
 def test_stopped_while_it_is_out(names: tuple[str, ...], kind: str, hub: Hub, temporary: Path) -> None:
     folder = prepare(kind, hub=hub)
     hub.server.faults.append(fault(path=PATHS[kind], delay=25, late=True, times=1))
@@ -1124,7 +1128,7 @@ def test_stopped_while_it_prepares(name: str, hub: Hub, temporary: Path) -> None
 def test_a_signal_that_is_ignored_stays_so(hub: Hub, temporary: Path) -> None:
     """As `nohup` has it; a terminal that closes must not stop what was to go on."""
     folder = prepare(hub=hub)
-    hub.server.faults.append(fault(delay=1.5, late=True, times=1))
+    hub.server.faults.append(fault(delay=0.5, late=True, times=1))
     process = start(hub, "", folder, ignored=(signal.SIGHUP,))
     wait_for(hub, process)
     hub.printed.append(stop(process, "SIGHUP"))
@@ -1160,16 +1164,9 @@ def test_two_at_once(hub: Hub) -> None:
     from polaris_rxrx.submission.receipt import lock
 
     folder = prepare(hub=hub)
-    words = ["submit", str(folder), "--yes", "--task", str(hub.tasks["v1"])]
-    code = f"from polaris_rxrx.cli import run; run({words!r})"
     with lock(folder):
-        done = subprocess.run(
-            [sys.executable, "-c", code],
-            capture_output=True,
-            text=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-        )
-    assert "is being submitted by another process" in done.stderr and hub.server.log == []
+        said, _ = start(hub, "", folder).communicate()
+    assert "is being submitted by another process" in said and hub.server.log == []
 
 
 def test_the_prepared_competition_holds_no_labels(hub: Hub) -> None:

@@ -124,7 +124,7 @@ def test_another_process_and_another_hash_seed_draw_the_same(tmp_path: Path) -> 
             capture_output=True,
             text=True,
         ).stdout
-        for seed in ("0", "1", "77")
+        for seed in ("0", "77")  # without any, and another than this process's
     }
     here = draw(read_affinities(tmp_path / "a.csv"), 5)
     assert said == {f"{here.treatment} {here.gene_symbol} {here.active}\n"}

@@ -293,11 +293,13 @@ def cosines(x: pd.DataFrame, metadata: pd.DataFrame) -> dict[tuple[str, float, s
     compound = rows.dose.notna().to_numpy()
     genes = frame[crispr].groupby(rows.gene[crispr]).mean()
     drugs = frame[compound].groupby([rows.treatment[compound], rows.dose[compound]]).mean()
-    out = {}
-    for (name, dose), a in zip(drugs.index, drugs.to_numpy(), strict=True):
-        for gene, b in zip(genes.index, genes.to_numpy(), strict=True):
-            out[name, dose, gene] = abs(a @ b) / np.sqrt((a @ a) * (b @ b))
-    return out
+    a, b = (x.div(np.linalg.norm(x, axis=1), axis=0).to_numpy() for x in (drugs, genes))
+    found = np.abs(a @ b.T)
+    return {
+        (name, dose, gene): found[i, j]
+        for i, (name, dose) in enumerate(drugs.index)
+        for j, gene in enumerate(genes.index)
+    }
 
 
 def pairs(affinities: pd.DataFrame, seed: int) -> list[tuple[str, list[str], list[int]]]:

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from polaris_rxrx.dataset.registry import KNOWN
-from polaris_rxrx.dataset.screens import DEFAULT, Screen, load_screen, screen_names, screens_folder
+from polaris_rxrx.dataset.screens import DEFAULT, Screen, load_screen, screen_names
 from polaris_rxrx.errors import DataError, UsageError
+from polaris_rxrx.validation import cards_folder
 
 MINE = """name = "mine"
 title = "My screen"
@@ -154,7 +155,7 @@ def test_two_sides_go_by_one_column(tmp_path: Path) -> None:
 
 
 def test_the_card_of_the_page_is_one(tmp_path: Path) -> None:
-    page = (screens_folder() / "README.md").read_text("utf-8")
+    page = (cards_folder("datasets") / "README.md").read_text("utf-8")
     path = tmp_path / "my-screen.toml"
     path.write_text(page.partition("```toml\n")[2].partition("```")[0])
     screen = load_screen(path)

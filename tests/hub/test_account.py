@@ -664,3 +664,12 @@ def test_many_hubs_in_one_file(file: Path) -> None:
     assert tokens.drop("http://a") and not tokens.drop("http://c")
     assert list(tokens.read()) == ["http://b"] and entry.expires is None
     assert tokens.drop(None) and not file.exists()
+
+
+def test_a_password_is_dear_to_guess(monkeypatch: pytest.MonkeyPatch) -> None:
+    """But for the tests, see `clean_environment`: by the hash in the file, 2**14 rounds of scrypt each."""
+    monkeypatch.undo()
+    login = tokens.Login(how="password", servers=[], **tokens.recognisable("ada", "secret"))
+    assert tokens.COST == 2**14 and login.made_with("ada", "secret") and not login.made_with("ada", "other")
+    monkeypatch.setattr(tokens, "COST", 2**4)
+    assert not login.made_with("ada", "secret")

@@ -9,12 +9,14 @@ from __future__ import annotations
 import gc
 import json
 import logging
+import os
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,32 @@ spec = importlib.util.spec_from_file_location(
 sys.modules["httpx2"] = module = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
 """
+# Words: where httpx2 is, and whose way it goes.
+ASK = """
+import sys, warnings
+sys.path.insert(0, sys.argv[1])
+warnings.simplefilter("ignore")
+from polaris_rxrx.errors import UpstreamError
+from polaris_rxrx.hub import upstream
+if sys.argv[2] == "ours":
+    with upstream.session():
+        pass
+    assert "httpx2" not in sys.modules
+try:
+    from polaris.hub.client import PolarisHubClient
+    with PolarisHubClient(cache_auth_token=False) as client:
+        print(client.get_benchmark("recursion", "compound-gene").artifact_id, file=sys.stderr)
+    import httpx2
+finally:
+    if sys.argv[2] == "theirs":
+        assert "httpx2" in sys.modules
+        try:
+            with upstream.session():
+                pass
+        except UpstreamError as error:
+            print(error)
+"""
+Completed = subprocess.CompletedProcess[str]
 TABLE = {
     "treatment": ["a", "a", "a", "b", "b", "b"],
     "gene_symbol": ["x", "y", "z", "x", "y", "z"],
@@ -102,33 +130,33 @@ def test_0_the_release_these_are_for() -> None:
     assert polaris.__version__.startswith("0.13."), "go through every number again, then pin the new release"
 
 
-def test_1_httpx2_breaks_every_request(server: HubServer, tmp_path: Path) -> None:
-    (tmp_path / "httpx2.py").write_text(HTTPX2)
-    with upstream.session():
-        server.publish_v1(v1(table(), [0, 1, 2, 3]))
-    ask = f"""
-import sys, warnings
-sys.path.insert(0, {str(tmp_path)!r})
-warnings.simplefilter("ignore")
-if sys.argv[1] == "ours":
-    from polaris_rxrx.hub import upstream
-    with upstream.session():
-        pass
-    assert "httpx2" not in sys.modules
-from polaris.hub.client import PolarisHubClient
-with PolarisHubClient(cache_auth_token=False) as client:
-    print(client.get_benchmark("recursion", "compound-gene").artifact_id, file=sys.stderr)
-import httpx2
-"""
+@pytest.fixture(scope="module")
+def on_httpx2(tmp_path_factory: pytest.TempPathFactory, _no_cache: Path) -> Callable[[str], Completed]:
+    """A process where httpx2 can be imported, which asks for a benchmark with "ours" or with "theirs" alone.
 
-    def run(whose: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-c", ask, whose], capture_output=True, text=True, cwd=tmp_path
-        )
+    Where the latter fails, it goes on to what `session` says to an authlib that has taken httpx2 already.
+    """
+    folder = tmp_path_factory.mktemp("httpx2")
+    (folder / "httpx2.py").write_text(HTTPX2)
 
-    ours = run("ours")
+    def run(whose: str) -> Completed:
+        with HubServer() as server:
+            server.publish_v1(v1(table(), [0, 1, 2, 3]))
+            return subprocess.run(
+                [sys.executable, "-c", ASK, str(folder), whose],
+                capture_output=True,
+                text=True,
+                cwd=folder,
+                env={**os.environ, "NO_PROXY": "127.0.0.1", "POLARIS_HUB_URL": server.url},
+            )
+
+    return cache(run)
+
+
+def test_1_httpx2_breaks_every_request(on_httpx2: Callable[[str], Completed]) -> None:
+    ours = on_httpx2("ours")
     assert ours.returncode == 0 and "recursion/compound-gene" in ours.stderr, ours.stderr
-    assert run("theirs").returncode != 0, mended(1)
+    assert on_httpx2("theirs").returncode != 0, mended(1)
 
 
 def test_2_logs_and_progress_go_to_stdout(capfd: pytest.CaptureFixture[str]) -> None:
@@ -353,22 +381,8 @@ def test_20_without_the_cache_no_token_can_be_sent(server: HubServer) -> None:
     assert module.TokenAuth is TokenAuth  # nothing is left patched
 
 
-def test_21_authlib_on_httpx2(tmp_path: Path) -> None:
-    (tmp_path / "httpx2.py").write_text(HTTPX2)
-    ask = f"""
-import sys, warnings
-sys.path.insert(0, {str(tmp_path)!r})
-warnings.simplefilter("ignore")
-import authlib.integrations.httpx_client
-from polaris_rxrx.errors import UpstreamError
-from polaris_rxrx.hub import upstream
-try:
-    with upstream.session():
-        pass
-except UpstreamError as error:
-    print(error)
-"""
-    told = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, cwd=tmp_path)
+def test_21_authlib_on_httpx2(on_httpx2: Callable[[str], Completed]) -> None:
+    told = on_httpx2("theirs")
     assert "pip uninstall httpx2" in told.stdout, told.stderr
 
 

@@ -26,6 +26,7 @@ from polaris_rxrx.wells.memory import Wells, read_wells
 from tests.wells_factory import PLAN, Group, small
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
+FEATURES = 192
 
 
 class Twin:
@@ -106,20 +107,22 @@ def check_against_twin(twin: Twin, wells: Wells, aligner: Aligner, *, exact_valu
 
 @pytest.fixture(scope="session")
 def standin(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A tenth of RxRx3-core: real wells, made-up embeddings."""
+    """A tenth of RxRx3-core: real wells, synthetic embeddings of half of its features.
+
+    That is still more features than an experiment has controls; the time of a twin grows with their cube.
+    """
     maker = shared_data.parent / "tools" / "make_standin.py"
     if not maker.is_file():
         pytest.skip(f"{maker} is not there")
     folder = tmp_path_factory.mktemp("standin")
-    subprocess.run(
-        [sys.executable, str(maker), str(folder), "--scale", "0.1"], check=True, capture_output=True
-    )
+    words = ["--scale", "0.1", "--dim", str(FEATURES)]
+    subprocess.run([sys.executable, str(maker), str(folder), *words], check=True, capture_output=True)
     return folder / "metadata_rxrx3_core.csv", folder / "OpenPhenom_rxrx3_core_embeddings.parquet"
 
 
 @pytest.fixture(scope="session")
 def tenth(standin: tuple[Path, Path]) -> tuple[Twin, Wells]:
-    return Twin(*standin, solver="auto"), read_wells(*standin, width=384)
+    return Twin(*standin, solver="auto"), read_wells(*standin, width=FEATURES)
 
 
 @pytest.mark.parametrize("aligner", ALIGNERS)

@@ -209,6 +209,7 @@ class HubServer:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else head and body, written apart, wait for each other
     served: HubServer
 
     def log_message(self, format: str, *args: object) -> None:

@@ -1,0 +1,14 @@
+"""What a map's choices are called: a command's help lists them from here, without numpy.
+
+What an aligner does stands in `polaris_rxrx.maps.align`, what an aggregate does in `polaris_rxrx.maps.build`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+Aligner = Literal["pca-cs", "tvn", "center-scale", "none"]
+ALIGNERS: tuple[Aligner, ...] = get_args(Aligner)
+
+Aggregate = Literal["mean", "median"]
+AGGREGATES: tuple[Aggregate, ...] = get_args(Aggregate)
