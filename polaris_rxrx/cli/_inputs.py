@@ -295,15 +295,19 @@ class Renamer:
         self._renamed[source] = renaming(names, genes, self._aliases)
         return self._renamed[source]
 
-    def stamp(self, result: Result) -> Result:
-        """The result with what was renamed in its protocol and notes."""
+    @property
+    def told(self) -> list[str]:
+        """What was renamed, a line for each source."""
         from polaris_rxrx.suites.aliases import told
 
+        return [line for source, found in self._renamed.items() for line in told(source, found)]
+
+    def stamp(self, result: Result) -> Result:
+        """The result with what was renamed in its protocol and notes."""
         renamed = {source: found for source, found in self._renamed.items() if found}
         protocol = dict(result.protocol)
         if self._sha256 is not None:
             protocol["aliases_sha256"] = self._sha256
         if renamed:
             protocol["renamed"] = renamed
-        lines = [line for source, found in renamed.items() for line in told(source, found)]
-        return replace(result, protocol=protocol, notes=(*result.notes, *lines))
+        return replace(result, protocol=protocol, notes=(*result.notes, *self.told))

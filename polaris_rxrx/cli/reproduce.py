@@ -14,6 +14,8 @@ from polaris_rxrx.cli._datasets import DEFAULT, features_of, provenance_of, well
 from polaris_rxrx.cli._inputs import (
     MADE_UP,
     ModelInput,
+    Renamer,
+    aliases_option,
     annotations_option,
     card_embeddings,
     check_folder,
@@ -30,6 +32,7 @@ from polaris_rxrx.cli.options import (
     features_option,
     json_option,
     note,
+    reading_options,
     wide_option,
 )
 from polaris_rxrx.cli.outputs import Command, results_option
@@ -55,9 +58,11 @@ if TYPE_CHECKING:
     help="Only this model; may be repeated.  [default: all whose files are in --data]",
 )
 @features_option
+@reading_options
 @click.option("--metadata", type=FILE, help="The well metadata.  [default: the one in --data]")
 @annotations_option
 @relations_option
+@aliases_option
 @json_option
 @results_option("reproduce.json, and each table")
 @wide_option
@@ -66,9 +71,11 @@ def command(
     data: Path,
     models: tuple[str, ...],
     features: tuple[str, ...],
+    reading: dict[str, Any],
     metadata: Path | None,
     annotations: Path | None,
     relations: tuple[Path, ...],
+    aliases: Path | None,
     as_json: bool,
     out: Path | None,
 ) -> None:
@@ -86,12 +93,13 @@ def command(
         check_folder(out)
     runs, needs = _runs(tables, models, data)
     held = _data([t for run in runs for t in run.tables], data, annotations, relations)
+    renamer = Renamer(aliases)
     results: dict[str, Results] = {t.name: {} for t in tables}
     inputs: dict[str, Any] = {}
     for run in runs:
         with Bar(run.card.title) as bar:
-            source = run.read(data, metadata, features, bar)
-            _run(run.tables, run.card.name, source, held, bar, results)
+            source = run.read(data, metadata, bar, features=features, **reading)
+            _run(run.tables, run.card.name, source, held, renamer, bar, results)
         inputs[run.name] = source.inputs
         del source  # or two models' wells would be held while the next is read
     made_up = any(given["made_up"] for given in inputs.values())
@@ -123,14 +131,12 @@ class _ModelRun:
     def name(self) -> str:
         return _named(self.dataset, self.card.name)
 
-    def read(self, data: Path, metadata: Path | None, features: tuple[str, ...], bar: Bar) -> ModelInput:
+    def read(self, data: Path, metadata: Path | None, bar: Bar, **choices: Any) -> ModelInput:
         """The wells, and the map as the tables' protocols have it, without genes that nobody is told."""
         (align,) = {p["align"] for t in self.tables for p in t.protocols.values() if "align" in p}
         wells = wells_of(self.dataset, metadata if self.dataset == DEFAULT else None, data)
         card = self.card.with_recipe(align=align)
-        source = without_blinded(
-            read_source(card, wells, self.embeddings, bar, features=features), self.dataset
-        )
+        source = without_blinded(read_source(card, wells, self.embeddings, bar, **choices), self.dataset)
         return replace(source, inputs={**source.inputs, **provenance_of(self.dataset)})
 
 
@@ -223,6 +229,7 @@ def _run(
     model: str,
     source: ModelInput,
     held: Data,
+    renamer: Renamer,
     bar: Bar,
     results: dict[str, Results],
 ) -> None:
@@ -231,10 +238,16 @@ def _run(
 
     assert source.map_ is not None
     cache: dict[str, Any] = {}
+    if held.relations is not None:
+        own = {n: renamer.relations(n, known, source.map_) for n, known in held.relations.items()}
+        held = replace(held, relations=own)
+        for line in renamer.told:
+            note(f"{source.title}: {line}")
     for t in tables:
         if model in t.models:
             done = run(t, model, source.map_, source.wells, held, cache=cache, progress=bar.step)
-            results[t.name] = done | results[t.name]
+            stamped = {at: renamer.stamp(r) if r.suite == "gene-gene" else r for at, r in done.items()}
+            results[t.name] = stamped | results[t.name]
 
 
 def _document(

@@ -16,7 +16,7 @@ Reading
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,8 @@ _LEAST_NUMBERED = 20  # rows; of fewer, whole numbers without a gap may be chanc
 class Wells:
     """Wells in memory. `missing` counts metadata wells without an embedding, `sources` says what was read.
 
-    `files` are those of a source that is not one file: of a folder many, of a table in memory none.
+    `files` are those of a source that is not one file: of a folder many, of a table in memory none. `joined`
+    are the tables that a dataset card joined to the metadata, by name.
     `notes` are what a user should be told of the reading, `provenance` is what a protocol keeps of it.
     """
 
@@ -59,6 +60,7 @@ class Wells:
     provenance: dict[str, Any] = field(default_factory=dict)
     plate: Ints | None = None
     files: dict[str, tuple[Path, ...]] = field(default_factory=dict)
+    joined: Mapping[str, Path] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.x)
@@ -167,6 +169,7 @@ def read_wells(
         },
         plate=None if meta.plate is None else meta.plate[row],
         files={} if table.files is None else {"embeddings": table.files},
+        joined=meta.joined,
     )
 
 
@@ -254,7 +257,8 @@ def _choose(table: OpenTable, meta: Metadata, patterns: Sequence[str]) -> Choice
 
 
 def _refuse_nan(path: Path, names: Sequence[str], block: Matrix, ids: Any) -> None:
-    column, row = (int(i[0]) for i in np.nonzero(~np.isfinite(block)))
+    column = next(i for i, values in enumerate(block) if not np.isfinite(values).all())
+    row = int(np.flatnonzero(~np.isfinite(block[column]))[0])
     n = int((~np.isfinite(block[column])).sum())
     well = ids[row].as_py()
     raise DataError(

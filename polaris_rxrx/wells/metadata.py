@@ -11,7 +11,7 @@ Conventions
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,7 @@ class Metadata:
     plate: Ints | None = None  # codes; None without a column of that name
     columns: tuple[str, ...] = ()  # all that the file has
     notes: tuple[str, ...] = ()  # what reading it changed
+    joined: Mapping[str, Path] = field(default_factory=dict)  # tables that were joined to it, by name
 
     def __len__(self) -> int:
         return len(self.experiment)

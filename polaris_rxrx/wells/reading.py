@@ -80,12 +80,12 @@ def read(
     return replace(wells, notes=tuple(told), provenance={**wells.provenance, **added})
 
 
-def _hashes(wells: Wells, choices: Choices, progress: Progress | None) -> dict[str, str]:
+def _hashes(wells: Wells, choices: Choices, progress: Progress | None) -> dict[str, Any]:
     """The SHA-256 of each source; of many files that of their list, a line with hash and path a file.
 
-    A table in memory has none.
+    A table in memory has none. Of the tables joined to the metadata each has its own.
     """
-    found = {}
+    found = dict[str, Any]()
     sources = {**wells.sources} if choices.ids is None else {**wells.sources, "ids": str(choices.ids)}
     for done, (name, source) in enumerate(sources.items(), 1):
         files = wells.files.get(name, (Path(source),))
@@ -97,4 +97,6 @@ def _hashes(wells: Wells, choices: Choices, progress: Progress | None) -> dict[s
             found[f"{name}_sha256"] = hashlib.sha256("".join(lines).encode()).hexdigest()
         if progress is not None:
             progress("hashing", done, len(sources))
+    if wells.joined:
+        found["joined_sha256"] = {name: sha256(path) for name, path in wells.joined.items()}
     return found

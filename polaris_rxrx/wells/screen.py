@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +99,10 @@ def read_screen(
     _refuse_unnamed_controls(
         screen, metadata, kind[row], lambda i: f"{table.at(int(row[i]))} (well {of[i].as_py()!r})"
     )
-    return ScreenWells(metadata, cells, row, left_out, counts, _n_blinded(screen, metadata))
+    joined = {join.file: folder / join.file for join in screen.joins}
+    return ScreenWells(
+        replace(metadata, joined=joined), cells, row, left_out, counts, _n_blinded(screen, metadata)
+    )
 
 
 def _open(path: Path, screen: Screen, *, whole: Sequence[str] = ()) -> OpenTable:

@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
 from polaris_rxrx import cli
 from polaris_rxrx.dataset.affinities import read_affinities
 from polaris_rxrx.dataset.registry import KNOWN
+from polaris_rxrx.files import sha256
 from polaris_rxrx.maps.build import build_map
 from polaris_rxrx.suites import drug_target, gene_gene, signal
 from polaris_rxrx.suites.deviations import DEVIATIONS
@@ -271,6 +274,48 @@ def test_features_are_a_pattern_s_choice(run: Run) -> None:
     assert code == 0 and strict(out)["inputs"]["openphenom"]["reading"]["features"]["n"] == 384
 
 
+def test_rows_a_well_are_read_as_asked_for(run: Run, folder: Path, tmp_path: Path) -> None:
+    """Three rows a well, one far off: their median is the table as it was, their mean is not."""
+    data = tmp_path / "data"
+    data.mkdir()
+    for name in ("metadata_rxrx3_core.csv", "relations"):
+        (data / name).symlink_to(folder / name)
+    table = pq.read_table(folder / NAME)
+    far = pa.table({n: table[n] if n == "well_id" else pc.add(table[n], 9.0) for n in table.column_names})
+    pq.write_table(pa.concat_tables([table, far.cast(table.schema), table]), data / NAME)
+    once = strict(run("table6", "--json")[1])["tables"]["table6"]["cells"]
+    code, out, err = run("table6", "--data", "data", "--sites", "median", "--json")
+    assert code == 0 and "the median was taken" in err
+    assert strict(out)["tables"]["table6"]["cells"] == once
+    assert strict(out)["inputs"]["openphenom"]["reading"]["rows"]["sites"] == "median"
+    assert (
+        strict(run("table6", "--data", "data", "--json")[1])["inputs"]["openphenom"]["reading"]["rows"][
+            "sites"
+        ]
+        == "mean"
+    )
+    for option, message in (("--ids", "so its ids stand in it"), ("--layer", "is no AnnData file")):
+        code, out, err = run("table6", "--data", "data", option, "x")
+        assert (code, out) == (2, "") and message in err
+
+
+def test_genes_go_by_other_symbols(run: Run, folder: Path, tmp_path: Path) -> None:
+    plain = strict(run("table6", "--json")[1])["tables"]["table6"]
+    (tmp_path / "relations").mkdir()
+    for path in (folder / "relations").iterdir():
+        (tmp_path / "relations" / path.name).write_text(RELATIONS.replace("BRCA1", "BRCC1"))
+    words = ["table6", "--relations", "relations", "--json"]
+    other = strict(run(*words)[1])["tables"]["table6"]
+    (tmp_path / "aliases.csv").write_text("previous,symbol\nBRCC1,BRCA1\n")
+    code, out, err = run(*words, "--aliases", "aliases.csv")
+    found = strict(out)["tables"]["table6"]
+    assert code == 0 and found["cells"] == plain["cells"] != other["cells"]
+    assert "CORUM: 1 gene has another symbol in the map: BRCC1 is BRCA1" in err
+    protocol = found["computed_protocols"]["openphenom gene-gene"]
+    assert protocol["renamed"]["CORUM"] == {"BRCC1": "BRCA1"}
+    assert protocol["aliases_sha256"] == sha256(tmp_path / "aliases.csv")
+
+
 def test_a_table_asks_only_for_what_it_needs(run: Run, folder: Path, tmp_path: Path) -> None:
     data = tmp_path / "data"
     data.mkdir()
@@ -311,6 +356,7 @@ def test_made_up_data_says_so(run: Run, folder: Path, tmp_path: Path) -> None:
         (["--data", "gone"], 1, "Try: polaris-rxrx fetch openphenom --data gone"),
         (["--annotations", "gone.csv"], 1, "gone.csv: no such file"),
         (["--relations", "gone.txt"], 1, "gone.txt: no such file"),
+        (["--aliases", "gone.csv"], 1, "gone.csv: no such file"),
         (["--metadata", "gone.csv"], 1, "gone.csv: no such file"),
         (["--out", "full"], 2, "full is not empty and holds no polaris-rxrx-results.txt"),
     ],
