@@ -82,6 +82,7 @@ COVERED_BY = {
 WHOLE = {
     "calibration/test_calibration": "error bars, in worlds without knowledge",
     "cli/test_cli": "the command line as a whole",
+    "cli/test_screens": "JUMP and RxRx3 from their own tables to figures",
     "cli/test_width": "how wide what is printed is",
     "cli/test_without_polaris": "what works where polaris-lib is not",
     "maps/test_scales": "features of any unit, from a table to scores",

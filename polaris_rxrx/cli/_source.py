@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from polaris_rxrx.cli._alignment import NAMES, alignment_options, with_recipe
-from polaris_rxrx.cli._datasets import dataset_option, provenance_of, wells_of
+from polaris_rxrx.cli._datasets import dataset_option, features_of, provenance_of, wells_of
 from polaris_rxrx.cli._inputs import ModelInput, arms_reader, card_embeddings, read_map, read_source
 from polaris_rxrx.cli.options import (
     FILE,
@@ -66,7 +66,7 @@ class Source:
         """
         self._corrected  # noqa: B018  # its files are read before any wells are
         if self.map_path is None:
-            if self.model is None and self.embeddings is None:
+            if self.model is None and self._table is None:
                 raise click.UsageError("give --model, --embeddings or --map")
             return
         refused = [
@@ -105,7 +105,7 @@ class Source:
         if self.map_path is not None:
             return None
         if self.model is None:
-            card = Card(name="embeddings", title=str(self.embeddings))
+            card = Card(name="embeddings", title=str(self._table))
         else:
             card = load_card(self.model)
         if card.kind == "random":
@@ -113,6 +113,11 @@ class Source:
                 f"{card.name} has no embeddings; every suite runs random ones of its own beside the model's"
             )
         return with_recipe(card, self.alignment, align=self.align, aggregate=self.aggregate)
+
+    @cached_property
+    def _table(self) -> Path | None:
+        """The table given, or the features of the dataset's own that are in --data."""
+        return self.embeddings or features_of(self.dataset, self.data)
 
     @property
     def title(self) -> str:
@@ -126,7 +131,7 @@ class Source:
         found = read_source(
             self.card,
             wells_of(self.dataset, self.metadata, self.data, self.card.recipe.design, guides=guides),
-            self.embeddings or card_embeddings(self.card, self.data),
+            self._table or card_embeddings(self.card, self.data),
             bar,
             mapped=mapped,
             correct=self._corrected,
@@ -163,7 +168,7 @@ def source_options(*, metadata: str = METADATA) -> Callable[[F], F]:
             type=FILE,
             metavar="PATH",
             help="The model's table: a file, a folder of files, or a glob in quotes.  [default: the card's "
-            "file in --data]",
+            "file in --data, or what --dataset has there, a file a plate]",
         ),
         features_option,
         reading_options,

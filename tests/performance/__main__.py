@@ -31,6 +31,7 @@ BENCHMARKS = (
     "activity",
     "trees",
     "containers",
+    "rxrx3",
 )
 ON_WELLS = {"map", "drug_target", "energy", "containers"}
 MAKER = ROOT.parent / "shared" / "tools" / "make_standin.py"
