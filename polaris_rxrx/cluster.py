@@ -3,8 +3,8 @@
 Conventions
     `tcp://host:8786` is a scheduler that runs; `local` starts one here, with processes of one thread each.
     Workers need this package, of this version, and Python and NumPy of versions that agree: that is checked
-    before any work. What they read stands where all of them can read it. A task whose worker dies is done
-    again elsewhere, `RETRIES` times.
+    before any work, and again when others join. What they read stands where all of them can read it. A task
+    whose worker dies is done again elsewhere, `RETRIES` times.
     Dask is in the extra `distributed`.
 """
 
@@ -12,7 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib import import_module
+from importlib.util import find_spec
+from itertools import islice
 from typing import Any
 
 from polaris_rxrx._version import __version__
@@ -39,12 +40,17 @@ class Cluster:
             DataError: Nobody answers there, there are no workers, or they have other versions.
         """
         try:
-            distributed: Any = import_module("distributed")
+            distributed = _distributed()
         except ImportError:
             raise UsageError('a scheduler needs Dask: pip install "polaris-rxrx[distributed]"') from None
         if address == "local":
             cluster = distributed.LocalCluster(
-                n_workers=n, threads_per_worker=1, processes=True, dashboard_address="127.0.0.1:0"
+                n_workers=n,
+                threads_per_worker=1,
+                processes=True,
+                host="127.0.0.1",
+                dashboard_address="127.0.0.1:0",
+                worker_dashboard_address="127.0.0.1:0",
             )
             client = distributed.Client(cluster)
         else:
@@ -60,7 +66,8 @@ class Cluster:
                     f"no Dask scheduler answers at {address} within {PATIENCE} seconds; is it running, and "
                     "can this machine reach it?"
                 ) from None
-        found = cls(client, str(client.dashboard_link))
+        # Without bokeh nobody serves the dashboard.
+        found = cls(client, str(client.dashboard_link) if find_spec("bokeh") else "")
         try:
             found._check_versions()
         except BaseException:
@@ -74,21 +81,26 @@ class Cluster:
 
     def run(self, function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
         """Number and result of each item, as they are ready."""
-        distributed: Any = import_module("distributed")
+        distributed = _distributed()
         left = iter(enumerate(items))
         running: dict[Any, int] = {}
+        known = set(self.client.nthreads())
 
-        def start() -> Any:
-            i, item = next(left, (None, None))
-            if i is None:
-                return None
-            # With the task, not scattered: an item on a worker that dies would be lost.
-            future = self.client.submit(function, item, pure=False, retries=RETRIES)
-            running[future] = i
-            return future
+        def start() -> list[Any]:
+            """As much more as the workers that are there now have room for."""
+            nonlocal known
+            if not set(self.client.nthreads()) <= known:  # others have joined
+                self._check_versions()
+                known = set(self.client.nthreads())
+            begun = []
+            for i, item in islice(left, max(2 * self.n - len(running), 0)):
+                # With the task, not scattered: an item on a worker that dies would be lost.
+                future = self.client.submit(function, item, pure=False, retries=RETRIES)
+                running[future] = i
+                begun.append(future)
+            return begun
 
-        first = [f for f in (start() for _ in range(2 * self.n)) if f is not None]
-        ready = distributed.as_completed(first)
+        ready = distributed.as_completed(start())
         try:
             for future in ready:
                 try:
@@ -99,8 +111,7 @@ class Cluster:
                         "of the work; has it too little memory?"
                     ) from None
                 yield running.pop(future), result
-                if (another := start()) is not None:
-                    ready.add(another)
+                ready.update(start())
         finally:
             self.client.cancel(list(running))
 
@@ -126,6 +137,12 @@ class Cluster:
                         f"worker {worker} has {name} {held.get(name)}, and here it is {mine[name]}; the same "
                         "was expected"
                     )
+
+
+def _distributed() -> Any:
+    import distributed
+
+    return distributed
 
 
 def versions() -> dict[str, str]:

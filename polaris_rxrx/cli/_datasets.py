@@ -59,6 +59,17 @@ def wells_of(
     return read_screen(load_screen(dataset), data, wells=metadata, guides=guides, design=design).metadata
 
 
+def features_of(dataset: str, data: Path) -> Path | None:
+    """The features that a dataset's card names, a file a plate, where they are in --data; as a glob."""
+    if dataset == DEFAULT:
+        return None
+    from polaris_rxrx.dataset.screens import load_screen
+    from polaris_rxrx.wells.check import profiles_there
+
+    found = profiles_there(load_screen(dataset), data)
+    return None if found is None else Path(found)
+
+
 def provenance_of(dataset: str) -> dict[str, str]:
     """What a protocol keeps of a dataset: nothing of RxRx3-core, as ever."""
     if dataset == DEFAULT:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from polaris_rxrx.cli._alignment import alignment_options, with_recipe
-from polaris_rxrx.cli._datasets import dataset_option, provenance_of, wells_of
+from polaris_rxrx.cli._datasets import dataset_option, features_of, provenance_of, wells_of
 from polaris_rxrx.cli._inputs import ModelInput, arms_reader, card_embeddings, read_map, read_source
 from polaris_rxrx.cli.options import (
     FILE,
@@ -99,32 +99,23 @@ class Source:
         """
         self._corrected  # noqa: B018  # its files are read before any wells are
         if self.map_path is not None:
-            what = "a saved map (--map)"
+            what, holds = "a saved map (--map)", "a map (--map) holds only their means"
             refused = ["model", "embeddings", *OF_WELLS, *OF_EFFORT, "max_memory", "align", "aggregate"]
             refused += ["components"]
             refused = [n for n in refused if n != "metadata" or not layout]
-        elif self.model is None and self.embeddings is None:
+        elif self.model is None and self._table is None:
             raise click.UsageError("give --model, --embeddings or --map")
         elif self.embeddings is not None and is_summary(self.embeddings):
             what, refused = "a summary (--embeddings)", [*OF_WELLS, *OF_EFFORT]
+            holds = f"{self.embeddings} is a summary, which holds only their sums"
         else:
             return
         refuse_given(context, refused, what)
         if "well-position" in (self.alignment["correct"] or ()):
-            raise click.UsageError(
-                f"--correct well-position is of wells, and {what} holds only their means; give --model or "
-                "--embeddings with the table"
-            )
-        if wells and self.map_path is not None:
-            raise click.UsageError(
-                f"{wells[0]} needs wells, and a map (--map) holds only their means; give --model or "
-                "--embeddings"
-            )
+            wells = ["--correct well-position"]
         if wells:
-            raise click.UsageError(
-                f"{wells[0]} needs wells, and {self.embeddings} is a summary, which holds only their sums; "
-                "give the table"
-            )
+            instead = "--model or --embeddings" if self.map_path is not None else "the table"
+            raise click.UsageError(f"{wells[0]} needs wells, and {holds}; give {instead}")
 
     @cached_property
     def card(self) -> Card | None:
@@ -134,7 +125,7 @@ class Source:
         if self.map_path is not None:
             return None
         if self.model is None:
-            card = Card(name="embeddings", title=str(self.embeddings))
+            card = Card(name="embeddings", title=str(self._table))
         else:
             card = load_card(self.model)
         if card.kind == "random":
@@ -142,6 +133,11 @@ class Source:
                 f"{card.name} has no embeddings; every suite runs random ones of its own beside the model's"
             )
         return with_recipe(card, self.alignment, align=self.align, aggregate=self.aggregate)
+
+    @cached_property
+    def _table(self) -> Path | None:
+        """The table given, or the features of the dataset's own that are in --data."""
+        return self.embeddings or features_of(self.dataset, self.data)
 
     @property
     def title(self) -> str:
@@ -157,12 +153,12 @@ class Source:
         if self.map_path is not None:
             return read_map(self.map_path, self._corrected)
         assert self.card is not None
-        embeddings = self.embeddings or card_embeddings(self.card, self.data)
-        summarized = is_summary(embeddings)
+        summarized = self._table is not None and is_summary(self._table)
+        wells = Path() if summarized else self._wells(guides)
         found = read_source(
             self.card,
-            Path() if summarized else self._wells(guides),
-            embeddings,
+            wells,
+            self._table or card_embeddings(self.card, self.data),
             bar,
             mapped=mapped,
             need_wells=need_wells,
@@ -206,7 +202,7 @@ def source_options(*, metadata: str = METADATA) -> Callable[[F], F]:
             type=FILE,
             metavar="PATH",
             help="The model's table: a file, a folder of files, a glob in quotes, or a summary of one.  "
-            "[default: the card's file in --data]",
+            "[default: the card's file in --data, or what --dataset has there, a file a plate]",
         ),
         features_option,
         reading_options,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from polaris_rxrx.cli._alignment import alignment_options, with_recipe
-from polaris_rxrx.cli._datasets import DEFAULT, dataset_option, provenance_of, wells_of
+from polaris_rxrx.cli._datasets import DEFAULT, dataset_option, features_of, provenance_of, wells_of
 from polaris_rxrx.cli._inputs import arms_reader, card_embeddings
 from polaris_rxrx.cli._source import OF_EFFORT, OF_WELLS, is_summary, refuse_given
 from polaris_rxrx.cli.options import (
@@ -64,8 +64,8 @@ def _named_out(ctx: click.Context, _: click.Parameter, value: Path | None) -> Pa
     "--embeddings",
     type=FILE,
     metavar="PATH",
-    help="The model's table: a file, a folder of files, a glob in quotes, or a summary of one.  "
-    "[default: the card's file in --data]",
+    help="The model's table: a file, a folder of files, a glob in quotes, or a summary of one.  [default: "
+    "the card's file in --data, or what --dataset has there, a file a plate]",
 )
 @features_option
 @reading_options
@@ -193,7 +193,7 @@ def _predict(
 ) -> Prediction:
     from polaris_rxrx.baselines import predict_with
 
-    embeddings = embeddings or card_embeddings(card, data)
+    embeddings = embeddings or features_of(dataset, data) or card_embeddings(card, data)
     with Bar(card.title) as bar:
         found = predict_with(
             card,

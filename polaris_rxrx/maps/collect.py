@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ from polaris_rxrx.limits import size_text
 from polaris_rxrx.maps.align import Moments, moments
 from polaris_rxrx.maps.partial import Job, NotFinite, Partial, PartialSums, Rows, Seen, reduce_job
 from polaris_rxrx.maps.summary import BatchSummary, Controls, SummaryPlaces
-from polaris_rxrx.parallel import Here, Workers
+from polaris_rxrx.parallel import Here, Processes, Workers
 from polaris_rxrx.types import Bools, Floats, Ints, Matrix, Progress
 from polaris_rxrx.wells.gather import combine, groups
 from polaris_rxrx.wells.metadata import Perturbations
@@ -304,9 +304,11 @@ def _run(
     progress: Progress | None,
 ) -> tuple[Seen, list[tuple[Ints, Matrix]]]:
     """Do the jobs and fill the arrays; what was seen of the values, and loose rows by their wells."""
-    work: Callable[[Job], Partial] = (
-        reduce_job if parts is None else partial(reduce_and_keep, folder=str(parts))
-    )
+    work: Callable[[Job], Partial] = reduce_job
+    if parts is not None:
+        work = partial(reduce_and_keep, folder=str(parts.absolute()))
+    if not isinstance(who, (Here, Processes)):  # whose working folder may be another
+        jobs = [replace(job, pieces=tuple(p.anywhere() for p in job.pieces)) for job in jobs]
     tree = _Tree()
     waiting: dict[int, PartialSums] = {}
     turn = done = 0

@@ -11,7 +11,7 @@ Conventions
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
@@ -46,6 +46,11 @@ class Piece:
     parts: tuple[int, int] | None = None
     layer: str | None = None
     ids: Path | None = None
+
+    def anywhere(self) -> Piece:
+        """The same, whatever the working folder is."""
+        ids = None if self.ids is None else self.ids.absolute()
+        return replace(self, path=self.path.absolute(), ids=ids)
 
     def columns_at_once(self, d: int, most: int = WHOLE) -> int:
         """How many of d features of the piece are read at once, so that they stay below so many bytes."""

@@ -10,6 +10,7 @@ Conventions
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -81,7 +82,7 @@ def read_screen(
     if absent:
         raise DataError(
             f"{path}: no column {some(absent)}, which the card {screen.name} names; "
-            f"there are {some(cells.column_names, 12)}"
+            f"there are {some(header, 12)}"
         )
     _refuse_design(screen, path, design, cells, header)
     ids = _together([cells.column(n) for n in screen.wells.id], "_")
@@ -89,6 +90,7 @@ def read_screen(
     kind = _control_kinds(screen, cells, design.controls)
     row, left_out = _kept(screen, path, cells, kind, matched)
     side, types = _sides(screen, cells)
+    _refuse_no_side(screen, cells, row[side[row] < 0], lambda i: f"{table.at(i)} (well {ids[i].as_py()!r})")
     counts = _control_counts(screen, cells, design.controls)
     kept = cells.take(row)
     _refuse_controls(screen, path, design, kept)
@@ -113,6 +115,10 @@ def read_screen(
         design=replace(design, controls=(CHOSEN,) if design.controls else ()),  # as they are called by now
         batch=None if design.column is None else kept.column(design.column),
         address=kept.column(screen.wells.address) if design.positions else None,
+    )
+    of = metadata.well_id
+    _refuse_unnamed_controls(
+        screen, metadata, kind[row], lambda i: f"{table.at(int(row[i]))} (well {of[i].as_py()!r})"
     )
     joined = {join.file: folder / join.file for join in screen.joins}
     return ScreenWells(
@@ -264,6 +270,19 @@ def _refuse_nearly_controls(screen: Screen, cells: Any, where: Callable[[int], s
                 raise DataError(f"{where(row)}: {column} is {name!r}; a control is called {control}")
 
 
+def _refuse_unnamed_controls(
+    screen: Screen, metadata: Metadata, kind: Ints, where: Callable[[int], str]
+) -> None:
+    """A perturbation that is called as controls are here, and is none by the card, would be aligned on."""
+    odd = np.flatnonzero(metadata.control & (kind != _KINDS.index("negative")))
+    if odd.size:
+        raise DataError(
+            f"{where(int(odd[0]))}: {CONTROL} is the name of a negative control, but the card {screen.name} "
+            f"says that those are {some(screen.controls.negative)}; {odd.size:,} wells are like that. Name "
+            "it in controls.negative, or give the perturbation another name"
+        )
+
+
 def _refuse_controls(screen: Screen, path: Path, design: Design, cells: Any) -> None:
     """Raise `DataError` if a control that was asked for by name has no well."""
     if design.controls:
@@ -303,6 +322,9 @@ def _kept(
         drop(f"not in {file}", ~found)
     if not there.any():
         reasons = "; ".join(f"{n:,} wells: {reason}" for reason, n in left_out.items())
+        for column in screen.wells.where:
+            held = sorted(filter(None, cells.column(column).unique().to_pylist()))
+            reasons += f"; {column} holds {some(held)}"
         raise DataError(f"{path}: no well of {screen.title} is left{f' ({reasons})' if reasons else ''}")
     absent = sum(n for reason, n in left_out.items() if reason.startswith("not in "))
     if absent * 2 > of_screen:
@@ -331,6 +353,22 @@ def _sides(screen: Screen, cells: Any) -> tuple[Ints, Any]:
         side[hit] = i
         types = pc.if_else(pa.array(hit), each.type, types)
     return side, types
+
+
+def _refuse_no_side(screen: Screen, cells: Any, rows: Ints, where: Callable[[int], str]) -> None:
+    """Raise `DataError` if there are wells that no side of the card takes."""
+    if not rows.size:
+        return
+    column = screen.sides[0].column
+    taken = [cell for side in screen.sides for cell in side.cells]
+    found = cells.column(column)[int(rows[0])].as_py()
+    if column == "perturbation_type" and found not in ("CRISPR", "COMPOUND"):
+        return  # told in the words for any metadata
+    raise DataError(
+        f"{where(int(rows[0]))}: {column} is {found!r}, which no side of the card {screen.name} takes "
+        f"({some(taken)}); {len(rows):,} wells are like that. Give a side these values, or leave such wells "
+        f"out: where = {{ {column} = {json.dumps(taken)} }}"
+    )
 
 
 def _as_core(

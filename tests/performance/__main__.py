@@ -23,6 +23,7 @@ BENCHMARKS = (
     "score_kernel",
     "score_process",
     "uncertainty",
+    "official_path",
     "map",
     "drug_target",
     "gene_gene",
@@ -30,6 +31,7 @@ BENCHMARKS = (
     "activity",
     "trees",
     "containers",
+    "rxrx3",
 )
 ON_WELLS = {"map", "drug_target", "energy", "containers"}
 MAKER = ROOT.parent / "shared" / "tools" / "make_standin.py"

@@ -301,7 +301,7 @@ JOIN = {"file": "more.csv", "on": "drug", "keep": "matched"}
         (
             {"wells": {"file": "wells.csv", "id": "well", "batch": "batch", "where": {"plate": ["P9"]}}},
             "",
-            r"no well of My screen is left \(7 wells: plate is not P9\)",
+            r"no well of My screen is left \(7 wells: plate is not P9; plate holds 'P1', 'P2'\)",
         ),
         ({"joins": [JOIN]}, "drug,a\nDMSO,1\nDMSO,2\n", "'DMSO' stand more than once; one row a drug was"),
         ({"joins": [JOIN]}, "drog,a\nDMSO,1\n", "more.csv: no column 'drug', by which more.csv is joined"),
