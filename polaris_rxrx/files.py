@@ -10,12 +10,16 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from polaris_rxrx.errors import DataError, UsageError, short
+
+_RESTED = 2_000_000_000  # nanoseconds, more than any file system's clock is coarse
+_hashed: dict[tuple[int, ...], str] = {}
 
 
 @contextmanager
@@ -91,11 +95,18 @@ def write_text(path: Path, text: str, *, sync: bool = False) -> None:
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hex."""
-    digest = hashlib.sha256()
+    """The SHA-256 of a file's bytes, in hex; one that was hashed and has rested since is not read again."""
     with open_binary(path) as handle:
+        state = os.fstat(handle.fileno())
+        key = (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+        if (known := _hashed.get(key)) is not None:
+            return known
+        digest = hashlib.sha256()
         while block := handle.read(1 << 20):
             digest.update(block)
+        # A file that is written to right now may change once more without its times saying so.
+        if time.time_ns() - max(state.st_mtime_ns, state.st_ctime_ns) > _RESTED:
+            _hashed[key] = digest.hexdigest()
     return digest.hexdigest()
 
 

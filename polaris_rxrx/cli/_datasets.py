@@ -79,6 +79,15 @@ def provenance_of(dataset: str) -> dict[str, str]:
     return {"dataset": load_screen(dataset).name}
 
 
+def dataset_card(dataset: str) -> dict[str, Any]:
+    """A dataset's card with all its fields; nothing of RxRx3-core, which has none."""
+    if dataset == DEFAULT:
+        return {}
+    from polaris_rxrx.dataset.screens import load_screen
+
+    return {"dataset card": load_screen(dataset).model_dump(mode="json")}
+
+
 def without_blinded(given: ModelInput, dataset: str) -> ModelInput:
     """The map without genes whose names nobody is told: no relation can be of them."""
     if dataset == DEFAULT or given.map_ is None:

@@ -263,11 +263,16 @@ def write_folder(out: Path, files: Mapping[str, str], replaced: Iterable[str]) -
 
 def write_results(out: Path, results: Mapping[str, Result]) -> None:
     """Write SUITE.json and SUITE_TABLE.csv of every result into a folder of results."""
+    write_folder(out, *result_files(results))
+
+
+def result_files(results: Mapping[str, Result]) -> tuple[dict[str, str], list[str]]:
+    """SUITE.json and SUITE_TABLE.csv of every result, and the patterns of what they replace."""
     files = {}
     for suite, result in results.items():
         files[f"{suite}.json"] = result.to_json()
         files |= {f"{suite}_{table}.csv": result.csv(table) for table in result.tables}
-    write_folder(out, files, [pattern for s in results for pattern in (f"{s}.json", f"{s}_*.csv")])
+    return files, [pattern for s in results for pattern in (f"{s}.json", f"{s}_*.csv")]
 
 
 class Renamer:

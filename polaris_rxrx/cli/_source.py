@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from polaris_rxrx.cli._alignment import alignment_options, with_recipe
-from polaris_rxrx.cli._datasets import dataset_option, features_of, provenance_of, wells_of
+from polaris_rxrx.cli._datasets import dataset_card, dataset_option, features_of, provenance_of, wells_of
 from polaris_rxrx.cli._inputs import ModelInput, arms_reader, card_embeddings, read_map, read_source
 from polaris_rxrx.cli.options import (
     FILE,
@@ -140,6 +140,15 @@ class Source:
         return self.embeddings or features_of(self.dataset, self.data)
 
     @property
+    def _summarized(self) -> bool:
+        return self._table is not None and is_summary(self._table)
+
+    @property
+    def _embeddings(self) -> Path:
+        assert self.card is not None
+        return self._table or card_embeddings(self.card, self.data)
+
+    @property
     def title(self) -> str:
         return str(self.map_path) if self.card is None else self.card.title
 
@@ -153,12 +162,11 @@ class Source:
         if self.map_path is not None:
             return read_map(self.map_path, self._corrected)
         assert self.card is not None
-        summarized = self._table is not None and is_summary(self._table)
-        wells = Path() if summarized else self._wells(guides)
+        wells = Path() if self._summarized else self._wells(guides)
         found = read_source(
             self.card,
             wells,
-            self._table or card_embeddings(self.card, self.data),
+            self._embeddings,
             bar,
             mapped=mapped,
             need_wells=need_wells,
@@ -170,6 +178,31 @@ class Source:
             **self.reading,
         )
         return replace(found, inputs={**found.inputs, **provenance_of(self.dataset)})
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What tells a model or a map from any other: its files' hashes and its cards with all their fields.
+
+        Raises:
+            PolarisRxrxError: A file is not there.
+        """
+        from polaris_rxrx.files import sha256
+
+        if self.map_path is not None:
+            found: dict[str, Any] = {"map": sha256(self.map_path)}
+            return found if self.metadata is None else {**found, "metadata": sha256(self.metadata)}
+        from polaris_rxrx.wells.reading import fingerprint
+
+        assert self.card is not None
+        found = {"card": self.card.model_dump(mode="json"), "embeddings": fingerprint(self._embeddings)}
+        if self._summarized:
+            return found
+        wells = self._wells(False)
+        files = {"metadata": wells} if isinstance(wells, Path) else {"metadata": wells.path, **wells.joined}
+        return {
+            **found,
+            **{f"table {name}": sha256(path) for name, path in files.items()},
+            **dataset_card(self.dataset),
+        }
 
     def _wells(self, guides: bool) -> Path | Metadata:
         assert self.card is not None

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from polaris_rxrx.cli._datasets import without_blinded
+from polaris_rxrx.cli._finished import Asked, Finished, Kept, asked
 from polaris_rxrx.cli._inputs import (
     aliases_option,
     annotations_option,
     check_folder,
     relations_option,
-    write_results,
 )
 from polaris_rxrx.cli._source import Source, source_options
 from polaris_rxrx.cli._suites import PAPER, SUITES, WELLS, jobs, refuse_strangers
@@ -21,6 +22,12 @@ from polaris_rxrx.cli._tables import as_text
 from polaris_rxrx.cli.options import FILE, Bar, note, seed_option, wide_option
 from polaris_rxrx.cli.outputs import Command, results_option
 from polaris_rxrx.present.terminal import json_text
+
+if TYPE_CHECKING:
+    from polaris_rxrx.cli._suites import Job
+    from polaris_rxrx.suites.result import Result
+
+    Keep = Callable[[str, Mapping[str, Result]], None]
 
 
 @click.command(cls=Command, no_args_is_help=True)
@@ -123,6 +130,12 @@ from polaris_rxrx.present.terminal import json_text
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON and nothing else.")
 @results_option("SUITE.json, and each table")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Keep what is finished in --out, and do not show it again, where files, options and versions are "
+    "the same; run the other suites.",
+)
 @wide_option
 @click.pass_context
 def command(
@@ -132,6 +145,7 @@ def command(
     source: Source,
     as_json: bool,
     out: Path | None,
+    resume: bool,
     by: str | None,
     **options: Any,
 ) -> None:
@@ -153,23 +167,55 @@ def command(
         raise click.UsageError(f"--gene-arms corrects a map; {suite} looks at wells")
     if out is not None:
         check_folder(out)
-    title = source.title
+    elif resume:
+        raise click.UsageError("--resume keeps what is finished in --out, which was not given")
     layout_of = source.metadata if source.map_path is not None else None
     wanted = jobs(suites, source.data, by, {**options, "layout_of": layout_of})
-    with Bar(title) as bar:
+    kept: dict[str, Kept] = {}
+    write: Keep | None = None
+    if out is not None:
+        kept, write = _finished(out, asked(context, suites, source), resume)
+    todo = {suite: job for suite, job in zip(suites, wanted, strict=True) if suite not in kept}
+    done = _run(todo, source, by, write) if todo else {}
+    if out is not None and done:
+        note(f"Wrote {', '.join(name for results in done.values() for name in results)} into {out}")
+    if as_json:
+        documents = {suite: found.results for suite, found in kept.items()}
+        documents |= {suite: {n: r.to_dict() for n, r in results.items()} for suite, results in done.items()}
+        click.echo(json_text({name: d for suite in suites for name, d in documents[suite].items()}))
+    elif done:
+        shown = (result for results in done.values() for result in results.values())
+        click.echo("\n\n".join(as_text(result, source.title) for result in shown))
+
+
+def _finished(out: Path, wanted: dict[str, Asked], resume: bool) -> tuple[dict[str, Kept], Keep]:
+    """What is finished in a folder and stays, which is told, and what writes a suite that was run."""
+    held, kept = Finished(out), dict[str, Kept]()
+    for suite, what in wanted.items() if resume else ():
+        found = held.find(suite, what)
+        if isinstance(found, Kept):
+            kept[suite] = found
+            note(f"{suite}: finished in {out} with the same files, options and versions; kept")
+        else:
+            note(f"{suite} runs: {found}")
+    return kept, lambda suite, results: held.write(suite, wanted[suite], results)
+
+
+def _run(
+    todo: Mapping[str, Job], source: Source, by: str | None, write: Keep | None
+) -> dict[str, dict[str, Result]]:
+    """Run suites on wells read once; each is written as soon as it is done."""
+    done: dict[str, dict[str, Result]] = {}
+    with Bar(source.title) as bar:
         given = source.read(
             bar,
-            mapped=bool(set(suites) - set(WELLS)),
-            need_wells=bool(set(suites) & set(WELLS)),
+            mapped=bool(set(todo) - set(WELLS)),
+            need_wells=bool(set(todo) & set(WELLS)),
             guides=by == "guide",
         )
         given = without_blinded(given, source.dataset)
-        done = [given.stamp(result) for job in wanted for result in job(given, bar)]
-    results = {result.suite: result for result in done}
-    if out is not None:
-        write_results(out, results)
-        note(f"Wrote {', '.join(results)} into {out}")
-    if as_json:
-        click.echo(json_text({name: result.to_dict() for name, result in results.items()}))
-    else:
-        click.echo("\n\n".join(as_text(result, given.title) for result in results.values()))
+        for suite, job in todo.items():
+            done[suite] = {result.suite: given.stamp(result) for result in job(given, bar)}
+            if write is not None:
+                write(suite, done[suite])
+    return done

@@ -75,12 +75,11 @@ def read_relations(path: Path | str) -> Relations:
     return Relations(path, hashlib.sha256(raw).hexdigest(), header, names, first, second, made_up)
 
 
-def read_sources(paths: Sequence[Path]) -> dict[str, Relations]:
-    """Files of relations, or folders of .txt files, each source by its name: the known ones first.
+def relation_files(paths: Sequence[Path]) -> list[Path]:
+    """Files, and the .txt files in folders.
 
     Raises:
-        UsageError: Two files have one name.
-        DataError: As `read_relations`, or a folder holds none.
+        DataError: A folder holds none.
     """
     files: list[Path] = []
     for path in paths:
@@ -88,6 +87,17 @@ def read_sources(paths: Sequence[Path]) -> dict[str, Relations]:
         if not found:
             raise DataError(f"{path} holds no .txt file of relations")
         files += found
+    return files
+
+
+def read_sources(paths: Sequence[Path]) -> dict[str, Relations]:
+    """Files of relations, or folders of .txt files, each source by its name: the known ones first.
+
+    Raises:
+        UsageError: Two files have one name.
+        DataError: As `read_relations`, or a folder holds none.
+    """
+    files = relation_files(paths)
     names = [path.name.partition(".")[0] for path in files]
     if twice := sorted({n for n in names if names.count(n) > 1}):
         raise UsageError(f"two relation files are named {twice[0]}; results are told apart by that name")

@@ -44,8 +44,17 @@ def open_embeddings(source: Any, *, ids: Path | None = None, layer: str | None =
         no_layer(IN_MEMORY, layer)
         return of_frame(source)
     path = Path(source)
+    found = files_of(path)
+    if found is None:
+        return open_file(path, ids=ids, layer=layer)
+    return _open_many(path, *found, ids, layer)
+
+
+def files_of(path: Path) -> tuple[list[Path], Path] | None:
+    """The files that a folder, a glob or one of DeepProfiler's files stands for and the folder that their
+    paths count from; None of a path that is one file, there or not."""
     if path.is_dir():
-        return _open_many(path, files_below([path]), path, ids, layer)
+        return files_below([path]), path
     if not path.exists() and glob.has_magic(str(path)):
         fixed = []
         for part in path.parts[:-1]:
@@ -53,10 +62,10 @@ def open_embeddings(source: Any, *, ids: Path | None = None, layer: str | None =
                 break
             fixed.append(part)
         found = [Path(p) for p in glob.glob(str(path), recursive=True)]  # noqa: PTH207  # of any root
-        return _open_many(path, files_below(found), Path(*fixed), ids, layer)
+        return files_below(found), Path(*fixed)
     if is_profile(path):
-        return _open_many(path, [path], path.parent, ids, layer)
-    return open_file(path, ids=ids, layer=layer)
+        return [path], path.parent
+    return None
 
 
 def open_file(path: Path, *, ids: Path | None = None, layer: str | None = None) -> OpenTable:

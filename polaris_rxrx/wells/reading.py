@@ -17,6 +17,7 @@ from typing import Any, Protocol, TypeVar
 
 from polaris_rxrx.files import sha256
 from polaris_rxrx.types import Progress
+from polaris_rxrx.wells.containers import files_of
 from polaris_rxrx.wells.design import Design
 from polaris_rxrx.wells.gather import Sites
 from polaris_rxrx.wells.memory import Wells, wells_of
@@ -134,11 +135,28 @@ def _hashes(wells: Read, choices: Choices, progress: Progress | None) -> dict[st
         if files == (Path(source),):
             found[f"{name}_sha256"] = sha256(files[0])
         elif files:
-            root = Path(os.path.commonpath([path.parent for path in files]))
-            lines = (f"{sha256(path)}  {path.relative_to(root).as_posix()}\n" for path in files)
-            found[f"{name}_sha256"] = hashlib.sha256("".join(lines).encode()).hexdigest()
+            found[f"{name}_sha256"] = sha256_of_many(files)
         if progress is not None:
             progress("hashing", done, len(sources))
     if wells.joined:
         found["joined_sha256"] = {name: sha256(path) for name, path in wells.joined.items()}
     return found
+
+
+def sha256_of_many(files: Sequence[Path]) -> str:
+    """The SHA-256 of a list of files: a line with hash and path for each."""
+    root = Path(os.path.commonpath([path.parent for path in files]))
+    lines = (f"{sha256(path)}  {path.relative_to(root).as_posix()}\n" for path in files)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def fingerprint(embeddings: Path) -> str:
+    """What tells a table's bytes from any other's: its SHA-256, of many files that of their list.
+
+    Raises:
+        DataError: A file is not there, or cannot be read.
+    """
+    found = files_of(embeddings)
+    if found is None or not found[0]:
+        return sha256(embeddings)
+    return sha256_of_many(found[0])

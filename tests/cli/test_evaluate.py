@@ -274,7 +274,8 @@ def test_results_of_other_suites_stay(run: Run, map_: Map, tmp_path: Path) -> No
     assert {p.name for p in (tmp_path / "res").iterdir()} == {
         "drug-target.json", "drug-target_doses.csv", "drug-target_per_compound.csv", "drug-target_seeds.csv",
         "drug-target_spread.csv", "gene-gene.json",
-        "gene-gene_relations.csv", "gene-gene_sources.csv", "polaris-rxrx-results.txt",
+        "gene-gene_relations.csv", "gene-gene_sources.csv", "polaris-rxrx-finished.json",
+        "polaris-rxrx-results.txt",
     }  # fmt: skip
     assert not [p for p in tmp_path.iterdir() if p.name.endswith(".tmp")]
 
