@@ -15,6 +15,7 @@ from polaris_rxrx.cli._datasets import dataset_card, dataset_option, features_of
 from polaris_rxrx.cli._inputs import ModelInput, arms_reader, card_embeddings, read_map, read_source
 from polaris_rxrx.cli.options import (
     FILE,
+    TABLE,
     Bar,
     CardName,
     F,
@@ -232,9 +233,10 @@ def source_options(*, metadata: str = METADATA) -> Callable[[F], F]:
         ),
         click.option(
             "--embeddings",
-            type=FILE,
-            metavar="PATH",
-            help="The model's table: a file, a folder of files, a glob in quotes, or a summary of one.  "
+            type=TABLE,
+            metavar="PATH|URL",
+            help="The model's table: a file, a folder of files, a glob in quotes, a summary of one, or "
+            "parquet at https://HOST/FILE or s3://BUCKET/PREFIX, of which only what is needed is read.  "
             "[default: the card's file in --data, or what --dataset has there, a file a plate]",
         ),
         features_option,

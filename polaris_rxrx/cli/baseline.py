@@ -16,6 +16,7 @@ from polaris_rxrx.cli._inputs import arms_reader, card_embeddings
 from polaris_rxrx.cli._source import OF_EFFORT, OF_WELLS, is_summary, refuse_given
 from polaris_rxrx.cli.options import (
     FILE,
+    TABLE,
     Bar,
     CardName,
     aggregate_option,
@@ -62,9 +63,10 @@ def _named_out(ctx: click.Context, _: click.Parameter, value: Path | None) -> Pa
 @dataset_option
 @click.option(
     "--embeddings",
-    type=FILE,
-    metavar="PATH",
-    help="The model's table: a file, a folder of files, a glob in quotes, or a summary of one.  [default: "
+    type=TABLE,
+    metavar="PATH|URL",
+    help="The model's table: a file, a folder of files, a glob in quotes, a summary of one, or parquet at "
+    "https://HOST/FILE or s3://BUCKET/PREFIX, of which only what is needed is read.  [default: "
     "the card's file in --data, or what --dataset has there, a file a plate]",
 )
 @features_option

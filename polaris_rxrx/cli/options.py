@@ -20,6 +20,24 @@ F = TypeVar("F", bound=Callable[..., Any])
 FILE = click.Path(path_type=Path)  # existence is checked where the file is read, with our own words
 
 
+class Table(click.Path):
+    """A table of wells: a path as `FILE`, or the address of a table elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, str) and "://" in value:
+            from polaris_rxrx.wells.remote import remote
+
+            if (found := remote(value)) is not None:
+                return found
+        return super().convert(value, param, ctx)
+
+
+TABLE = Table()
+
+
 def default_task() -> Path:
     """`$POLARIS_RXRX_TASK`, else `task/` in the working directory."""
     return Path(os.environ.get("POLARIS_RXRX_TASK") or "task")

@@ -13,6 +13,7 @@ from polaris_rxrx.cli._datasets import dataset_option, provenance_of, wells_of
 from polaris_rxrx.cli._source import METADATA
 from polaris_rxrx.cli.options import (
     FILE,
+    TABLE,
     Bar,
     data_option,
     effort_options,
@@ -30,7 +31,7 @@ MARKER = "polaris-rxrx-parts.txt"
 
 
 @click.command(cls=Command, no_args_is_help=True)
-@click.argument("table", type=FILE, metavar="TABLE")
+@click.argument("table", type=TABLE, metavar="TABLE")
 @click.option(
     "--out", type=NEW_FILE, required=True, metavar="FILE", help="Where to write, as NAME.summary.parquet."
 )
@@ -62,7 +63,8 @@ def command(
 ) -> None:
     """Reduce a table of any size to what maps are made of, in one pass and bounded memory.
 
-    TABLE is what --embeddings takes: a file, a folder of files, or a glob in quotes. What is written, sums by
+    TABLE is what --embeddings takes: a file, a folder of files, a glob in quotes, or parquet at
+    https://HOST/FILE or s3://BUCKET/PREFIX. What is written, sums by
     perturbation and control wells of each experiment, is far smaller than the table, and stands for it as
     --embeddings of `baseline`, `evaluate`, `neighbors` and `enrichment`, with any aligner.
     """

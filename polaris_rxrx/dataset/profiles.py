@@ -33,20 +33,48 @@ def public_bucket(profiles: Profiles) -> tuple[Any, str]:
     Raises:
         UsageError: The card names no bucket, or the environment an address that is none.
     """
-    from pyarrow import fs
-
     if profiles.root is None:
         raise UsageError("the card names no public bucket (profiles.root); its profiles are had by hand")
+    return _file_system(profiles.region, anonymous=True), profiles.root.removeprefix("s3://")
+
+
+def bucket_system(bucket: str) -> Any:
+    """pyarrow's file system for any bucket: anonymous, unless the environment has `AWS_ACCESS_KEY_ID`.
+
+    The region is that of `AWS_REGION` or `AWS_DEFAULT_REGION`, else the bucket's own, which is asked for.
+
+    Raises:
+        UsageError: The environment names an address that is none.
+        UpstreamError: Nobody says where the bucket is.
+    """
+    from pyarrow import fs
+
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    if not region and _endpoint()[1] is not None:
+        region = "us-east-1"  # what a server that stands for AWS is content with
+    if not region:
+        try:
+            region = fs.resolve_s3_region(bucket)
+        except OSError as error:
+            raise UpstreamError(
+                f"{bucket}: its region is not known ({one_line(error)}); check its name and the network, "
+                "or set AWS_REGION"
+            ) from None
+    return _file_system(region, anonymous=not os.environ.get("AWS_ACCESS_KEY_ID"))
+
+
+def _file_system(region: str, *, anonymous: bool) -> Any:
+    from pyarrow import fs
+
     scheme, endpoint = _endpoint()
-    system = fs.S3FileSystem(
-        anonymous=True,
-        region=profiles.region,
+    return fs.S3FileSystem(
+        anonymous=anonymous,
+        region=region,
         scheme=scheme,
         endpoint_override=endpoint,
-        proxy_options=_proxy(scheme, endpoint or f"s3.{profiles.region}.amazonaws.com"),
+        proxy_options=_proxy(scheme, endpoint or f"s3.{region}.amazonaws.com"),
         connect_timeout=_CONNECT,
     )
-    return system, profiles.root.removeprefix("s3://")
 
 
 def _endpoint() -> tuple[str, str | None]:

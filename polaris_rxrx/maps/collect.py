@@ -29,7 +29,7 @@ import numpy as np
 
 from polaris_rxrx import limits
 from polaris_rxrx.errors import DataError
-from polaris_rxrx.files import new_file, sha256
+from polaris_rxrx.files import new_file
 from polaris_rxrx.limits import size_text
 from polaris_rxrx.maps.align import Moments, moments
 from polaris_rxrx.maps.partial import Job, NotFinite, Partial, PartialSums, Rows, Seen, reduce_job
@@ -39,7 +39,7 @@ from polaris_rxrx.types import Bools, Floats, Ints, Matrix, Progress
 from polaris_rxrx.wells.gather import combine, groups
 from polaris_rxrx.wells.metadata import Perturbations
 from polaris_rxrx.wells.opened import OpenWells
-from polaris_rxrx.wells.pieces import WHOLE, Piece, pieces_of
+from polaris_rxrx.wells.pieces import WHOLE, Piece, content_key, pieces_of
 from polaris_rxrx.wells.values import SAMPLE, look_once
 
 JOB = 1 << 26
@@ -409,7 +409,7 @@ def _key(job: Job) -> str:
 
     digest = hashlib.sha256(repr((__version__, job.features, job.dtype, job.sites, job.most)).encode())
     for piece in job.pieces:
-        digest.update(repr((sha256(piece.path), piece.n, piece.row_groups, piece.layer)).encode())
+        digest.update(repr((content_key(piece.path), piece.n, piece.row_groups, piece.layer)).encode())
     for array in (job.rows.well, job.rows.group, job.rows.slot, job.rows.count, job.sample):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()[:32]

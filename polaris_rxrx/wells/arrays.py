@@ -124,7 +124,7 @@ def spread_lists(table: OpenTable) -> OpenTable:
     # An absent number in a list is NaN, which no whole number is.
     stored = in_batches(arrays, (n, width), kind if kind.kind == "f" else np.dtype(np.float64))
     made = table_over(table.path, stored.guarded(table.path, "Arrow or parquet"), others)
-    made.told = table.told
+    made.told, made.files = table.told, table.files
     return made
 
 

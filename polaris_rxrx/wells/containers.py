@@ -21,7 +21,9 @@ from polaris_rxrx.files import open_binary
 from polaris_rxrx.wells.arrays import no_ids, no_layer, open_array, spread_lists
 from polaris_rxrx.wells.deepprofiler import is_profile
 from polaris_rxrx.wells.ids import put_together, together
-from polaris_rxrx.wells.table import OpenTable, open_table
+from polaris_rxrx.wells.remote import RemotePath, remote
+from polaris_rxrx.wells.remote import files_below as files_below_prefix
+from polaris_rxrx.wells.table import OpenTable, open_remote, open_table
 from polaris_rxrx.wells.trees import files_below, open_profiles, open_tree
 
 IN_MEMORY = Path("the table in memory")
@@ -31,7 +33,8 @@ def open_embeddings(source: Any, *, ids: Path | None = None, layer: str | None =
     """Open a table of embeddings.
 
     Args:
-        source: A path, a glob, or a table of pandas, polars or pyarrow.
+        source: A path, a glob, an address of `polaris_rxrx.wells.remote`, or a table of pandas, polars or
+            pyarrow.
         ids: For an .npy file the ids of its rows, for DeepProfiler's files their index.
         layer: For AnnData, a layer in place of X.
 
@@ -43,7 +46,7 @@ def open_embeddings(source: Any, *, ids: Path | None = None, layer: str | None =
         no_ids(IN_MEMORY, ids)
         no_layer(IN_MEMORY, layer)
         return of_frame(source)
-    path = Path(source)
+    path = remote(source) or Path(source)
     found = files_of(path)
     if found is None:
         return open_file(path, ids=ids, layer=layer)
@@ -53,6 +56,9 @@ def open_embeddings(source: Any, *, ids: Path | None = None, layer: str | None =
 def files_of(path: Path) -> tuple[list[Path], Path] | None:
     """The files that a folder, a glob or one of DeepProfiler's files stands for and the folder that their
     paths count from; None of a path that is one file, there or not."""
+    if isinstance(path, RemotePath):
+        below = files_below_prefix(path)
+        return None if below is None else ([*below], path)
     if path.is_dir():
         return files_below([path]), path
     if not path.exists() and glob.has_magic(str(path)):
@@ -70,6 +76,10 @@ def files_of(path: Path) -> tuple[list[Path], Path] | None:
 
 def open_file(path: Path, *, ids: Path | None = None, layer: str | None = None) -> OpenTable:
     """Open one file."""
+    if isinstance(path, RemotePath):
+        no_ids(path, ids)
+        no_layer(path, layer)
+        return with_ids(spread_lists(open_remote(path)))
     with open_binary(path) as handle:
         start = handle.read(damage.START)
     table = open_array(path, start, ids=ids, layer=layer)

@@ -20,11 +20,12 @@ from typing import Any
 import numpy as np
 
 from polaris_rxrx.errors import DataError
-from polaris_rxrx.files import open_binary
+from polaris_rxrx.files import open_binary, sha256
 from polaris_rxrx.types import Matrix
 from polaris_rxrx.wells.containers import open_embeddings
 from polaris_rxrx.wells.deepprofiler import is_profile, profile_part, profile_shape
 from polaris_rxrx.wells.gather import as_floats, block_of
+from polaris_rxrx.wells.remote import RemotePath, identity_of_many, parquet_file
 from polaris_rxrx.wells.table import OpenTable, Part
 
 WHOLE = 1 << 26  # bytes of a piece, unpacked, that are read at once
@@ -111,8 +112,7 @@ def pieces_of(
     found = list[Piece]()
     for path, of_file in ((p, list(group)) for p, group in groupby(parts, lambda part: part.path)):
         n = sum(part.n for part in of_file)
-        with open_binary(path) as handle:
-            is_parquet = handle.read(4) == b"PAR1"
+        is_parquet = _is_parquet(path)
         if is_parquet and in_columns is None:
             held = _metadata(path)
             in_columns = set(names) <= {held.schema.column(i).path for i in range(held.num_columns)}
@@ -164,10 +164,24 @@ def _of_row_groups(path: Path, n: int) -> list[Piece]:
     return [*found, Piece(path, rows, tuple(groups), True)] if groups else found
 
 
+def content_key(path: Path) -> str:
+    """What tells a piece's file from any other: the SHA-256 of its bytes, elsewhere its server's word."""
+    return str(identity_of_many([path])) if isinstance(path, RemotePath) else sha256(path)
+
+
+def _is_parquet(path: Path) -> bool:
+    if isinstance(path, RemotePath):  # nothing else is read there
+        return True
+    with open_binary(path) as handle:
+        return handle.read(4) == b"PAR1"
+
+
 def _metadata(path: Path) -> Any:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    if isinstance(path, RemotePath):
+        return parquet_file(path)[0].metadata
     try:
         return pq.read_metadata(path)
     except (pa.ArrowException, OSError) as error:
@@ -193,6 +207,9 @@ def _reader(piece: Piece) -> Callable[[list[str]], Any]:
                 f"{piece.path}: cannot be read to its end ({str(error).splitlines()[0]})"
             ) from None
 
+    if isinstance(piece.path, RemotePath):
+        file = parquet_file(piece.path)[0]
+        return read
     try:
         file = pq.ParquetFile(piece.path, pre_buffer=False, memory_map=True)
     except FileNotFoundError:

@@ -23,6 +23,7 @@ from polaris_rxrx.wells.gather import Sites
 from polaris_rxrx.wells.memory import Wells, wells_of
 from polaris_rxrx.wells.metadata import Metadata
 from polaris_rxrx.wells.opened import OpenWells, open_wells
+from polaris_rxrx.wells.remote import RemotePath, identity_of_many
 
 
 @dataclass(frozen=True)
@@ -126,13 +127,16 @@ def finished(found: R, choices: Choices, *, hashed: bool, progress: Progress | N
 def _hashes(wells: Read, choices: Choices, progress: Progress | None) -> dict[str, Any]:
     """The SHA-256 of each source; of many files that of their list, a line with hash and path a file.
 
-    A table in memory has none. Of the tables joined to the metadata each has its own.
+    A table in memory has none, and one elsewhere its server's word instead (`identity_of_many`).
+    Of the tables joined to the metadata each has its own.
     """
     found = dict[str, Any]()
     sources = {**wells.sources} if choices.ids is None else {**wells.sources, "ids": str(choices.ids)}
     for done, (name, source) in enumerate(sources.items(), 1):
         files = wells.files.get(name, (Path(source),))
-        if files == (Path(source),):
+        if elsewhere := [path for path in files if isinstance(path, RemotePath)]:
+            found[f"{name}_remote"] = identity_of_many(elsewhere)
+        elif files == (Path(source),):
             found[f"{name}_sha256"] = sha256(files[0])
         elif files:
             found[f"{name}_sha256"] = sha256_of_many(files)
@@ -150,13 +154,18 @@ def sha256_of_many(files: Sequence[Path]) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def fingerprint(embeddings: Path) -> str:
+def fingerprint(embeddings: Path) -> Any:
     """What tells a table's bytes from any other's: its SHA-256, of many files that of their list.
+
+    Of a table elsewhere it is what its server calls them.
 
     Raises:
         DataError: A file is not there, or cannot be read.
     """
     found = files_of(embeddings)
+    if isinstance(embeddings, RemotePath):
+        files = [embeddings] if found is None else [p for p in found[0] if isinstance(p, RemotePath)]
+        return identity_of_many(files)
     if found is None or not found[0]:
         return sha256(embeddings)
     return sha256_of_many(found[0])

@@ -24,6 +24,7 @@ from polaris_rxrx.errors import DataError, some
 from polaris_rxrx.files import open_binary
 from polaris_rxrx.types import Matrix
 from polaris_rxrx.wells.ids import TOGETHER, is_text
+from polaris_rxrx.wells.remote import RemotePath, opened, parquet_file
 
 _PARTS = {name for names in TOGETHER for name in names}
 _ROWS_AT_ONCE, _BUFFER = 1 << 10, 1 << 20  # of a column that is read from its first row to its last
@@ -189,6 +190,24 @@ def _open_parquet(path: Path) -> OpenTable:
             yield batch.column(0)
 
     table.batches = batches
+    return table
+
+
+def open_remote(path: RemotePath) -> OpenTable:
+    """Open a parquet file elsewhere; the table's path has its identity.
+
+    Raises:
+        DataError: It is not there, or not a parquet file that can be read in parts.
+        UpstreamError: It cannot be had.
+    """
+    file, path = parquet_file(path)
+    assert path.identity is not None
+    schema = file.schema_arrow
+    bounded.check_parquet(file.metadata, path, path.identity.size)
+    bounded.check_texts(opened(path)[0], path, schema, metadata=file.metadata)
+    table = OpenTable(path, schema, lambda names: file.read(columns=names), is_csv=False)
+    table.again = lambda names: parquet_file(path)[0].read(columns=names)
+    table.files = (path,)
     return table
 
 

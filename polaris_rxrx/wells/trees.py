@@ -26,6 +26,7 @@ import numpy as np
 from polaris_rxrx.errors import DataError, some
 from polaris_rxrx.wells.deepprofiler import profile_part, profile_shape
 from polaris_rxrx.wells.ids import as_ids, put_together
+from polaris_rxrx.wells.remote import RemotePath
 from polaris_rxrx.wells.table import OpenTable, Part, open_table
 
 _WELL = r"[A-Za-z]{1,2}\d{1,2}"
@@ -75,9 +76,11 @@ def open_tree(path: Path, paths: Sequence[Path], open_one: Callable[[Path], Open
         try:
             table = open_one(one)
         except DataError as error:
+            others = f"a glob such as {_glob(path, paths)!r}"
+            if isinstance(path, RemotePath):
+                others = "a prefix of the table's own"
             raise DataError(
-                f"{error}. All files of {path} are read as one table; a glob such as {_glob(path, paths)!r} "
-                "leaves others out"
+                f"{error}. All files of {path} are read as one table; {others} leaves others out"
             ) from None
         if first is None:
             first = table
@@ -89,7 +92,7 @@ def open_tree(path: Path, paths: Sequence[Path], open_one: Callable[[Path], Open
         column, stripped = as_ids(one, "well_id", table.read(["well_id"]).column(0))
         ids.append(column)
         told += [*table.told, *stripped] if len(told) < 3 else []
-        parts += table.parts or [Part(one, len(column), table.again or _reader(one, open_one))]
+        parts += table.parts or [Part(table.path, len(column), table.again or _reader(one, open_one))]
     assert first is not None
     _refuse_twice(paths, ids)
     fields = [
