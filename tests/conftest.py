@@ -210,7 +210,15 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
     """Starts processes that have the client imported. For what is about them, not about their imports."""
-    warm = Warm(tmp_path_factory.mktemp("warm"))
+    warm = Warm(tmp_path_factory.mktemp("warm"), client=True)
+    yield warm
+    warm.close()
+
+
+@pytest.fixture(scope="session")
+def lukewarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
+    """Starts processes that have NumPy and its like imported, but neither the client nor this package."""
+    warm = Warm(tmp_path_factory.mktemp("lukewarm"), client=False)
     yield warm
     warm.close()
 
