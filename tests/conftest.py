@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import itertools
 import os
 import signal
@@ -198,12 +200,20 @@ def odd_task() -> Task:
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `polaris-rxrx demo` writes: task/, data/ and predictions of three baselines. For reading only."""
+def told_demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """What `polaris-rxrx demo` writes and what it prints. For reading only."""
     from polaris_rxrx.cli import run
 
     folder = tmp_path_factory.mktemp("made-up") / "demo"
-    assert run(["demo", str(folder)]) == 0
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        assert run(["demo", str(folder)]) == 0
+    return folder, printed.getvalue()
+
+
+@pytest.fixture(scope="session")
+def demo(told_demo: tuple[Path, str]) -> Path:
+    """What `polaris-rxrx demo` writes: task/, data/ and predictions of three baselines. For reading only."""
+    folder, _ = told_demo
     return folder
 
 

@@ -23,9 +23,9 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", README, re.M | re.S)
 
 
-def test_demo_prints_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["demo", str(tmp_path / "demo")]) == 0
-    assert blocks("text")[0] in capsys.readouterr().out
+def test_demo_prints_the_table(told_demo: tuple[Path, str]) -> None:
+    _, printed = told_demo
+    assert blocks("text")[0] in printed
 
 
 def test_score_prints_the_report(
