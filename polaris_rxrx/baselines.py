@@ -12,8 +12,8 @@ Source
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ import numpy as np
 from polaris_rxrx.cards import Card, Recipe
 from polaris_rxrx.errors import DataError, some
 from polaris_rxrx.maps.build import Map, build_map
+from polaris_rxrx.maps.correct import ON_WELLS, told_of
 from polaris_rxrx.maps.pairs import pair_tables
 from polaris_rxrx.tables import fold
 from polaris_rxrx.task import Task
@@ -36,16 +37,36 @@ from polaris_rxrx.wells.source import WellSource
 class Prediction:
     """Scores (n,) in official order, NaN for pairs without an embedding, and how they were made.
 
-    `near` holds names of the task that the map has not, and the map's that differ by blanks or case alone.
+    `near` holds names of the task that the map has not, and the map's that differ by blanks or case alone;
+    `map_` is the map they were made from, if one was; `notes` are what a user should be told of the wells and
+    the map.
     """
 
     values: Floats
     protocol: dict[str, Any]
     near: Mapping[str, str] = field(default_factory=dict)
+    map_: Map | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def absent(self) -> Ints:
         return np.flatnonzero(np.isnan(self.values))
+
+    def complete(self, task: Task, fill: float | None, say: Callable[[str], None]) -> Floats:
+        """The scores (n,) with `fill` for absent pairs, which is said.
+
+        Raises:
+            DataError: There are absent pairs and nothing to fill them with.
+        """
+        absent = self.absent
+        if fill is None:
+            refuse_absent(self, task)
+            return self.values
+        if absent.size:
+            if self.near:
+                say(_told_near(self.near))
+            say(f"{absent.size:,} pairs without an embedding were scored {fill:g}")
+        return np.where(np.isnan(self.values), fill, self.values)
 
 
 def read_model(
@@ -57,14 +78,76 @@ def read_model(
     progress: Progress | None = None,
     **choices: Any,
 ) -> Wells:
-    """A card's wells, a profile cleaned; `choices` are the others of `polaris_rxrx.wells.reading.Choices`."""
-    chosen = Choices(width=card.source.width, profile=card.kind == "profile", **choices)
+    """A card's wells, a profile cleaned, in its recipe's batches and with its controls.
+
+    `choices` are the others of `polaris_rxrx.wells.reading.Choices`. Nothing is corrected yet: see
+    `corrected`.
+    """
+    chosen = Choices(
+        width=card.source.width, profile=card.kind == "profile", design=card.recipe.design, **choices
+    )
     return read(metadata, embeddings, chosen, hashed=hashed, progress=progress)
 
 
+def corrected(wells: WellSource, recipe: Recipe) -> WellSource:
+    """The wells with the corrections of wells that a recipe asks for, unless they have them."""
+    done = {each["correction"] for each in wells.provenance.get("corrections", ())}
+    for name in recipe.correct:
+        if name in ON_WELLS and name not in done:
+            wells = ON_WELLS[name](wells)
+    return wells
+
+
 def map_of(wells: WellSource, recipe: Recipe, *, progress: Progress | None = None) -> Map:
-    """The map that a recipe asks for."""
-    return build_map(wells, recipe.align, aggregate=recipe.aggregate, progress=progress)
+    """The map that a recipe asks for, of corrected wells.
+
+    Corrections of maps are not in it: they rest on tables, see `polaris_rxrx.maps.correct.by_arm`.
+    """
+    wells = corrected(wells, recipe)
+    map_ = build_map(wells, recipe.alignment, aggregate=recipe.aggregate, progress=progress)
+    return replace(map_, notes=(*told_of(wells), *map_.notes))
+
+
+def read_map(
+    card: Card,
+    metadata: Path | str | Metadata,
+    embeddings: Path | str,
+    *,
+    correct: Callable[[Map], Map] = lambda map_: map_,
+    hashed: bool = False,
+    progress: Progress | None = None,
+    **choices: Any,
+) -> tuple[Wells, Map]:
+    """A card's wells, as `read_model` gives them, and the map of its recipe, corrected by `correct`."""
+    wells = read_model(card, metadata, embeddings, hashed=hashed, progress=progress, **choices)
+    return wells, correct(map_of(wells, card.recipe, progress=progress))
+
+
+def predict_with(
+    card: Card,
+    task: Task,
+    metadata: Path | str | Metadata,
+    embeddings: Path | str,
+    *,
+    provenance: Mapping[str, Any] | None = None,
+    **choices: Any,
+) -> Prediction:
+    """Score every test pair with a card's model, from its files on.
+
+    Args:
+        card: Of an embedding or a profile.
+        task: The pairs.
+        metadata: As for `read_model`, like `embeddings`.
+        embeddings: The model's table.
+        provenance: What the protocol shall say beside where the wells come from.
+        choices: As for `read_map`.
+
+    Raises:
+        DataError: A file is not what was expected; it, the place and what is wrong are named.
+    """
+    wells, map_ = read_map(card, metadata, embeddings, **choices)
+    map_.protocol.update(wells.provenance, **(provenance or {}), card=card.name, sources=wells.sources)
+    return replace(predict(task, map_, card.recipe), map_=map_, notes=(*wells.notes, *map_.notes))
 
 
 def predict_random(task: Task, seed: int = 0) -> Prediction:
@@ -89,7 +172,10 @@ def predict(task: Task, map_: Map, recipe: Recipe | None = None) -> Prediction:
     for i, (c, g) in enumerate(zip(task.treatment, task.gene_symbol, strict=True)):
         if c in compound_at and g in gene_at:
             values[i] = by_compound[compound_at[c], gene_at[g]]
-    protocol = {**map_.protocol, **recipe.model_dump(mode="json"), "align": map_.protocol.get("align")}
+    # How the map was made it knows itself.
+    made = {"align", "components", "batch", "controls", "correct"}
+    own = recipe.model_dump(mode="json", exclude=made)
+    protocol = {**map_.protocol, **own, "align": map_.protocol.get("align")}
     return Prediction(values, protocol, _near(task, map_))
 
 
@@ -105,7 +191,7 @@ def _near(task: Task, map_: Map) -> dict[str, str]:
     return found
 
 
-def told_near(near: Mapping[str, str]) -> str:
+def _told_near(near: Mapping[str, str]) -> str:
     """`the embedding has 'braf', the task 'BRAF'`, for a few of such names."""
     pairs = [f"the embedding has {theirs!r}, the task {name!r}" for name, theirs in list(near.items())[:3]]
     more = f" and {len(near) - 3:,} more" if len(near) > 3 else ""
@@ -129,7 +215,7 @@ def refuse_absent(prediction: Prediction, task: Task) -> None:
     if prediction.near:  # filling would hide that these are there
         raise DataError(
             f"{absent.size:,} of {len(task):,} test pairs have no embedding ({'; '.join(parts)}); "
-            f"{told_near(prediction.near)}. Write names in the metadata as the task has them"
+            f"{_told_near(prediction.near)}. Write names in the metadata as the task has them"
         )
     raise DataError(
         f"{absent.size:,} of {len(task):,} test pairs have no embedding"

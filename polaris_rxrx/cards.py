@@ -9,18 +9,45 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, ValidationError, model_validator
 
-from polaris_rxrx import bounded
+from polaris_rxrx import bounded, validation
 from polaris_rxrx.dataset.rxrx3 import NOMINAL
-from polaris_rxrx.errors import DataError
-from polaris_rxrx.maps.align import Aligner
-from polaris_rxrx.maps.build import Aggregate
+from polaris_rxrx.errors import DataError, UsageError
+from polaris_rxrx.maps.align import WITH_COMPONENTS, AlignBy, Alignment
+from polaris_rxrx.maps.correct import ON_WELLS
+from polaris_rxrx.maps.names import Aggregate, Aligner, Correction
 from polaris_rxrx.maps.similarity import Similarity
 from polaris_rxrx.validation import Complaint, Strict, card_path, complaints, told_of
+from polaris_rxrx.wells.design import EXPERIMENT, Design
+
+FOLDER = "baselines"
 
 Concentration = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 Dose = Literal["max", "mean"] | Concentration
+Share = Annotated[float, Field(gt=0, lt=1, strict=True)]
+Components = Annotated[int, Field(ge=1, strict=True)] | Share
+
+
+def _one(given: Any) -> Any:
+    """The one aligner of a list; any other list as it is, for the type to refuse."""
+    return given[0] if isinstance(given, (list, tuple)) and len(given) == 1 else given
+
+
+def _listed(given: Any) -> Any:
+    """One name as a list of one."""
+    return (given,) if isinstance(given, str) else given
+
+
+def _once(given: tuple[Any, ...]) -> tuple[Any, ...]:
+    if twice := [name for i, name in enumerate(given) if name in given[:i]]:
+        raise ValueError(f"{twice[0]!r} stands twice")
+    return given
+
+
+Name = Annotated[str, Field(min_length=1)]
+Names = Annotated[tuple[Name, ...], BeforeValidator(_listed), AfterValidator(_once)]
+Corrections = Annotated[tuple[Correction, ...], BeforeValidator(_listed), AfterValidator(_once)]
 
 
 class EmbeddingSource(Strict):
@@ -32,13 +59,48 @@ class EmbeddingSource(Strict):
 
 
 class Recipe(Strict):
-    """From wells to scores."""
+    """From wells to scores.
 
-    align: Aligner = "pca-cs"
+    `align` names one aligner, as it is or in a list, `components` how many of its components are kept (a
+    number, or a share of variance below 1), `correct` corrections (`polaris_rxrx.maps.correct`). `batch` is
+    what wells are aligned in and `controls` on which, see `polaris_rxrx.wells.design`.
+    """
+
+    align: Annotated[Aligner, BeforeValidator(_one)] = "pca-cs"
+    components: Components | None = None
+    batch: Name = EXPERIMENT
+    controls: Names = ()
+    correct: Corrections = ()
     aggregate: Aggregate = "mean"
     similarity: Similarity = "abs-cosine"
     dose: Dose = "max"
     concentrations: tuple[Concentration, ...] = Field(NOMINAL, min_length=1)
+
+    @model_validator(mode="after")
+    def _aligned(self) -> Recipe:
+        try:
+            self.alignment  # noqa: B018  # it refuses what cannot be
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+        return self
+
+    @property
+    def alignment(self) -> AlignBy:
+        """What `build_map` and the suites take.
+
+        Raises:
+            UsageError: The aligner has no components.
+        """
+        return self.align if self.components is None else Alignment(self.align, self.components)
+
+    @property
+    def design(self) -> Design:
+        """How wells have to be read for it.
+
+        Raises:
+            UsageError: A control has no name, or stands twice.
+        """
+        return Design(self.batch, self.controls, any(name in ON_WELLS for name in self.correct))
 
 
 class PublishedScore(Strict):
@@ -69,19 +131,18 @@ class Card(Strict):
     published: tuple[PublishedScore, ...] = ()
 
     def with_recipe(self, **changes: Any) -> Card:
-        """The card with another recipe, or itself; what is None stays."""
+        """The card with another recipe, or itself; what is None stays.
+
+        Components belong to an aligner: they go where another takes its place that has none.
+        """
         changes = {name: value for name, value in changes.items() if value is not None}
+        if changes.get("align", self.recipe.align) not in WITH_COMPONENTS and self.recipe.components:
+            changes.setdefault("components", None)
         return self.model_copy(update={"recipe": self.recipe.model_copy(update=changes)}) if changes else self
 
 
-def cards_folder() -> Path:
-    """Where the package's own cards are: in the wheel, or in the checkout it is run from."""
-    packaged = Path(__file__).parent / "_baselines"
-    return packaged if packaged.is_dir() else Path(__file__).parent.parent / "baselines"
-
-
 def card_names() -> list[str]:
-    return sorted(path.stem for path in cards_folder().glob("*.toml"))
+    return validation.card_names(FOLDER)
 
 
 def load_card(name: str | Path) -> Card:
@@ -91,7 +152,7 @@ def load_card(name: str | Path) -> Card:
         UsageError: No such card.
         DataError: The file is not a card; the field, its value and what was expected are named.
     """
-    path = card_path(name, cards_folder(), "baseline")
+    path = card_path(name, FOLDER, "baseline")
     try:
         return Card.model_validate(bounded.read_toml(path))
     except ValidationError as error:
@@ -100,6 +161,11 @@ def load_card(name: str | Path) -> Card:
 
 def _told(found: Complaint) -> str:
     """What is wrong with a card: the field, its value, what was expected."""
+    if found.field.startswith("recipe.components"):
+        return (
+            f"recipe.components is {found.value!r}: expected a whole number from 1, or a share of variance "
+            "between 0 and 1"
+        )
     if found.field.startswith("recipe.dose"):  # pydantic tells only why it is not one of the words
         return f"recipe.dose is {found.value!r}: expected 'max', 'mean' or a concentration in uM"
     return told_of(found, "a card")

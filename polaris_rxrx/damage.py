@@ -120,6 +120,8 @@ def refuse_dates(names: Sequence[object], column: str, where: Callable[[int], st
     """
     serials: list[int] = []
     maybe = re.compile(_MAYBE_DATE, re.I).match
+    if set(map(type, names)) <= {str} and not any(map(maybe, set(names))):  # type: ignore[arg-type]
+        return
     for i, name in enumerate(names):
         if isinstance(name, str) and not maybe(name):
             continue

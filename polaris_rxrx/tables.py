@@ -6,6 +6,8 @@ Conventions
     understood, gzip by its first bytes and not by the name). What other programs did to a table is told by
     `polaris_rxrx.damage`; nothing is repaired. Lines are counted as an editor does, the header
     being line 1; rows of a parquet file are counted from 1.
+    A large CSV that is plainly right is read by Arrow (`polaris_rxrx.arrow`); any other by `csv`, row by row,
+    which knows what to say of it. Both give the same cells.
 """
 
 from __future__ import annotations
@@ -13,15 +15,24 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from polaris_rxrx import bounded, damage
+from polaris_rxrx import arrow, bounded, damage
 from polaris_rxrx.errors import DataError, short, some
 from polaris_rxrx.files import open_binary
+
+if TYPE_CHECKING:
+    from polaris_rxrx.types import Floats, Ints
+
+_ROWS = 1 << 16  # how many are written at once
+_QUOTE = '"'
+_SPECIAL = re.compile('[",\r\n]').search  # what makes `csv.writer` quote a cell
 
 
 @dataclass(frozen=True)
@@ -32,7 +43,7 @@ class Table:
     """
 
     path: Path
-    columns: dict[str, list[Any]]
+    columns: Mapping[str, list[Any]]
     lines: Sequence[int]
     unit: str = "line"
     sha256: str | None = None
@@ -43,6 +54,20 @@ class Table:
     def at(self, row: int) -> str:
         """`preds.csv, line 17`: where a row stands, for a message."""
         return f"{self.path}, {self.unit} {self.lines[row]}"
+
+    def without(self, names: Sequence[str]) -> Table:
+        """The table without some of its columns."""
+        if isinstance(self.columns, arrow.Columns):
+            return replace(self, columns=self.columns.without(names))
+        return replace(self, columns={n: cells for n, cells in self.columns.items() if n not in names})
+
+    def wholes(self, name: str) -> Ints | None:
+        """Whole numbers (n,) of a large CSV's column, if each cell is one as `str` writes it; else None."""
+        return self.columns.wholes(name) if isinstance(self.columns, arrow.Columns) else None
+
+    def numbers(self, name: str) -> Floats | None:
+        """Numbers (n,) of a large CSV's column, if each cell is plainly a finite one; else None."""
+        return self.columns.numbers(name) if isinstance(self.columns, arrow.Columns) else None
 
     def need(self, *names: str) -> None:
         """Raise `DataError` unless these columns are there."""
@@ -80,6 +105,8 @@ def _read_csv(path: Path, raw: bytes, digest: str, nameless_index: bool) -> Tabl
     if raw.startswith(b"\x1f\x8b"):
         raw = bounded.gunzip(raw, path)
     damage.refuse_other_kind(path, raw[: damage.START])
+    if len(raw) >= arrow.BIG and (found := _plainly_right(path, raw, digest, nameless_index)):
+        return found
     try:
         if b"\x00" in raw:
             raise UnicodeDecodeError("utf-8", raw, raw.index(b"\x00"), 0, "a zero byte")
@@ -121,6 +148,26 @@ def _read_csv(path: Path, raw: bytes, digest: str, nameless_index: bool) -> Tabl
         raise DataError(f"{path}, line {next_line}: not a CSV row ({error})") from None
     cells = [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in header]
     return Table(path, dict(zip(header, cells, strict=True)), lines, sha256=digest)
+
+
+def _plainly_right(path: Path, raw: bytes, digest: str, nameless_index: bool) -> Table | None:
+    """The table as Arrow reads it; None where anything is, or may be, for the careful reader to tell."""
+    end = raw.find(b"\n") + 1
+    beginning = raw[: 4 * damage.START].decode("utf-8-sig", errors="ignore")  # up to four bytes a character
+    try:
+        damage.refuse_other_csv(path, beginning)
+        line = raw[:end].decode("utf-8-sig")
+        header = next(csv.reader([line], strict=True))
+        _check_header(path, header, nameless_index)
+    except (DataError, UnicodeDecodeError, StopIteration, csv.Error):
+        return None
+    if not end or line.count('"') % 2 or "\r" in line.removesuffix("\r\n"):
+        return None
+    read = arrow.read(raw, header, end, bounded.ROWS)
+    if read is None:
+        return None
+    columns, rows = read
+    return Table(path, columns, range(2, rows + 2), sha256=digest)
 
 
 def _check_header(path: Path, header: list[str], nameless_index: bool) -> None:
@@ -165,13 +212,35 @@ def to_csv(columns: Mapping[str, Sequence[object]]) -> str:
     """CSV text of columns of equal length, `\\n` line ends; what is not a `str` is written by `repr`.
 
     `repr` of a float is the shortest text that reads back as the same number.
+
+    Raises:
+        ValueError: The columns differ in length.
     """
     out = _Rows()
     writer = csv.writer(out)
     writer.writerow(columns)
-    cells = ([v if isinstance(v, str) else repr(v) for v in column] for column in columns.values())
-    writer.writerows(zip(*cells, strict=True))
+    if len(columns) < 2:  # an empty cell that is alone in its row is quoted
+        cells = ([_text(v) for v in column] for column in columns.values())
+        writer.writerows(zip(*cells, strict=True))
+        return "".join(out)
+    rows = map(",".join, zip(*map(_cells, columns.values()), strict=True))
+    while some_rows := list(islice(rows, _ROWS)):
+        out.append("\n".join(some_rows) + "\n")
     return "".join(out)
+
+
+def _cells(column: Sequence[object]) -> Iterable[str]:
+    """What `csv.writer` makes of the cells of a column; of equal texts it is made once."""
+    kinds = set(map(type, column))
+    if kinds <= {int, float}:  # in whose `repr` nothing is quoted
+        return map(repr, column)
+    texts: Sequence[Any] = column if kinds <= {str} else [_text(v) for v in column]
+    quoted = {text: f'"{text.replace(_QUOTE, _QUOTE * 2)}"' for text in set(texts) if _SPECIAL(text)}
+    return [quoted.get(text, text) for text in texts] if quoted else texts
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else repr(value)
 
 
 class _Rows(list[str]):

@@ -146,10 +146,21 @@ class Task:
         return self.active is None or np.array_equal(self.active, other.active, equal_nan=True)  # type: ignore[arg-type]
 
     def groups(self, column: str) -> tuple[Ints, list[str]]:
-        """Codes (n,) and sorted names of a column's values."""
-        names = sorted(set(self.inputs[column]))
-        code = {name: i for i, name in enumerate(names)}
-        return np.array([code[v] for v in self.inputs[column]], dtype=np.int64), names
+        """Codes (n,), not to be written to, and sorted names of a column's values."""
+        if column not in self._groups:
+            cells = self.inputs[column]
+            names = sorted(set(cells))
+            code = {name: i for i, name in enumerate(names)}
+            codes = np.fromiter(map(code.__getitem__, cells), np.int64, len(cells))
+            codes.flags.writeable = False
+            self._groups[column] = codes, names
+        codes, names = self._groups[column]
+        return codes, list(names)
+
+    @cached_property
+    def _groups(self) -> dict[str, tuple[Ints, list[str]]]:
+        """What `groups` has made: half a dozen steps of a score ask for the same."""
+        return {}
 
     def gene_codes(self) -> Ints | None:
         """Codes (n,) of the genes, -1 where a pair has no name of one; None if none has."""
@@ -191,7 +202,7 @@ class Task:
         """
         if self.active is None:
             raise DataError(f"{self.name} is a competition: its labels stay on the Hub")
-        return ["" if np.isnan(a) else str(int(a)) for a in self.active]
+        return ["" if a != a else "1" if a else "0" for a in self.active.tolist()]
 
     def save(self, folder: Path, *, smiles: Sequence[str] | None = None) -> Manifest:
         """Write the prepared folder's own files into `folder` (made by the caller, empty)."""
@@ -267,7 +278,7 @@ def load_task(folder: Path | str = "task") -> Task:
         artifact_id=manifest.artifact_id,
         artifact_version=manifest.artifact_version,
         source=manifest.source,
-        train=train.columns,
+        train=dict(train.columns),
         protocol=manifest.protocol,
         versions=manifest.versions,
         folder=folder,
@@ -294,13 +305,17 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def _check_ids(table: Table) -> None:
+    ids = table.wholes("id")
+    if ids is not None and np.array_equal(ids, np.arange(len(table))):
+        return
     if table.columns["id"] != [str(i) for i in range(len(table))]:
         raise DataError(f"{table.path}: the ids are not 0..{len(table) - 1} in order")
 
 
 def _labels(table: Table, column: str) -> Floats:
     known = {"1": 1.0, "0": 0.0, "": np.nan}
-    for row, text in enumerate(table.columns[column]):
-        if text not in known:
-            raise DataError(f"{table.at(row)}: {column} is {text!r}; 1, 0 or nothing was expected")
-    return np.array([known[text] for text in table.columns[column]], dtype=np.float64)
+    cells = table.columns[column]
+    if not known.keys() >= set(cells):
+        row, text = next((row, text) for row, text in enumerate(cells) if text not in known)
+        raise DataError(f"{table.at(row)}: {column} is {text!r}; 1, 0 or nothing was expected")
+    return np.fromiter(map(known.__getitem__, cells), np.float64, len(cells))

@@ -76,14 +76,26 @@ def read_json(model: type[M], path: Path) -> M:
     return model.model_validate(bounded.json_loads(bounded.read_file(path).decode("utf-8")))
 
 
-def card_path(name: str | Path, folder: Path, what: str) -> Path:
-    """Where a card is: one of the package's own in `folder`, by name, or the path of another.
+def cards_folder(folder: str) -> Path:
+    """Where the package's own cards of a kind are: in the wheel, or in the checkout it is run from."""
+    package = Path(__file__).parent
+    packaged = package / f"_{folder}"
+    return packaged if packaged.is_dir() else package.parent / folder
+
+
+def card_names(folder: str) -> list[str]:
+    """The names of the package's own cards of a kind, sorted."""
+    return sorted(path.stem for path in cards_folder(folder).glob("*.toml"))
+
+
+def card_path(name: str | Path, folder: str, what: str) -> Path:
+    """Where a card is: one of the package's own of a kind, by name, or the path of another.
 
     Raises:
         UsageError: There is none; `what` is what such cards are called.
     """
-    names = sorted(path.stem for path in folder.glob("*.toml"))
-    path = folder / f"{name}.toml" if isinstance(name, str) and name in names else Path(name)
+    names = card_names(folder)
+    path = cards_folder(folder) / f"{name}.toml" if isinstance(name, str) and name in names else Path(name)
     if path.suffix != ".toml":
         raise UsageError(
             f"no {what} {str(name)!r}; there are {', '.join(names)}, or give the path of a .toml card"

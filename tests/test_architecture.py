@@ -22,7 +22,7 @@ from tests.conftest import ROOT
 PACKAGE = "polaris_rxrx"
 # Imports go to earlier rows, or leftward within a row. Places that are not built yet are kept free.
 LAYERS = (
-    ("_version", "errors", "types", "files", "bounded", "damage", "validation", "network", "tables"),
+    ("_version", "errors", "types", "files", "bounded", "damage", "validation", "network", "arrow", "tables"),
     ("metrics", "stats", "present"),
     ("task", "predictions", "scoring", "comparison", "quick"),
     ("dataset", "wells", "maps", "cards", "baselines", "local_task"),

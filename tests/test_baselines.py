@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from polaris_rxrx.baselines import map_of, predict, predict_random, read_model, refuse_absent
+from polaris_rxrx.baselines import (
+    Prediction,
+    map_of,
+    predict,
+    predict_random,
+    predict_with,
+    read_map,
+    read_model,
+    refuse_absent,
+)
 from polaris_rxrx.cards import Card, Recipe, card_names, load_card
 from polaris_rxrx.dataset.rxrx3 import NOMINAL
 from polaris_rxrx.errors import DataError, UsageError
@@ -231,6 +241,54 @@ def test_a_card_s_width_is_checked(tmp_path: Path) -> None:
     card = Card.model_validate({"name": "mine", "title": "Mine", "source": {"width": 7}})
     with pytest.raises(DataError, match="has 6 features; 7 were expected"):
         read_model(card, *small(tmp_path))
+
+
+def test_a_model_s_way_is_its_steps_one_after_another(tmp_path: Path) -> None:
+    """Wells, map, correction, scores; what is told of wells and map is told in that order."""
+
+    def spoil(frame: Any) -> Any:
+        return frame.assign(feature_5=frame.feature_1 * 2)
+
+    def doubled(map_: Map) -> Map:
+        return replace(
+            map_, x=map_.x * [[2.0, *[1.0] * (map_.x.shape[1] - 1)]], notes=(*map_.notes, "doubled")
+        )
+
+    files, card = small(tmp_path, change_embeddings=spoil), Card(name="mine", title="Mine", kind="profile")
+    wells = read_model(card, *files)
+    map_ = doubled(map_of(wells, card.recipe))
+    names = {
+        type_: [map_.perturbations.name[i] for i in map_.rows(type_)] for type_ in ("CRISPR", "COMPOUND")
+    }
+    task = make_task([(c, g) for c in dict.fromkeys(names["COMPOUND"]) for g in names["CRISPR"]])
+    expected = predict(task, map_)
+    again, mapped = read_map(card, *files, correct=doubled)
+    assert again.notes == wells.notes and np.array_equal(mapped.x, map_.x)
+    found = predict_with(card, task, *files, correct=doubled, provenance={"dataset": "own"})
+    assert np.array_equal(found.values, expected.values) and not np.isnan(found.values).any()
+    assert found.map_ is not None and np.array_equal(found.map_.x, map_.x)
+    dropped = "pca-cs: the {n_controls} control wells vary in {n_components} of {n_features} directions"
+    told = dropped.format(**map_.protocol) + "; the other 1 were left out"
+    assert found.notes == (*wells.notes, told, "doubled") and "Cleaned: " in found.notes[-3]
+    for protocol in (found.protocol, found.map_.protocol):
+        assert (protocol["card"], protocol["dataset"], protocol["sources"]) == ("mine", "own", wells.sources)
+        assert protocol["cleaning"] == wells.provenance["cleaning"]
+
+
+def test_absent_pairs_are_refused_or_filled_and_told(map_: Map) -> None:
+    task, said = make_task([("all", "A"), ("all", "gone"), ("two", "b")]), list[str]()
+    found = predict(task, map_)
+    with pytest.raises(DataError, match="2 of 3 test pairs have no embedding"):
+        found.complete(task, None, said.append)
+    assert not said
+    assert found.complete(task, -1.5, said.append).tolist() == [found.values[0], -1.5, -1.5]
+    assert said == [
+        "names differ by blanks or case alone: the embedding has 'B', the task 'b'",
+        "2 pairs without an embedding were scored -1.5",
+    ]
+    whole = Prediction(np.array([0.1, 0.2, 0.3]), {})
+    assert whole.complete(task, 0.0, said.append) is not None and len(said) == 2
+    assert whole.complete(task, None, said.append).tolist() == [0.1, 0.2, 0.3]
 
 
 # --- cards -------------------------------------------------------------------------------------------------

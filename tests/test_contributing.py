@@ -87,7 +87,7 @@ def copy(tmp_path: Path, demo: Path, lukewarm: Warm, monkeypatch: pytest.MonkeyP
 
 def test_every_recipe_is_followed_here() -> None:
     recipes = re.findall(r"^## To add (.+), touch$", PAGE, re.M)
-    assert recipes == ["a baseline", "an aligner", "a suite", "a command"]
+    assert recipes == ["a baseline", "a dataset", "an aligner", "a suite", "a command"]
     text = Path(__file__).read_text("utf-8")
     assert all(f'copy.follows("{recipe}"' in text for recipe in recipes)
 
@@ -104,10 +104,43 @@ def test_a_baseline(copy: Copy) -> None:
     copy.follows("a baseline", "my-model")
 
 
+def test_a_dataset(copy: Copy) -> None:
+    """The page's card, and the three tables it joins and aligns."""
+    page = (ROOT / "datasets" / "README.md").read_text("utf-8")
+    (card,) = re.findall(r"^```toml\n(.*?)^```", page, re.M | re.S)
+    copy.add("datasets/my-screen.toml", card)
+    rng = np.random.default_rng(0)
+    kinds = {"R0": ("", "negcon"), "R1": ("PLK1", "poscon"), "R2": ("", "empty")}
+    reagents = [(r, *kinds.get(r, (f"GENE{i}", "trt"))) for i, r in enumerate(f"R{i}" for i in range(12))]
+    wells, rows = ["plate,well,run,reagent"], list[str]()
+    for plate in range(1, 5):
+        for i in range(96):
+            place = f"{'ABCDEFGH'[i // 12]}{i % 12 + 1:02d}"
+            wells.append(f"P{plate},{place},run{plate % 2},R{0 if i < 24 else i % 12}")
+            rows.append(",".join([f"P{plate}_{place}", *(f"{v:.4f}" for v in rng.normal(size=6))]))
+    data = copy.root / "mine"
+    data.mkdir()
+    (data / "wells.csv").write_text("\n".join([*wells, ""]))
+    (data / "reagents.csv").write_text("\n".join(["reagent,symbol,kind", *map(",".join, reagents), ""]))
+    header = ",".join(["well_id", *(f"feature_{i}" for i in range(6))])
+    (data / "features.csv").write_text("\n".join([header, *rows, ""]))
+    (copy.root / "pairs.txt").write_text("entity1,entity2\nGENE3,GENE4\nGENE5,PLK1\n")
+    assert "my-screen  Our knock-outs, spring" in copy.run("dataset", "list")
+    words = ["my-screen", "--data", "mine", "--embeddings", "mine/features.csv"]
+    found = json.loads(copy.run("dataset", "check", *words, "--json"))
+    assert (found["wells"], found["batches"], found["problems"]) == (384 - 24, 2, [])
+    assert found["left_out"] == {"empty wells": 24} and found["perturbations"] == {"CRISPR": 10}
+    evaluate = ["evaluate", "gene-gene", "--dataset", *words, "--relations", "pairs.txt", "--json"]
+    result = json.loads(copy.run(*evaluate))["gene-gene"]
+    assert result["protocol"]["inputs"]["dataset"] == "my-screen" and result["summary"]["n_genes"] == 10
+    copy.follows("a dataset", "my-screen")
+
+
 def test_an_aligner(copy: Copy) -> None:
     """Centre on the median, scale by the absolute deviation from it."""
     align = f"{PACKAGE}/maps/align.py"
-    copy.change(align, '"center-scale", "none"]', '"center-scale", "median", "none"]')
+    names = f"{PACKAGE}/maps/names.py"
+    copy.change(names, '"center-scale-all", "none"]', '"center-scale-all", "median", "none"]')
     copy.change(
         align,
         "    mean = z.mean(axis=0)\n    z -= mean\n",
@@ -116,7 +149,7 @@ def test_an_aligner(copy: Copy) -> None:
         "        return Affine(median, None, 1 / np.maximum(np.median(np.abs(z - median), axis=0), 1e-9))\n"
         "    mean = z.mean(axis=0)\n    z -= mean\n",
     )
-    assert "pca-cs|tvn|center-scale|median|none" in copy.run("baseline", "--help")
+    assert "pca-cs|tvn|center-scale|center-scale-all|median|none" in copy.run("baseline", "--help")
     copy.run("baseline", "openphenom", "--align", "median", "--save-map", "map.parquet")
     task = load_task(copy.demo / "task")
     median = read_predictions(copy.root / "openphenom.csv", task).values

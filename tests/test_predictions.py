@@ -22,6 +22,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from polaris_rxrx import arrow
 from polaris_rxrx.cli import run
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.predictions import read_predictions, write_predictions
@@ -211,6 +212,14 @@ def check_refused(
     assert err == f"Error: {raised.value}\n"
 
 
+@pytest.fixture(params=["row by row", "by Arrow"])
+def reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways of reading a CSV; by its size a small one would go row by row."""
+    if request.param == "by Arrow":
+        monkeypatch.setattr(arrow, "BIG", 0)
+
+
+@pytest.mark.usefixtures("reader")
 @pytest.mark.parametrize(("content", "message"), WRONG.values(), ids=WRONG)
 def test_what_is_refused(
     task: Task,
@@ -307,6 +316,7 @@ RIGHT = {
 }
 
 
+@pytest.mark.usefixtures("reader")
 @pytest.mark.parametrize("zipped", [False, True], ids=["plain", "gzip"])
 @pytest.mark.parametrize("text", RIGHT.values(), ids=RIGHT)
 def test_the_same_predictions_in_many_spellings(task: Task, tmp_path: Path, text: str, zipped: bool) -> None:
@@ -400,6 +410,7 @@ def test_it_is_told_where_ids_alone_say_which_pair_a_row_is(
     assert read.reading == (told if keys == ["id"] else None)
 
 
+@pytest.mark.usefixtures("reader")
 def test_odd_names(odd_task: Task, tmp_path: Path) -> None:
     scores = np.random.default_rng(0).normal(size=len(odd_task))
     table = {"treatment": odd_task.treatment, "gene_symbol": odd_task.gene_symbol, "active": scores.tolist()}
@@ -426,6 +437,78 @@ def test_the_real_names(make_task: MakeTask, shared_data: Path, tmp_path: Path) 
         frame = pd.read_csv(tmp_path / "p.csv.gz", dtype=str, keep_default_na=False)[[*keys, "active"]]
         frame.sample(frac=1, random_state=1).to_csv(tmp_path / "p.csv", index=False)
         assert read_predictions(tmp_path / "p.csv", task).values.tobytes() == scores.tobytes()
+
+
+ODD = [
+    "",
+    "NA",
+    "0",
+    "00",
+    "-1",
+    "6",
+    "1.5",
+    " 1",
+    "nan",
+    "1_0",
+    "BCL2",
+    "bcl2",
+    "ABT-199",
+    "SEPT2",
+    "2-Sep",
+    "C",
+]
+
+
+def by_hand(rows: list[list[str]], task: Task) -> list[float] | None:
+    """The scores in official order, by the rules one after another; None if one of them is broken."""
+    header, *rest = rows
+    pairs = list(zip(task.treatment, task.gene_symbol, strict=True))
+    found: dict[int, float] = {}
+    for cells in rest:
+        row = dict(zip(header, cells, strict=True))
+        ids = [i for i in range(len(task)) if row.get("id", str(i)) == str(i)]
+        ids = [i for i in ids if row.get("treatment", pairs[i][0]) == pairs[i][0]]
+        ids = [i for i in ids if row.get("gene_symbol", pairs[i][1]) == pairs[i][1]]
+        try:
+            number = float(row["active"].replace("_", "x"))
+        except ValueError:
+            return None
+        if len(ids) != 1 or ids[0] in found or not np.isfinite(number):
+            return None
+        found[ids[0]] = number
+    return [found[i] for i in range(len(task))] if len(found) == len(task) else None
+
+
+@given(
+    st.sampled_from([BY_ID, BY_NAME, BY_BOTH]),
+    st.permutations(range(1, 7)),
+    st.lists(st.tuples(st.integers(1, 6), st.integers(0, 3), st.sampled_from(ODD)), max_size=2),
+    st.sampled_from([None, None, "twice", "absent"]),
+)
+def test_what_is_done_to_a_file_is_noticed_both_ways(
+    task: Task,
+    tmp_path_factory: pytest.TempPathFactory,
+    lines: list[str],
+    order: list[int],
+    changes: list[tuple[int, int, str]],
+    more: str | None,
+) -> None:
+    rows = [lines[i].split(",") for i in (0, *order)]
+    for line, place, text in changes:
+        rows[line][place % len(rows[0])] = text
+    rows = {"twice": [*rows, rows[2]], "absent": rows[:-1]}.get(more or "", rows)
+    path = tmp_path_factory.getbasetemp() / "changed.csv"
+    path.write_text(csv([",".join(row) for row in rows]))
+    told = []
+    for size in (0, 1 << 60):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(arrow, "BIG", size)
+            try:
+                told.append(read_predictions(path, task).values.tolist())
+            except DataError as error:
+                told.append(str(error))
+    assert told[0] == told[1]
+    assert (None if isinstance(told[0], str) else told[0]) == by_hand(rows, task)
 
 
 def test_a_pair_that_stands_twice_needs_its_id(make_task: MakeTask, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -102,6 +103,29 @@ def test_the_notebook_example_runs(demo: Path, tmp_path: Path, monkeypatch: pyte
     assert (tmp_path / "mine.csv").read_bytes() == (demo / "openphenom.csv").read_bytes()
 
 
+def here_documents() -> dict[str, str]:
+    """The files that blocks write, `cat > FILE <<'END'`, by name."""
+    found = [m for b in blocks("sh") for m in re.findall(r"^cat > (\S+) <<'END'\n(.*?)^END$", b, re.M | re.S)]
+    return dict(found)
+
+
+def test_ones_own_screen_is_ten_lines_and_read_as_it_says(
+    demo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (block,) = (block for block in blocks("sh") if "<<'END'" in block)
+    assert len(block.splitlines()) == 10
+    (tmp_path / "data").symlink_to(demo / "data")
+    (tmp_path / "my-screen.toml").write_text(here_documents()["my-screen.toml"])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("POLARIS_RXRX_DATA", "data")
+    check, evaluate = (shlex.split(line)[1:] for line in block.splitlines()[-2:])
+    assert run(check) == 0
+    assert capsys.readouterr().out == blocks("text")[4]
+    assert run([*evaluate, "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)["gene-gene"]
+    assert result["protocol"]["inputs"]["dataset"] == "my-screen" and result["summary"]["n_genes"] == 80
+
+
 ONLINE = ("fetch", "prepare", "login", "submit")  # run against servers of the tests' own; see there
 
 
@@ -126,11 +150,13 @@ def test_every_command_runs_on_the_demos_data(
     cards = (Path(__file__).parent.parent / "baselines" / "README.md").read_text("utf-8")
     (card,) = re.findall(r"^```toml\n(.*?)^```", cards, re.M | re.S)
     (tmp_path / "my-model.toml").write_text(card.replace("768", "384"), "utf-8")
+    for name, text in here_documents().items():
+        (tmp_path / name).write_text(text, "utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("POLARIS_RXRX_DATA", "data")
     lines = [words for words in command_lines() if words[0] not in ONLINE]
     assert {words[0] for words in lines} >= {"baseline", "score", "compare", "audit", "leaderboard", "report"}
-    assert {words[0] for words in lines} >= {"evaluate", "reproduce", "targets"}
+    assert {words[0] for words in lines} >= {"evaluate", "reproduce", "targets", "dataset"}
     for words in lines:
         assert run(words) == 0, f"{shlex.join(words)}: {capsys.readouterr().err}"
         printed = capsys.readouterr()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
+import io
 import os
 import threading
 from hashlib import sha256
@@ -70,6 +72,25 @@ def test_numbers_are_written_to_the_last_bit(scratch: Path, numbers: list[float]
     read = read_table(scratch).columns
     assert [float(x).hex() for x in read["x"]] == [x.hex() for x in numbers]
     assert [int(n) for n in read["n"]] == [whole] * len(numbers)
+
+
+anything = st.one_of(
+    cells, st.text('a,"\r\n', max_size=4), st.integers(), st.floats(), st.none(), st.booleans()
+)
+
+
+@given(st.integers(1, 3).flatmap(lambda width: st.lists(st.tuples(*[anything] * width), min_size=1)))
+def test_csv_is_written_as_python_writes_it(rows: list[tuple[object, ...]]) -> None:
+    out = io.StringIO()
+    csv.writer(out).writerows([v if isinstance(v, str) else repr(v) for v in row] for row in rows)
+    names = [f"c{i}" for i in range(len(rows[0]))]
+    text = to_csv(dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
+    assert list(csv.reader(io.StringIO(text, newline=""))) == [
+        names,
+        *csv.reader(io.StringIO(out.getvalue(), newline="")),
+    ]
+    if not any("\n" in cell for row in rows for cell in row if isinstance(cell, str)):
+        assert text == ",".join(names) + "\n" + out.getvalue().replace("\r\n", "\n")
 
 
 def test_csv_is_written_plainly() -> None:

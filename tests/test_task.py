@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from polaris_rxrx import arrow
 from polaris_rxrx.errors import DataError, MissingError, UsageError
 from polaris_rxrx.files import sha256
 from polaris_rxrx.tables import read_table
@@ -77,6 +79,49 @@ def test_round_trip_of_everything_odd(make_task: MakeTask, odd_task: Task, tmp_p
     assert list(features) == ["id", "treatment", "gene_symbol", "concentration, uM", "SMILES"]
 
 
+def test_a_large_folder_is_read_as_a_small_one(
+    odd_task: Task, make_task: MakeTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arrow, "BIG", 0)
+    plain = make_task([("A, B", "NA", 1), ('say "A"', "G", 0), ("C ", "β", None)])
+    assert isinstance(read_table(save(plain, tmp_path / "plain") / FEATURES).columns, arrow.Columns)
+    same(plain, load_task(tmp_path / "plain"))
+    same(odd_task, load_task(save(odd_task, tmp_path / "odd")))
+
+
+@pytest.mark.parametrize("size", [0, 1 << 60], ids=["by Arrow", "row by row"])
+@pytest.mark.parametrize(
+    ("name", "old", "new", "told"),
+    [
+        (FEATURES, "\n1,", "\n01,", "the ids are not 0..1 in order"),
+        (FEATURES, "\n1,", "\n2,", "the ids are not 0..1 in order"),
+        (ANSWERS, "\n1,0", "\n1,0.0", "line 3: active is '0.0'; 1, 0 or nothing was expected"),
+        (ANSWERS, "\n1,0", "\n1, ", "line 3: active is ' '; 1, 0 or nothing was expected"),
+        (ANSWERS, "\n0,1", "\n,1", "the ids are not 0..1 in order"),
+    ],
+)
+def test_what_prepare_does_not_write_is_told(
+    make_task: MakeTask,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    size: int,
+    name: str,
+    old: str,
+    new: str,
+    told: str,
+) -> None:
+    folder = save(make_task([("A", "G", 1), ("B", "G", 0)]), tmp_path / "t")
+    before = sha256(folder / name)
+    text = (folder / name).read_text()
+    assert old in text
+    (folder / name).write_text(text.replace(old, new))
+    manifest = (folder / MANIFEST).read_text()
+    (folder / MANIFEST).write_text(manifest.replace(before, sha256(folder / name)))
+    monkeypatch.setattr(arrow, "BIG", size)
+    with pytest.raises(DataError, match=re.escape(told)):
+        load_task(folder)
+
+
 def test_what_the_files_hold(make_task: MakeTask, tmp_path: Path) -> None:
     folder = save(make_task([("A, B", "NA", 1), ("A, B", "G", 0), ("C", "G", None)]), tmp_path / "t")
     assert (folder / TRAIN).read_text() == "treatment,gene_symbol,active\n"
@@ -116,6 +161,11 @@ def test_lookups(make_task: MakeTask) -> None:
     task = make_task([("b", "G", 1), ("a", "G", 0), ("b", "H", 0), ("b", "G", 0)])
     codes, names = task.groups("treatment")
     assert (codes.tolist(), names) == ([1, 0, 1, 1], ["a", "b"])
+    names.append("c")  # each caller's own
+    again, same_names = task.groups("treatment")
+    assert (again.tolist(), same_names) == ([1, 0, 1, 1], ["a", "b"])
+    with pytest.raises(ValueError, match="read-only"):  # for all callers are the same
+        codes[0] = 0
     assert task.by_key == {("b", "G"): 0, ("a", "G"): 1, ("b", "H"): 2}
 
 

@@ -94,14 +94,13 @@ def audit(
 
     judge = _Judge(scored, pairs, how)
     figures, results = judge.all(shortcuts, progress)
-    checks = [*_score_checks(judge, figures, results), *_task_checks(task, structures, metadata)]
     return Audit(
         score=scored,
         figures=figures,
         chance=judge.chance,
         shortcuts=tuple(sorted(results, key=lambda r: (-r.figures.pr_auc, r.shortcut.kind.name))),
         skipped=tuple(skipped),
-        checks=tuple(checks),
+        checks=(*_score_checks(judge, figures, results), *_task_checks(task, structures, metadata)),
         notes=(*scored.notes, *_notes(results, skipped), *plates.notes),
         resampling=how,
     )

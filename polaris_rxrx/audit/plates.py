@@ -206,7 +206,7 @@ def _join(meta: Metadata, path: Path, plates: PlateFacts) -> Floats:
     table = open_table(path, text=True, only=("well_id", column))
     ids, stripped = as_ids(path, "well_id", table.read(["well_id"]).column(0))
     plates.notes += stripped
-    row = rows_in_metadata(path, ids, meta, allow_missing=True)
+    row = rows_in_metadata(path, ids, meta)
     found = np.full(len(meta), np.nan)
     found[row] = _numbers(table, column, ids, empty=False)
     if absent := int(np.isnan(found).sum()):

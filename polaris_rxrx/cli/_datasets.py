@@ -13,6 +13,7 @@ from polaris_rxrx.cli.options import MaybeFile, note
 
 if TYPE_CHECKING:
     from polaris_rxrx.cli._inputs import ModelInput
+    from polaris_rxrx.wells.design import Design
     from polaris_rxrx.wells.metadata import Metadata
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -20,17 +21,9 @@ DEFAULT = "rxrx3-core"
 
 
 class ScreenName(MaybeFile):
-    """A dataset's name, completed from the cards there are."""
+    """A dataset's card."""
 
-    name = "dataset"
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
-        from click.shell_completion import CompletionItem
-
-        from polaris_rxrx.dataset.screens import screen_names
-
-        names = [CompletionItem(n) for n in screen_names() if n.startswith(incomplete)]
-        return [*names, CompletionItem(incomplete, type="file")]
+    name, folder = "dataset", "datasets"
 
 
 def dataset_option(function: F) -> F:
@@ -44,8 +37,18 @@ def dataset_option(function: F) -> F:
     )(function)
 
 
-def wells_of(dataset: str, metadata: Path | None, data: Path, *, guides: bool = False) -> Path | Metadata:
-    """What `read_wells` takes for a dataset's wells: RxRx3-core's file, or the wells as read by a card."""
+def wells_of(
+    dataset: str, metadata: Path | None, data: Path, design: Design, *, guides: bool = False
+) -> Path | Metadata:
+    """What `read_wells` takes for a dataset's wells: RxRx3-core's file, or the wells as read by a card.
+
+    Args:
+        dataset: Its name, or the path of its card.
+        metadata: The table of wells, if it is not the dataset's own.
+        data: The folder of the dataset's files.
+        design: In which batches and with which controls; `read_wells` does the same of a file.
+        guides: The perturbation of a CRISPR well is its guide.
+    """
     from polaris_rxrx.dataset.registry import locate
 
     if dataset == DEFAULT:
@@ -53,7 +56,18 @@ def wells_of(dataset: str, metadata: Path | None, data: Path, *, guides: bool = 
     from polaris_rxrx.dataset.screens import load_screen
     from polaris_rxrx.wells.screen import read_screen
 
-    return read_screen(load_screen(dataset), data, wells=metadata, guides=guides).metadata
+    return read_screen(load_screen(dataset), data, wells=metadata, guides=guides, design=design).metadata
+
+
+def features_of(dataset: str, data: Path) -> Path | None:
+    """The features that a dataset's card names, a file a plate, where they are in --data; as a glob."""
+    if dataset == DEFAULT:
+        return None
+    from polaris_rxrx.dataset.screens import load_screen
+    from polaris_rxrx.wells.check import profiles_there
+
+    found = profiles_there(load_screen(dataset), data)
+    return None if found is None else Path(found)
 
 
 def provenance_of(dataset: str) -> dict[str, str]:

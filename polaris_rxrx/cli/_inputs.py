@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -24,44 +24,38 @@ if TYPE_CHECKING:
     from polaris_rxrx.wells.metadata import Metadata
     from polaris_rxrx.wells.source import WellSource
 
-F = TypeVar("F", bound=Callable[..., Any])
 MARKER = "polaris-rxrx-results.txt"
 _MADE_UP = "The {} are synthetic (polaris-rxrx demo): these figures say nothing about any model"
 MADE_UP = _MADE_UP.format("embeddings")
 
 
-def annotations_option(function: F) -> F:
-    return click.option(
-        "--annotations",
-        type=FILE,
-        metavar="CSV",
-        help="The affinities, in nM.  [default: those in --data]",
-    )(function)
+annotations_option = click.option(
+    "--annotations",
+    type=FILE,
+    metavar="CSV",
+    help="The affinities, in nM.  [default: those in --data]",
+)
 
+relations_option = click.option(
+    "--relations",
+    type=FILE,
+    multiple=True,
+    help="Known relations: a file with two names on each line, or a folder of such files; may be "
+    "repeated.  [default: those in --data]",
+)
 
-def relations_option(function: F) -> F:
-    return click.option(
-        "--relations",
-        type=FILE,
-        multiple=True,
-        help="Known relations: a file with two names on each line, or a folder of such files; may be "
-        "repeated.  [default: those in --data]",
-    )(function)
-
-
-def aliases_option(function: F) -> F:
-    return click.option(
-        "--aliases",
-        type=FILE,
-        metavar="CSV",
-        help="Genes that go by two symbols: a table with the columns previous and symbol, beside the few "
-        "known of RxRx3. Relations and sets are read by the symbols that the map has.",
-    )(function)
+aliases_option = click.option(
+    "--aliases",
+    type=FILE,
+    metavar="CSV",
+    help="Genes that go by two symbols: a table with the columns previous and symbol, beside the few "
+    "known of RxRx3. Relations and sets are read by the symbols that the map has.",
+)
 
 
 @dataclass(frozen=True, eq=False)
 class ModelInput:
-    """A model's map, or its wells and the recipe of its map, and what tells its files apart from others."""
+    """A model's wells, its map, or both, its recipe, and what tells its files apart from others."""
 
     title: str
     inputs: dict[str, Any]
@@ -72,17 +66,6 @@ class ModelInput:
     @property
     def made_up(self) -> bool:
         return bool(self.inputs.get("made_up"))
-
-    def with_map(self, bar: Bar) -> ModelInput:
-        """The same with the map built, unless it is there."""
-        if self.map_ is not None:
-            return self
-        from polaris_rxrx.baselines import map_of
-
-        assert self.wells is not None and self.recipe is not None
-        built = map_of(self.wells, self.recipe, progress=bar.step)
-        tell_dropped(built)
-        return replace(self, map_=built)
 
     def stamp(self, result: Result) -> Result:
         """The result with the inputs in its protocol; synthetic data is told first."""
@@ -156,34 +139,46 @@ def card_embeddings(card: Card, data: Path) -> Path:
 
 
 def read_source(
-    card: Card, metadata: Path | Metadata, embeddings: Path, bar: Bar, **choices: Any
+    card: Card,
+    metadata: Path | Metadata,
+    embeddings: Path,
+    bar: Bar,
+    *,
+    mapped: bool = True,
+    correct: Callable[[Map], Map] = lambda map_: map_,
+    **choices: Any,
 ) -> ModelInput:
-    """Read and hash a card's wells; `choices` as for `polaris_rxrx.baselines.read_model`."""
-    from polaris_rxrx.baselines import read_model
+    """Read and hash a card's wells and, unless they are to stay unmapped, build and correct their map.
 
-    wells = read_model(card, metadata, embeddings, hashed=True, progress=bar.step, **choices)
-    for line in wells.notes:
+    Wells have the corrections of wells that the card asks for; `choices` are those of
+    `polaris_rxrx.baselines.read_model`.
+    """
+    from polaris_rxrx import baselines
+    from polaris_rxrx.maps.correct import told_of
+
+    read = baselines.read_model(card, metadata, embeddings, hashed=True, progress=bar.step, **choices)
+    wells = baselines.corrected(read, card.recipe)
+    map_: Map | None = None
+    if mapped:
+        map_ = correct(baselines.map_of(wells, card.recipe, progress=bar.step))
+    for line in read.notes:
         note(f"{card.title}: {line}")
-    return ModelInput(card.title, {"card": card.name, **wells.provenance}, wells, card.recipe)
+    for line in told_of(wells) if map_ is None else map_.notes:
+        note(line)
+    return ModelInput(card.title, {"card": card.name, **wells.provenance}, wells, card.recipe, map_)
 
 
-def tell_dropped(map_: Map) -> None:
-    """Say how many directions an aligner left out."""
-    p = map_.protocol
-    if n := p["n_directions_dropped"]:
-        note(
-            f"{p['align']}: the {p['n_controls']:,} control wells vary in {p['n_components']:,} of "
-            f"{p['n_features']:,} directions; the other {n:,} were left out"
-        )
-
-
-def arms_reader(arms: Path | None, unexpressed: Path | None) -> Callable[[Map], Map]:
+def arms_reader(
+    arms: Path | None, unexpressed: Path | None, correct: Sequence[str] = ()
+) -> Callable[[Map], Map]:
     """What --gene-arms and --arms-unexpressed do to a map; their files are read now.
 
     Raises:
-        UsageError: Unexpressed genes without arms.
+        UsageError: Unexpressed genes, or a correction by chromosome arm among `correct`, without arms.
     """
     if arms is None:
+        if "chromosome-arm" in correct:
+            raise UsageError("chromosome-arm correction needs --gene-arms, a table of genes and their arms")
         if unexpressed is not None:
             raise UsageError("--arms-unexpressed belongs to --gene-arms, which was not given")
         return lambda map_: map_
@@ -198,18 +193,13 @@ def arms_reader(arms: Path | None, unexpressed: Path | None) -> Callable[[Map], 
     def corrected(map_: Map) -> Map:
         found = by_arm(map_, known, silent)
         *before, done = found.protocol["corrections"]
-        note(
-            f"Chromosome arms corrected: {len(done['arms_by_unexpressed']):,} by their unexpressed genes, "
-            f"{len(done['arms_by_all']):,} by all of theirs; {len(done['arms_left']):,} have too few genes. "
-            f"{done['n_genes_without_arm']:,} genes have no arm"
-        )
         return replace(found, protocol={**found.protocol, "corrections": [*before, {**done, **files}]})
 
     return corrected
 
 
-def read_map(path: Path) -> ModelInput:
-    """Read and hash a saved map."""
+def read_map(path: Path, correct: Callable[[Map], Map] = lambda map_: map_) -> ModelInput:
+    """Read, hash and correct a saved map."""
     from polaris_rxrx.files import sha256
     from polaris_rxrx.maps.store import load_map
 
@@ -221,6 +211,9 @@ def read_map(path: Path) -> ModelInput:
             f"{path}: protocol unknown; a table of {len(map_):,} rows and {map_.x.shape[1]:,} features is "
             "taken as it is"
         )
+    map_ = correct(map_)
+    for line in map_.notes:
+        note(line)
     return ModelInput(str(path), inputs, map_=map_)
 
 
@@ -307,15 +300,19 @@ class Renamer:
         self._renamed[source] = renaming(names, genes, self._aliases)
         return self._renamed[source]
 
-    def stamp(self, result: Result) -> Result:
-        """The result with what was renamed in its protocol and notes."""
+    @property
+    def told(self) -> list[str]:
+        """What was renamed, a line for each source."""
         from polaris_rxrx.suites.aliases import told
 
+        return [line for source, found in self._renamed.items() for line in told(source, found)]
+
+    def stamp(self, result: Result) -> Result:
+        """The result with what was renamed in its protocol and notes."""
         renamed = {source: found for source, found in self._renamed.items() if found}
         protocol = dict(result.protocol)
         if self._sha256 is not None:
             protocol["aliases_sha256"] = self._sha256
         if renamed:
             protocol["renamed"] = renamed
-        lines = [line for source, found in renamed.items() for line in told(source, found)]
-        return replace(result, protocol=protocol, notes=(*result.notes, *lines))
+        return replace(result, protocol=protocol, notes=(*result.notes, *self.told))

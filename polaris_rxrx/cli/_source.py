@@ -4,31 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import cached_property, wraps
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from polaris_rxrx.cli._datasets import dataset_option, provenance_of, wells_of
+from polaris_rxrx.cli._alignment import NAMES, alignment_options, with_recipe
+from polaris_rxrx.cli._datasets import dataset_option, features_of, provenance_of, wells_of
 from polaris_rxrx.cli._inputs import ModelInput, arms_reader, card_embeddings, read_map, read_source
 from polaris_rxrx.cli.options import (
     FILE,
-    AlignerName,
     Bar,
     CardName,
+    F,
     aggregate_option,
     arms_options,
     data_option,
     features_option,
     reading_options,
+    together,
 )
+from polaris_rxrx.maps.names import ALIGNERS
 
 if TYPE_CHECKING:
     from polaris_rxrx.cards import Card
     from polaris_rxrx.maps.build import Map
 
-F = TypeVar("F", bound=Callable[..., Any])
 METADATA = "The well metadata.  [default: the one in --data]"
 
 
@@ -46,6 +48,7 @@ class Source:
     dataset: str
     align: Any
     aggregate: Any
+    alignment: dict[str, Any]
     allow_missing_wells: bool
     gene_arms: Path | None
     arms_unexpressed: Path | None
@@ -63,7 +66,7 @@ class Source:
         """
         self._corrected  # noqa: B018  # its files are read before any wells are
         if self.map_path is None:
-            if self.model is None and self.embeddings is None:
+            if self.model is None and self._table is None:
                 raise click.UsageError("give --model, --embeddings or --map")
             return
         refused = [
@@ -76,12 +79,18 @@ class Source:
             "dataset",
             "align",
             "aggregate",
+            *(n for n in NAMES if n != "correct"),
+            "allow_missing_wells",
         ]
-        refused += ["aggregate", "allow_missing_wells"]
         refused += [] if layout else ["metadata"]
         for name in refused:
             if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
                 raise click.UsageError(f"--{name.replace('_', '-')} means nothing for a saved map (--map)")
+        if "well-position" in (self.alignment["correct"] or ()):
+            raise click.UsageError(
+                "--correct well-position is of wells, and a map (--map) holds only their means; give --model "
+                "or --embeddings"
+            )
         if wells:
             raise click.UsageError(
                 f"{wells[0]} needs wells, and a map (--map) holds only their means; give --model or "
@@ -96,29 +105,36 @@ class Source:
         if self.map_path is not None:
             return None
         if self.model is None:
-            card = Card(name="embeddings", title=str(self.embeddings))
+            card = Card(name="embeddings", title=str(self._table))
         else:
             card = load_card(self.model)
         if card.kind == "random":
             raise click.UsageError(
                 f"{card.name} has no embeddings; every suite runs random ones of its own beside the model's"
             )
-        return card.with_recipe(align=self.align, aggregate=self.aggregate)
+        return with_recipe(card, self.alignment, align=self.align, aggregate=self.aggregate)
+
+    @cached_property
+    def _table(self) -> Path | None:
+        """The table given, or the features of the dataset's own that are in --data."""
+        return self.embeddings or features_of(self.dataset, self.data)
 
     @property
     def title(self) -> str:
         return str(self.map_path) if self.card is None else self.card.title
 
-    def read(self, bar: Bar, *, guides: bool = False) -> ModelInput:
-        """The map, or the model's wells."""
-        if self.card is None:
-            assert self.map_path is not None
-            return read_map(self.map_path)
+    def read(self, bar: Bar, *, mapped: bool = True, guides: bool = False) -> ModelInput:
+        """The map, or the model's wells and, where it is `mapped`, their map; corrected."""
+        if self.map_path is not None:
+            return read_map(self.map_path, self._corrected)
+        assert self.card is not None
         found = read_source(
             self.card,
-            wells_of(self.dataset, self.metadata, self.data, guides=guides),
-            self.embeddings or card_embeddings(self.card, self.data),
+            wells_of(self.dataset, self.metadata, self.data, self.card.recipe.design, guides=guides),
+            self._table or card_embeddings(self.card, self.data),
             bar,
+            mapped=mapped,
+            correct=self._corrected,
             allow_missing=self.allow_missing_wells,
             guides=guides,
             features=self.features,
@@ -128,17 +144,12 @@ class Source:
 
     @cached_property
     def _corrected(self) -> Callable[[Map], Map]:
-        return arms_reader(self.gene_arms, self.arms_unexpressed)
-
-    def with_map(self, given: ModelInput, bar: Bar) -> ModelInput:
-        """What was read, with its map built if it has to be, and corrected."""
-        found = given.with_map(bar)
-        assert found.map_ is not None
-        return replace(found, map_=self._corrected(found.map_))
+        correct = (self.alignment["correct"] or ()) if self.card is None else self.card.recipe.correct
+        return arms_reader(self.gene_arms, self.arms_unexpressed, correct)
 
     def read_map(self, bar: Bar) -> ModelInput:
         """The map, built if it has to be; without the wells, which nobody needs then."""
-        return replace(self.with_map(self.read(bar), bar), wells=None)
+        return replace(self.read(bar), wells=None)
 
 
 def source_options(*, metadata: str = METADATA) -> Callable[[F], F]:
@@ -157,7 +168,7 @@ def source_options(*, metadata: str = METADATA) -> Callable[[F], F]:
             type=FILE,
             metavar="PATH",
             help="The model's table: a file, a folder of files, or a glob in quotes.  [default: the card's "
-            "file in --data]",
+            "file in --data, or what --dataset has there, a file a plate]",
         ),
         features_option,
         reading_options,
@@ -166,31 +177,21 @@ def source_options(*, metadata: str = METADATA) -> Callable[[F], F]:
             "map_path",
             type=FILE,
             metavar="FILE",
-            help="A saved map instead of a model; what looks at single wells needs a model.",
+            help="A saved map instead of a model, or a table with one row a gene or compound (parquet, "
+            "Feather, CSV, TSV, .h5ad); what looks at single wells needs a model.",
         ),
         click.option("--metadata", type=FILE, help=metadata),
         dataset_option,
         click.option(
             "--align",
-            type=AlignerName(),
+            type=click.Choice(ALIGNERS),
             help="How wells are aligned, instead of the card's way.  [default: pca-cs]",
         ),
         aggregate_option,
+        alignment_options,
         click.option(
             "--allow-missing-wells", is_flag=True, help="Build the map without wells that have no embedding."
         ),
         arms_options,
     ]
-    names = [field.name for field in fields(Source)]
-
-    def decorate(function: F) -> F:
-        @wraps(function)
-        def command(*args: Any, **given: Any) -> Any:
-            return function(*args, source=Source(**{name: given.pop(name) for name in names}), **given)
-
-        found: Any = command
-        for option in reversed(options):
-            found = option(found)
-        return cast(F, found)
-
-    return decorate
+    return together("source", [field.name for field in fields(Source)], options, Source)

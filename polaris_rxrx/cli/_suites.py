@@ -159,7 +159,7 @@ def _signal(data: Path, by: str | None, options: dict[str, Any]) -> Job:
 
     def run(source: ModelInput, bar: Bar) -> list[Result]:
         assert source.wells is not None and source.recipe is not None
-        return evaluate_wells(source.wells, align_by=source.recipe.align, progress=bar.step, **chosen)
+        return evaluate_wells(source.wells, align_by=source.recipe.alignment, progress=bar.step, **chosen)
 
     return run
 
@@ -232,7 +232,7 @@ def _activity(data: Path, by: str | None, options: dict[str, Any]) -> Job:
 
     def run(source: ModelInput, bar: Bar) -> list[Result]:
         assert source.wells is not None and source.recipe is not None
-        return [evaluate_activity(source.wells, align_by=source.recipe.align, **chosen)]
+        return [evaluate_activity(source.wells, align_by=source.recipe.alignment, **chosen)]
 
     return run
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -77,62 +77,52 @@ def _gene_gene(result: Result) -> tuple[str, list[str]]:
         f"{s['n_genes']:,} genes, {s['n_pairs']:,} pairs; recovered at or below quantile {p['low']:g} or "
         f"at or above {p['high']:g}: {s['expected_by_chance']:.3g} by chance"
     )
-    header = ["source", "relations", "recall", "from", "to", "opposite", "alike"]
-    rows = [
-        [
-            name,
-            f"{row['n_relations']:,}",
-            *(number(row[key]) for key in ("recall", "recall_low_end", "recall_high_end")),
-            f"{row['n_low']:,}",
-            f"{row['n_high']:,}",
-        ]
-        for name, row in s["sources"].items()
-    ]
-    lines = table(header, rows)
+    recall = {"recall": "recall", "from": "recall_low_end", "to": "recall_high_end"}
+    figures = {"relations": "n_relations", **recall, "opposite": "n_low", "alike": "n_high"}
+    lines = _by_source("source", s["sources"].items(), figures)
     if s["share_of_pairs_together"] is not None:
-        keys = ("recall_apart", "recall_apart_low_end", "recall_apart_high_end")
-        header = ["share no experiment", "relations", "recall", "from", "to", "share one"]
-        rows = [
-            [
-                name,
-                f"{r['n_relations_apart']:,}",
-                *map(number, (r[k] for k in keys)),
-                number(r["share_together"], ".1%"),
-            ]
-            for name, r in s["sources"].items()
-        ]
-        lines += ["", *table(header, rows), ""]
+        figures = {"relations": "n_relations_apart", "recall": "recall_apart"}
+        figures |= {"from": "recall_apart_low_end", "to": "recall_apart_high_end"}
+        figures |= {"share one": "share_together"}
+        lines += ["", *_by_source("share no experiment", s["sources"].items(), figures), ""]
         lines.append(f"Of all pairs of genes {s['share_of_pairs_together']:.1%} share an experiment")
     if "thresholds" in s:
-        header = ["source", "low", "high", "relations", "recall", "from", "to", "by chance"]
-        rows = [
-            [
-                row["source"],
-                f"{row['low']:g}",
-                f"{row['high']:g}",
-                f"{row['n_relations']:,}",
-                *(number(row[key]) for key in ("recall", "recall_low_end", "recall_high_end")),
-                number(row["low"] + 1 - row["high"], ".3g"),
-            ]
-            for row in s["thresholds"]
-        ]
-        lines += ["", *table(header, rows)]
+        each = [(r["source"], {**r, "by_chance": r["low"] + 1 - r["high"]}) for r in s["thresholds"]]
+        figures = {
+            "low": "low",
+            "high": "high",
+            "relations": "n_relations",
+            **recall,
+            "by chance": "by_chance",
+        }
+        lines += ["", *_by_source("source", each, figures)]
     if p["against"] is not None:
-        header = ["against", "relations", "recall", "theirs", "difference", "from", "to", "p"]
-        both = ("recall_both", "recall_against")
-        ends = ("difference", "difference_low_end", "difference_high_end")
-        rows = [
-            [
-                name,
-                f"{r['n_relations_both']:,}",
-                *(number(r[k]) for k in both),
-                *(number(r[k], "+.4f") for k in ends),
-                number(r["difference_p_value"]),
-            ]
-            for name, r in s["sources"].items()
-        ]
-        lines += ["", *table(header, rows)]
+        both = {"relations": "n_relations_both", "recall": "recall_both", "theirs": "recall_against"}
+        ends = {"difference": "difference", "from": "difference_low_end", "to": "difference_high_end"}
+        figures = {**both, **ends, "p": "difference_p_value"}
+        lines += ["", *_by_source("against", s["sources"].items(), figures)]
     return head, lines
+
+
+# How a figure of a source is written, where it is not with four decimals.
+_WRITTEN = {
+    **dict.fromkeys(("n_relations", "n_low", "n_high", "n_relations_apart", "n_relations_both"), ","),
+    **dict.fromkeys(("difference", "difference_low_end", "difference_high_end"), "+.4f"),
+    "low": "g",
+    "high": "g",
+    "by_chance": ".3g",
+    "share_together": ".1%",
+}
+
+
+def _by_source(
+    first: str, rows: Iterable[tuple[str, Mapping[str, Any]]], figures: Mapping[str, str]
+) -> list[str]:
+    """A row a source; `figures` are the other heads and what stands below each."""
+    cells = [
+        [name, *(number(row[k], _WRITTEN.get(k, ".4f")) for k in figures.values())] for name, row in rows
+    ]
+    return table([first, *figures], cells)
 
 
 def _signal(result: Result) -> tuple[str, list[str]]:

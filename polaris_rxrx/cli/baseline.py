@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from polaris_rxrx.cli._datasets import DEFAULT, dataset_option, provenance_of, wells_of
-from polaris_rxrx.cli._inputs import arms_reader, card_embeddings, tell_dropped
+from polaris_rxrx.cli._alignment import alignment_options, with_recipe
+from polaris_rxrx.cli._datasets import DEFAULT, dataset_option, features_of, provenance_of, wells_of
+from polaris_rxrx.cli._inputs import arms_reader, card_embeddings
 from polaris_rxrx.cli.options import (
     FILE,
-    AlignerName,
     Bar,
     CardName,
     aggregate_option,
@@ -25,10 +25,12 @@ from polaris_rxrx.cli.options import (
     fill_option,
     note,
     reading_options,
+    seed_option,
     task_option,
 )
 from polaris_rxrx.cli.outputs import NEW_FILE, Command
 from polaris_rxrx.errors import PolarisRxrxError
+from polaris_rxrx.maps.names import ALIGNERS
 
 if TYPE_CHECKING:
     from polaris_rxrx.baselines import Prediction
@@ -60,7 +62,7 @@ def _named_out(ctx: click.Context, _: click.Parameter, value: Path | None) -> Pa
     type=FILE,
     metavar="PATH",
     help="The model's table: a file, a folder of files, or a glob in quotes.  [default: the card's file in "
-    "--data]",
+    "--data, or what --dataset has there, a file a plate]",
 )
 @features_option
 @reading_options
@@ -71,19 +73,14 @@ def _named_out(ctx: click.Context, _: click.Parameter, value: Path | None) -> Pa
     metavar="FILE",
     help="Where to write.  [default: NAME.csv]",
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="The seed of the scores that `random` draws.",
-)
+@seed_option("The seed of the scores that `random` draws.")
 @click.option(
     "--align",
-    type=AlignerName(),
+    type=click.Choice(ALIGNERS),
     help="How wells are aligned, instead of the card's way.",
 )
 @aggregate_option
+@alignment_options
 @arms_options
 @click.option(
     "--dose",
@@ -109,6 +106,7 @@ def command(
     seed: int,
     align: str | None,
     aggregate: str | None,
+    alignment: dict[str, Any],
     gene_arms: Path | None,
     arms_unexpressed: Path | None,
     dose: str | None,
@@ -120,21 +118,21 @@ def command(
 
     NAME may also be the path of your own model's card (a .toml file; see baselines/ for examples).
     """
-    from polaris_rxrx.baselines import refuse_absent, told_near
     from polaris_rxrx.cards import load_card
     from polaris_rxrx.predictions import write_predictions
     from polaris_rxrx.task import load_task
 
-    card = load_card(name).with_recipe(align=align, aggregate=aggregate, dose=_dose(dose))
+    card = with_recipe(load_card(name), alignment, align=align, aggregate=aggregate, dose=_dose(dose))
     if save_map is not None and save_map.suffix not in (".parquet", ".h5ad"):
         raise click.UsageError(f"--save-map {save_map}: a map is saved as .parquet or .h5ad")
-    corrected = arms_reader(gene_arms, arms_unexpressed)
+    corrected = arms_reader(gene_arms, arms_unexpressed, card.recipe.correct)
     given = (save_map, embeddings, metadata, features, reading["ids"], reading["layer"], gene_arms)
-    chosen = reading["sites"] != "mean" or dataset != DEFAULT
+    chosen = reading["sites"] != "mean" or dataset != DEFAULT or any(alignment.values())
     if card.kind == "random" and (any(given) or chosen):
         raise click.UsageError(
             f"{card.name} looks at no wells: --save-map, --embeddings, --metadata, --features, --sites, "
-            "--ids, --layer, --gene-arms, --dataset mean nothing"
+            "--ids, --layer, --gene-arms, --dataset, --batch, --controls, --components, --correct mean "
+            "nothing"
         )
     loaded = load_task(task)
     if card.kind == "random":
@@ -153,14 +151,7 @@ def command(
             {"allow_missing": allow_missing_wells, "features": features, **reading},
             corrected,
         )
-    if fill is None:
-        refuse_absent(prediction, loaded)
-    elif prediction.absent.size:
-        if prediction.near:
-            note(told_near(prediction.near))
-        note(f"{prediction.absent.size:,} pairs without an embedding were scored {fill:g}")
-        prediction.values[prediction.absent] = fill
-    write_predictions(out, loaded, prediction.values)
+    write_predictions(out, loaded, prediction.complete(loaded, fill, note))
     click.echo(f"{out}: {len(loaded):,} predictions of {card.title}")
     there = "" if task == default_task() else f" --task {shlex.quote(str(task))}"
     note(f"Next: polaris-rxrx score {shlex.quote(str(out))}{there}")
@@ -190,25 +181,25 @@ def _predict(
     choices: dict[str, Any],
     corrected: Callable[[Map], Map],
 ) -> Prediction:
-    from polaris_rxrx import baselines
-    from polaris_rxrx.maps.store import save_map as write_map
+    from polaris_rxrx.baselines import predict_with
 
-    embeddings = embeddings or card_embeddings(card, data)
+    embeddings = embeddings or features_of(dataset, data) or card_embeddings(card, data)
     with Bar(card.title) as bar:
-        wells = baselines.read_model(
+        found = predict_with(
             card,
-            wells_of(dataset, metadata, data),
+            task,
+            wells_of(dataset, metadata, data, card.recipe.design),
             embeddings,
+            correct=corrected,
+            provenance=provenance_of(dataset),
             progress=bar.step,
             **choices,
         )
-        map_ = baselines.map_of(wells, card.recipe, progress=bar.step)
-    for line in wells.notes:
+    for line in found.notes:
         note(line)
-    tell_dropped(map_)
-    map_ = corrected(map_)
-    map_.protocol.update(wells.provenance, **provenance_of(dataset), card=card.name, sources=wells.sources)
-    if save_map is not None:
-        write_map(map_, save_map)
-        note(f"Wrote {save_map}: {len(map_):,} perturbations x {map_.x.shape[1]:,}")
-    return baselines.predict(task, map_, card.recipe)
+    if save_map is not None and found.map_ is not None:
+        from polaris_rxrx.maps.store import save_map as write_map
+
+        write_map(found.map_, save_map)
+        note(f"Wrote {save_map}: {len(found.map_):,} perturbations x {found.map_.x.shape[1]:,}")
+    return found

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from polaris_rxrx.cli._datasets import ScreenName
-from polaris_rxrx.cli.options import FILE, data_option, wide_option
+from polaris_rxrx.cli.options import FILE, data_option, json_option, wide_option
 from polaris_rxrx.errors import DataError
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def command() -> None:
 
 
 @command.command("list", short_help="List the dataset cards that come along.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
+@json_option
 @wide_option
 def list_(as_json: bool) -> None:
     """List the dataset cards that come along: their files, sizes and licences."""
@@ -76,7 +76,9 @@ def check(card: str, data: Path, metadata: Path | None, embeddings: Path | None,
 def _as_text(found: Understood) -> str:
     lines = []
     if found.could_read:
-        lines = [f"{what:14} {told}" for what, told in _understood(found).items()]
+        understood = _understood(found)
+        width = max(map(len, understood))
+        lines = [f"{what:{width}}  {told}" for what, told in understood.items()]
     if found.problems:
         lines += ["", "Looks wrong:", *(f"- {problem}" for problem in found.problems[:SHOWN])]
         if more := len(found.problems) - SHOWN:
@@ -96,7 +98,7 @@ def _understood(found: Understood) -> dict[str, str]:
         "a batch": f"{least:,.0f} to {most:,.0f} negative controls, median {middle:,.0f}",
     }
     for kind, counts in found.controls.items():
-        told[f"{kind} controls"[:14]] = ", ".join(f"{name} ({n:,} wells)" for name, n in counts.items())
+        told[f"{kind} controls"] = ", ".join(f"{name} ({n:,} wells)" for name, n in counts.items())
     for side, n in found.perturbations.items():
         told[side] = f"{n:,} {'genes' if side == 'CRISPR' else 'compounds'}"
     if found.blinded:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from polaris_rxrx.cli.options import note, wide_option
+from polaris_rxrx.cli.options import note, seed_option, wide_option
 from polaris_rxrx.cli.outputs import Command, NewFolder
 from polaris_rxrx.errors import UsageError
 
@@ -16,13 +16,7 @@ BASELINES = ("random", "cellprofiler", "openphenom")
 
 @click.command(cls=Command)
 @click.argument("folder", metavar="[DIR]", type=NewFolder("*.csv"), default=Path("polaris-rxrx-demo"))
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Where random draws begin: a whole number; the same seed gives the same data.",
-)
+@seed_option("Where random draws begin: a whole number; the same seed gives the same data.")
 @click.option("--force", is_flag=True, help="Replace what an earlier demo left in DIR.")
 @wide_option
 def command(folder: Path, seed: int, force: bool) -> None:

@@ -9,8 +9,8 @@ import click
 from polaris_rxrx.cli._inputs import Renamer, aliases_option, check_folder, write_results
 from polaris_rxrx.cli._source import Source, source_options
 from polaris_rxrx.cli._tables import as_rows, as_text
-from polaris_rxrx.cli.options import FILE, Bar, note, wide_option
-from polaris_rxrx.cli.outputs import Command, NewFolder
+from polaris_rxrx.cli.options import FILE, Bar, json_option, note, wide_option
+from polaris_rxrx.cli.outputs import Command, results_option
 from polaris_rxrx.present.terminal import json_text
 
 
@@ -25,13 +25,8 @@ from polaris_rxrx.present.terminal import json_text
 )
 @aliases_option
 @source_options()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
-@click.option(
-    "--out",
-    type=NewFolder("*.json", "*.csv"),
-    metavar="DIR",
-    help="Also write enrichment.json, and the table as a CSV file, into this folder.",
-)
+@json_option
+@results_option("enrichment.json, and the table")
 @wide_option
 @click.pass_context
 def command(

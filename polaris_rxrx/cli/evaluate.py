@@ -18,8 +18,8 @@ from polaris_rxrx.cli._inputs import (
 from polaris_rxrx.cli._source import Source, source_options
 from polaris_rxrx.cli._suites import PAPER, SUITES, WELLS, jobs, refuse_strangers
 from polaris_rxrx.cli._tables import as_text
-from polaris_rxrx.cli.options import FILE, Bar, note, wide_option
-from polaris_rxrx.cli.outputs import Command, NewFolder
+from polaris_rxrx.cli.options import FILE, Bar, note, seed_option, wide_option
+from polaris_rxrx.cli.outputs import Command, results_option
 from polaris_rxrx.present.terminal import json_text
 
 
@@ -118,20 +118,11 @@ from polaris_rxrx.present.terminal import json_text
     metavar="N",
     help="How many random orders p-values of consistency and activity rest on.  [default: 10000]",
 )
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="The seed of every draw but that of negatives: bootstrap, controls, exchanges, random embeddings.",
+@seed_option(
+    "The seed of every draw but that of negatives: bootstrap, controls, exchanges, random embeddings."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the results as JSON and nothing else.")
-@click.option(
-    "--out",
-    type=NewFolder("*.json", "*.csv"),
-    metavar="DIR",
-    help="Also write SUITE.json, and each table as a CSV file, into this folder.",
-)
+@results_option("SUITE.json, and each table")
 @wide_option
 @click.pass_context
 def command(
@@ -166,9 +157,8 @@ def command(
     layout_of = source.metadata if source.map_path is not None else None
     wanted = jobs(suites, source.data, by, {**options, "layout_of": layout_of})
     with Bar(title) as bar:
-        given = source.read(bar, guides=by == "guide")
-        if set(suites) - set(WELLS):
-            given = without_blinded(source.with_map(given, bar), source.dataset)
+        given = source.read(bar, mapped=bool(set(suites) - set(WELLS)), guides=by == "guide")
+        given = without_blinded(given, source.dataset)
         done = [given.stamp(result) for job in wanted for result in job(given, bar)]
     results = {result.suite: result for result in done}
     if out is not None:

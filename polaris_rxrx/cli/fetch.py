@@ -26,7 +26,7 @@ _COLUMNS = ("what", "file", "where", "size", "source", "licence")
 
 @click.command(
     epilog=f"WHAT is any of {', '.join(KNOWN)}; by default {', '.join(DEFAULT)}. "
-    "HF_ENDPOINT and POLARIS_RXRX_GITHUB_RAW name mirrors."
+    "HF_ENDPOINT, POLARIS_RXRX_GITHUB_RAW and, for --profiles, AWS_ENDPOINT_URL_S3 name mirrors."
 )
 @click.argument("what", nargs=-1, metavar="[WHAT]...", type=click.Choice(list(KNOWN)))
 @click.option(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from polaris_rxrx.cli.options import FILE, Bar, metric_option, task_option, wide_option
+from polaris_rxrx.cli.options import FILE, Bar, json_option, metric_option, task_option, wide_option
 
 if TYPE_CHECKING:
     from polaris_rxrx.leaderboard.board import Board, Local, PublishedBlock
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @metric_option("ranks the local rows")
 @click.option("--local", "only_local", is_flag=True, help="Show the local rows alone.")
 @click.option("--published", "only_published", is_flag=True, help="Show the published rows alone.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
+@json_option
 @wide_option
 @click.pass_context
 def command(

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,16 +13,13 @@ from polaris_rxrx.cli.options import FILE
 if TYPE_CHECKING:
     from polaris_rxrx.hub.account import Account
 
-F = TypeVar("F", bound=Callable[..., Any])
 
-
-def env_file_option(function: F) -> F:
-    return click.option(
-        "--env-file",
-        type=FILE,
-        metavar="FILE",
-        help="Take POLARIS_ settings that the environment lacks from this file.",
-    )(function)
+env_file_option = click.option(
+    "--env-file",
+    type=FILE,
+    metavar="FILE",
+    help="Take POLARIS_ settings that the environment lacks from this file.",
+)
 
 
 @click.command()

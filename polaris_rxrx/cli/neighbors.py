@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from polaris_rxrx.cli._inputs import (
+    Renamer,
+    aliases_option,
     annotations_option,
     check_folder,
     read_all_relations,
@@ -17,10 +20,15 @@ from polaris_rxrx.cli._inputs import (
 )
 from polaris_rxrx.cli._source import Source, source_options
 from polaris_rxrx.cli._tables import as_rows, as_text
-from polaris_rxrx.cli.options import Bar, note, wide_option
-from polaris_rxrx.cli.outputs import Command, NewFolder
+from polaris_rxrx.cli.options import Bar, json_option, note, seed_option, wide_option
+from polaris_rxrx.cli.outputs import Command, results_option
 from polaris_rxrx.errors import MissingError
 from polaris_rxrx.present.terminal import json_text
+
+if TYPE_CHECKING:
+    from polaris_rxrx.dataset.affinities import Affinities
+    from polaris_rxrx.maps.build import Map
+    from polaris_rxrx.suites.relations import Relations
 
 Known = dict[str, frozenset[frozenset[str]]]
 
@@ -46,21 +54,11 @@ Known = dict[str, frozenset[frozenset[str]]]
     help="How many of the most similar, and of the most opposite, genes and compounds are shown.",
 )
 @relations_option
+@aliases_option
 @annotations_option
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="The seed of the null, where it is drawn from very many pairs.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
-@click.option(
-    "--out",
-    type=NewFolder("*.json", "*.csv"),
-    metavar="DIR",
-    help="Also write neighbors.json, and the table as a CSV file, into this folder.",
-)
+@seed_option("The seed of the null, where it is drawn from very many pairs.")
+@json_option
+@results_option("neighbors.json, and the table")
 @wide_option
 @click.pass_context
 def command(
@@ -72,6 +70,7 @@ def command(
     concentration: float | None,
     top: int,
     relations: tuple[Path, ...],
+    aliases: Path | None,
     annotations: Path | None,
     seed: int,
     as_json: bool,
@@ -89,14 +88,19 @@ def command(
     if out is not None:
         check_folder(out)
     title = source.title
-    known, made_up = _known(name, source.data, relations, annotations)
+    held, affinities = _read(source.data, relations, annotations)
+    renamer = Renamer(aliases)
     with Bar(title) as bar:
         given = source.read_map(bar)
     assert given.map_ is not None
+    name = renamer.names("the gene asked for", [name], given.map_)[0]
+    if other is not None:
+        other = renamer.names("--with", [other], given.map_)[0]
+    known, made_up = _known(name, held, affinities, renamer, given.map_)
     found = neighbors(
         given.map_, name, concentration=concentration, other=other, top=top, known=known, seed=seed
     )
-    result = given.stamp(found)
+    result = renamer.stamp(given.stamp(found))
     for what in made_up:
         result = stamp_truth(result, what, True)
     if out is not None:
@@ -108,18 +112,13 @@ def command(
         click.echo(as_text(result, title))
 
 
-def _known(
-    name: str, data: Path, relations: Sequence[Path], annotations: Path | None
-) -> tuple[Known, list[str]]:
-    """Source -> related pairs that `name` is one of, and which of them are the demo's.
-
-    Of files that were not given, those that are in the data folder.
-    """
-    from polaris_rxrx.dataset.affinities import ACTIVE, read_affinities
+def _read(
+    data: Path, relations: Sequence[Path], annotations: Path | None
+) -> tuple[dict[str, Relations], Affinities | None]:
+    """The relations and affinities given; of those that were not, what is in the data folder."""
+    from polaris_rxrx.dataset.affinities import read_affinities
     from polaris_rxrx.dataset.registry import locate
 
-    known: Known = {}
-    made_up = []
     try:
         held = read_all_relations(relations, data)
     except MissingError:
@@ -127,21 +126,35 @@ def _known(
             raise
         note("No known relations are marked: there are none in --data, and --relations names none")
         held = {}
-    for source, of in held.items():
+    try:
+        path = annotations or locate("annotations", data)
+    except MissingError:
+        return held, None
+    return held, read_affinities(path)
+
+
+def _known(
+    name: str, held: dict[str, Relations], affinities: Affinities | None, renamer: Renamer, map_: Map
+) -> tuple[Known, list[str]]:
+    """Source -> related pairs that `name` is one of, by the map's symbols, and which are the demo's."""
+    from polaris_rxrx.dataset.affinities import ACTIVE
+
+    known: Known = {}
+    made_up = []
+    for source, every in held.items():
+        of = renamer.relations(source, every, map_)
         pairs = zip(of.first.tolist(), of.second.tolist(), strict=True)
         named = ((of.names[a], of.names[b]) for a, b in pairs)
         known[source] = frozenset(frozenset(pair) for pair in named if name in pair)
     if any(of.made_up for of in held.values()):
         made_up.append("relations")
-    try:
-        path = annotations or locate("annotations", data)
-    except MissingError:
+    if affinities is None:
         return known, made_up
-    affinities = read_affinities(path)
+    genes = dict(zip(affinities.genes, renamer.names("affinities", affinities.genes, map_), strict=True))
     active = (
-        (compound, gene)
-        for compound, genes in affinities.by_compound.items()
-        for gene, value in genes.items()
+        (compound, genes[gene])
+        for compound, values in affinities.by_compound.items()
+        for gene, value in values.items()
         if value <= ACTIVE
     )
     known["target"] = frozenset(frozenset(pair) for pair in active if name in pair)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property, wraps
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import click
 
+from polaris_rxrx.maps.names import AGGREGATES
 from polaris_rxrx.stats.resampling import CLUSTERS, LEVEL, RESAMPLES
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -33,24 +34,21 @@ def default_data() -> Path:
     return user_data_path("polaris-rxrx", appauthor=False)
 
 
-def task_option(function: F) -> F:
-    return click.option(
-        "--task",
-        type=FILE,
-        default=default_task,
-        show_default="$POLARIS_RXRX_TASK, else task/",
-        help="The prepared folder of the task, as `prepare` writes it.",
-    )(function)
+task_option = click.option(
+    "--task",
+    type=FILE,
+    default=default_task,
+    show_default="$POLARIS_RXRX_TASK, else task/",
+    help="The prepared folder of the task, as `prepare` writes it.",
+)
 
-
-def data_option(function: F) -> F:
-    return click.option(
-        "--data",
-        type=FILE,
-        default=default_data,
-        show_default="$POLARIS_RXRX_DATA, else the user's data folder",
-        help="The folder with RxRx3-core's files.",
-    )(function)
+data_option = click.option(
+    "--data",
+    type=FILE,
+    default=default_data,
+    show_default="$POLARIS_RXRX_DATA, else the user's data folder",
+    help="The folder with RxRx3-core's files.",
+)
 
 
 def note(text: str) -> None:
@@ -81,27 +79,43 @@ class _Fill(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.
         return filled
 
 
-def fill_option(function: F) -> F:
-    return click.option(
-        "--missing", "fill", type=_Fill(), help="Give absent pairs this score instead of stopping."
-    )(function)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
+
+fill_option = click.option(
+    "--missing", "fill", type=_Fill(), help="Give absent pairs this score instead of stopping."
+)
+
+features_option = click.option(
+    "--features",
+    metavar="PATTERN",
+    multiple=True,
+    help="Take columns named like 'emb_*' as features; may be repeated.  [default: told by their names]",
+)
 
 
-def features_option(function: F) -> F:
-    return click.option(
-        "--features",
-        metavar="PATTERN",
-        multiple=True,
-        help="Take columns named like 'emb_*' as features; may be repeated.  [default: told by their names]",
-    )(function)
+def together(
+    into: str, names: Sequence[str], options: Sequence[Callable[[F], F]], make: Callable[..., Any] = dict
+) -> Callable[[F], F]:
+    """Options whose values, by these names, a command takes as one thing, `into`, made by `make`."""
+
+    def decorate(function: F) -> F:
+        @wraps(function)
+        def command(*args: Any, **given: Any) -> Any:
+            return function(*args, **{into: make(**{name: given.pop(name) for name in names})}, **given)
+
+        found: Any = command
+        for option in reversed(options):
+            found = option(found)
+        return cast(F, found)
+
+    return decorate
 
 
-def reading_options(function: F) -> F:
-    """`--sites`, `--ids` and `--layer`: how a table of wells is read.
-
-    The command takes them as one dict, `reading`: fields of `polaris_rxrx.wells.reading.Choices`.
-    """
-    options = [
+# How a table of wells is read: fields of `polaris_rxrx.wells.reading.Choices`.
+reading_options = together(
+    "reading",
+    ("sites", "ids", "layer"),
+    [
         click.option(
             "--sites",
             type=click.Choice(["mean", "median"]),
@@ -118,16 +132,8 @@ def reading_options(function: F) -> F:
             "stand in the table, or in DeepProfiler's paths]",
         ),
         click.option("--layer", metavar="NAME", help="A layer of an AnnData file (.h5ad).  [default: its X]"),
-    ]
-
-    @wraps(function)
-    def command(*args: Any, **given: Any) -> Any:
-        return function(*args, reading={name: given.pop(name) for name in ("sites", "ids", "layer")}, **given)
-
-    found: Any = command
-    for option in reversed(options):
-        found = option(found)
-    return cast(F, found)
+    ],
+)
 
 
 def wide_option(function: F) -> F:
@@ -187,19 +193,7 @@ def resampling_options(*, clusters: bool = True) -> Callable[[F], F]:
                 "or both.",
             )
         )
-    names = ("resamples", "seed", "level", "clusters")[: len(options)]
-
-    def decorate(function: F) -> F:
-        @wraps(function)
-        def command(*args: Any, **given: Any) -> Any:
-            return function(*args, resampling={name: given.pop(name) for name in names}, **given)
-
-        found: Any = command
-        for option in reversed(options):
-            found = option(found)
-        return cast(F, found)
-
-    return decorate
+    return together("resampling", ("resamples", "seed", "level", "clusters")[: len(options)], options)
 
 
 class _MetricKey(click.Choice):  # type: ignore[type-arg]  # generic from click 8.4 on
@@ -218,6 +212,11 @@ class _MetricKey(click.Choice):  # type: ignore[type-arg]  # generic from click 
 def certainty_options(function: F) -> F:
     """What scores are read and shown with: how intervals are drawn, what is absent, how wide tables are."""
     return resampling_options()(fill_option(wide_option(function)))
+
+
+def seed_option(told: str) -> Callable[[F], F]:
+    """`--seed` of a command that draws without resampling; `told` says what."""
+    return click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help=told)
 
 
 def metric_option(what: str) -> Callable[[F], F]:
@@ -265,13 +264,12 @@ class Bar:
         self._progress.update(self._tasks[what], completed=done)
 
 
-def aggregate_option(function: F) -> F:
-    return click.option(
-        "--aggregate",
-        type=click.Choice(["mean", "median"]),
-        help="What a perturbation's row in the map is of its aligned wells, instead of the card's way.  "
-        "[default: mean]",
-    )(function)
+aggregate_option = click.option(
+    "--aggregate",
+    type=click.Choice(AGGREGATES),
+    help="What a perturbation's row in the map is of its aligned wells, instead of the card's way.  "
+    "[default: mean]",
+)
 
 
 def arms_options(function: F) -> F:
@@ -294,41 +292,23 @@ def arms_options(function: F) -> F:
 
 
 class MaybeFile(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.4 on
-    """A name, or the path of a file."""
+    """A name, or the path of a file; of cards in a folder of the package, the name is completed."""
 
     name = "name"
-
-
-class CardName(MaybeFile):
-    """A card's name, completed from the cards there are."""
-
-    name = "card"
+    folder: str | None = None
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
         from click.shell_completion import CompletionItem
 
-        from polaris_rxrx.cards import card_names
+        if self.folder is None:
+            return super().shell_complete(ctx, param, incomplete)
+        from polaris_rxrx.validation import card_names
 
-        names = [CompletionItem(n) for n in card_names() if n.startswith(incomplete)]
+        names = [CompletionItem(n) for n in card_names(self.folder) if n.startswith(incomplete)]
         return [*names, CompletionItem(incomplete, type="file")]
 
 
-class AlignerName(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.4 on
-    """One of the aligners there are, which are asked for when they are needed: numpy comes with them."""
+class CardName(MaybeFile):
+    """A model's card."""
 
-    name = "aligner"
-
-    @property
-    def _choice(self) -> click.Choice[Any]:
-        from polaris_rxrx.maps.align import ALIGNERS
-
-        return click.Choice(ALIGNERS)
-
-    def get_metavar(self, *arguments: Any, **named: Any) -> str | None:
-        return self._choice.get_metavar(*arguments, **named)
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        return self._choice.convert(value, param, ctx)
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
-        return self._choice.shell_complete(ctx, param, incomplete)
+    name, folder = "card", "baselines"

@@ -11,7 +11,7 @@ Conventions
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -39,13 +39,22 @@ class NewFolder(click.Path):
 NEW_FILE = NewFile()
 
 
-def per_treatment_option(function: F) -> F:
+def results_option(what: str) -> Callable[[F], F]:
+    """`--out`: a folder of results, which `what` is written into."""
     return click.option(
-        "--per-treatment",
-        type=NEW_FILE,
-        metavar="FILE",
-        help="Also write one CSV row per treatment.",
-    )(function)
+        "--out",
+        type=NewFolder("*.json", "*.csv"),
+        metavar="DIR",
+        help=f"Also write {what} as a CSV file, into this folder.",
+    )
+
+
+per_treatment_option = click.option(
+    "--per-treatment",
+    type=NEW_FILE,
+    metavar="FILE",
+    help="Also write one CSV row per treatment.",
+)
 
 
 def write_per_treatment(path: Path, columns: Mapping[str, Sequence[Any]]) -> None:

@@ -13,8 +13,11 @@ from polaris_rxrx.cli.options import FILE, MaybeFile, data_option, default_task,
 from polaris_rxrx.cli.outputs import Command, NewFolder
 
 if TYPE_CHECKING:
-    from polaris_rxrx.hub.artifact import Artifact
     from polaris_rxrx.task import Manifest, Task
+
+WITHOUT_CLIENT = (
+    "polaris-lib is not installed, so the folder gets no polaris/: all but `score --official` works"
+)
 
 
 @click.command(cls=Command)
@@ -65,26 +68,24 @@ def command(
         raise click.UsageError("--metadata belongs to --smiles")
     from polaris_rxrx.dataset.registry import locate
     from polaris_rxrx.files import new_folder
+    from polaris_rxrx.hub import benchmarks
     from polaris_rxrx.task import ARTIFACT, MANIFEST
 
     with new_folder(out, replace=force, marker=MANIFEST) as folder:
         structures = (metadata or locate("metadata", data)) if smiles else None  # before any work
-        artifact: Artifact | None
         if annotations is not None:
-            task = _drawn(annotations, seed or 0)
-            artifact = _as_artifact(task)
-            task = artifact.task if artifact else task
+            drawn = _drawn(annotations, seed or 0)
+            artifact = benchmarks.local_benchmark(drawn)
+            task = artifact.task if artifact else drawn
+            if artifact is None:
+                note(WITHOUT_CLIENT)
         else:
-            from polaris_rxrx.hub.benchmarks import DEFAULT_BENCHMARK, open_benchmark
-
-            artifact = open_benchmark(benchmark or DEFAULT_BENCHMARK)
+            artifact = benchmarks.open_benchmark(benchmark or benchmarks.DEFAULT_BENCHMARK)
             task = artifact.task
         manifest = task.save(folder, smiles=_smiles(task, structures) if structures else None)
         if artifact is not None:
-            from polaris_rxrx.hub.benchmarks import save_artifact
-
             (folder / ARTIFACT).mkdir()
-            save_artifact(artifact, folder / ARTIFACT, out.resolve() / ARTIFACT)
+            benchmarks.save_artifact(artifact, folder / ARTIFACT, out.resolve() / ARTIFACT)
     _tell(out, manifest)
     if artifact is not None and artifact.kind == "competition":
         from polaris_rxrx.hub.competitions import window
@@ -105,23 +106,6 @@ def _drawn(path: Path, seed: int) -> Task:
             f"{len(short)} compounds have too few eligible negatives and got all of them: {', '.join(short)}"
         )
     return task
-
-
-def _as_artifact(task: Task) -> Artifact | None:
-    """The task as a Polaris artifact, for `score --official`; None, and said, where polaris-lib is not."""
-    from polaris_rxrx.hub import upstream
-
-    if not upstream.is_installed():
-        note("polaris-lib is not installed, so the folder gets no polaris/: all but `score --official` works")
-        return None
-    from polaris_rxrx.hub.benchmarks import make_benchmark
-
-    assert task.artifact_id is not None
-    return make_benchmark(
-        task,
-        name=task.artifact_id.partition("/")[2],
-        description="Compound-gene activity pairs drawn from an affinity table as in arXiv 2503.20158",
-    )
 
 
 def _smiles(task: Task, metadata: Path) -> list[str]:

@@ -12,6 +12,7 @@ from polaris_rxrx.cli.options import FILE, Bar, certainty_options, data_option, 
 from polaris_rxrx.cli.outputs import NEW_FILE, Command, NewFolder
 
 if TYPE_CHECKING:
+    from polaris_rxrx.report.material import Material
     from polaris_rxrx.task import Task
 
 
@@ -64,12 +65,8 @@ def command(
     from polaris_rxrx.cli._inputs import read_given, refuse_twice
     from polaris_rxrx.dataset.affinities import read_affinities
     from polaris_rxrx.maps.store import load_map
-    from polaris_rxrx.present.numbers import count, number, percent, span
-    from polaris_rxrx.present.terminal import wrapped
-    from polaris_rxrx.report import figures as drawing
     from polaris_rxrx.report.breakdown import read_classes
     from polaris_rxrx.report.material import gather
-    from polaris_rxrx.report.page import write_page
     from polaris_rxrx.scoring import score
     from polaris_rxrx.task import load_task
 
@@ -101,23 +98,40 @@ def command(
             **resampling,
         )
         bar.step("computing", 1, 1)
-        bar.step("drawing", 0, 2)
-        plots = drawing.draw(material)
-        bar.step("drawing", 1, 2)
-        write_page(out, material, plots)
-        if figures is not None:
-            drawing.write(plots, figures)
-        bar.step("drawing", 2, 2)
+        n_plots = _write(out, figures, material, bar)
+    click.echo(_told(out, material))
+    if figures is not None:
+        note(f"Wrote {n_plots:,} figures into {figures}")
+    for line in material.notes:
+        note(f"Note: {line}")
+
+
+def _write(out: Path, figures: Path | None, material: Material, bar: Bar) -> int:
+    """Draw the figures, write the page and, where asked, the figures beside it; how many there are."""
+    from polaris_rxrx.report import figures as drawing
+    from polaris_rxrx.report.page import write_page
+
+    bar.step("drawing", 0, 2)
+    plots = drawing.draw(material)
+    bar.step("drawing", 1, 2)
+    write_page(out, material, plots)
+    if figures is not None:
+        drawing.write(plots, figures)
+    bar.step("drawing", 2, 2)
+    return len(plots)
+
+
+def _told(out: Path, material: Material) -> str:
+    """The page's main figure."""
+    from polaris_rxrx.present.numbers import count, number, percent, span
+    from polaris_rxrx.present.terminal import wrapped
+
     found, level = material.uncertainty.pr_auc, percent(material.uncertainty.level)
     told = (
         f"{out}: average precision {number(found.value)} ({level} interval {span(found.interval)}), "
-        f"mean over {count(mine.n_scored_pr_auc, 'treatment')}"
+        f"mean over {count(material.score.n_scored_pr_auc, 'treatment')}"
     )
-    click.echo("\n".join(wrapped(told)))
-    if figures is not None:
-        note(f"Wrote {len(plots):,} figures into {figures}")
-    for line in material.notes:
-        note(f"Note: {line}")
+    return "\n".join(wrapped(told))
 
 
 def _names(paths: Sequence[Path]) -> list[str]:

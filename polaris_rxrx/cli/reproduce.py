@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from polaris_rxrx.cli._datasets import DEFAULT, features_of, provenance_of, wells_of, without_blinded
 from polaris_rxrx.cli._inputs import (
     MADE_UP,
     ModelInput,
+    Renamer,
+    aliases_option,
     annotations_option,
     card_embeddings,
     check_folder,
@@ -20,13 +24,24 @@ from polaris_rxrx.cli._inputs import (
     relations_option,
     write_folder,
 )
-from polaris_rxrx.cli.options import FILE, Bar, CardName, data_option, features_option, note, wide_option
-from polaris_rxrx.cli.outputs import Command, NewFolder
+from polaris_rxrx.cli.options import (
+    FILE,
+    Bar,
+    CardName,
+    data_option,
+    features_option,
+    json_option,
+    note,
+    reading_options,
+    wide_option,
+)
+from polaris_rxrx.cli.outputs import Command, results_option
 from polaris_rxrx.present.numbers import number
 from polaris_rxrx.present.terminal import json_text, notes, table, wrapped
 
 if TYPE_CHECKING:
     from polaris_rxrx.cards import Card
+    from polaris_rxrx.errors import MissingError
     from polaris_rxrx.suites.published import Published
     from polaris_rxrx.suites.reproduce import Cell, Data, Results
 
@@ -43,54 +58,49 @@ if TYPE_CHECKING:
     help="Only this model; may be repeated.  [default: all whose files are in --data]",
 )
 @features_option
+@reading_options
 @click.option("--metadata", type=FILE, help="The well metadata.  [default: the one in --data]")
 @annotations_option
 @relations_option
-@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
-@click.option(
-    "--out",
-    type=NewFolder("*.json", "*.csv"),
-    metavar="DIR",
-    help="Also write reproduce.json, and each table as a CSV file, into this folder.",
-)
+@aliases_option
+@json_option
+@results_option("reproduce.json, and each table")
 @wide_option
 def command(
     name: str | None,
     data: Path,
     models: tuple[str, ...],
     features: tuple[str, ...],
+    reading: dict[str, Any],
     metadata: Path | None,
     annotations: Path | None,
     relations: tuple[Path, ...],
+    aliases: Path | None,
     as_json: bool,
     out: Path | None,
 ) -> None:
     """Set computed figures beside the published ones, each with its protocol.
 
-    Without a name, all three tables. A cell is `within` if it is at most one published spread away from the
-    published figure. The suites' deviations from the public code follow, numbered; then what it takes to
-    compute the figures of models whose table is not in --data.
+    Without a name, all three tables; table6 with its rows of RxRx3 and JUMP, whose published figures are not
+    on record here. A cell is `within` if it is at most one published spread away from the published figure.
+    The suites' deviations from the public code follow, numbered; then what it takes to compute the figures
+    of models whose files are not in --data.
     """
-    from polaris_rxrx.suites.published import NAMES, load
+    from polaris_rxrx.suites.published import NAMES, load_whole
 
-    tables = [load(n) for n in ([name] if name else NAMES)]
+    tables = [table for n in ([name] if name else NAMES) for table in load_whole(n)]
     if out is not None:
         check_folder(out)
-    cards, needs = _cards(tables, models, data)
-    held = _data(tables, data, annotations, relations)
-    if metadata is None:
-        from polaris_rxrx.dataset.registry import locate
-
-        metadata = locate("metadata", data)
+    runs, needs = _runs(tables, models, data)
+    held = _data([t for run in runs for t in run.tables], data, annotations, relations)
+    renamer = Renamer(aliases)
     results: dict[str, Results] = {t.name: {} for t in tables}
     inputs: dict[str, Any] = {}
-    for card, embeddings in cards:
-        with Bar(card.title) as bar:
-            source = read_source(
-                card.with_recipe(align="pca-cs"), metadata, embeddings, bar, features=features
-            )
-            _run(tables, card.name, source.with_map(bar), held, bar, results)
-        inputs[card.name] = source.inputs
+    for run in runs:
+        with Bar(run.card.title) as bar:
+            source = run.read(data, metadata, bar, features=features, **reading)
+            _run(run.tables, run.card.name, source, held, renamer, bar, results)
+        inputs[run.name] = source.inputs
         del source  # or two models' wells would be held while the next is read
     made_up = any(given["made_up"] for given in inputs.values())
     document = {**_document(tables, results, inputs, made_up), "needs": needs}
@@ -108,11 +118,42 @@ def command(
     click.echo("\n\n".join(["\n".join(wrapped(f"{MADE_UP}.")), *parts] if made_up else parts))
 
 
-def _cards(
+@dataclass(frozen=True)
+class _ModelRun:
+    """A model on a dataset whose files are at hand, and the tables that it has rows in."""
+
+    dataset: str
+    card: Card
+    embeddings: Path
+    tables: tuple[Published, ...]
+
+    @property
+    def name(self) -> str:
+        return _named(self.dataset, self.card.name)
+
+    def read(self, data: Path, metadata: Path | None, bar: Bar, **choices: Any) -> ModelInput:
+        """The wells, and the map as the tables' protocols have it, without genes that nobody is told."""
+        (align,) = {p["align"] for t in self.tables for p in t.protocols.values() if "align" in p}
+        card = self.card.with_recipe(align=align)
+        own = metadata if self.dataset == DEFAULT else None
+        wells = wells_of(self.dataset, own, data, card.recipe.design)
+        source = without_blinded(read_source(card, wells, self.embeddings, bar, **choices), self.dataset)
+        return replace(source, inputs={**source.inputs, **provenance_of(self.dataset)})
+
+
+def _named(dataset: str, model: str) -> str:
+    return model if dataset == DEFAULT else f"{model} on {dataset}"
+
+
+def _runs(
     tables: Sequence[Published], models: Sequence[str], data: Path
-) -> tuple[list[tuple[Card, Path]], dict[str, str]]:
-    """The models to run, with their tables; and what each of the others needs."""
-    from polaris_rxrx.cards import load_card
+) -> tuple[list[_ModelRun], dict[str, str]]:
+    """What is to be run, dataset by dataset; and what each of the other models needs.
+
+    Raises:
+        UsageError: A model asked for is in no table.
+        MissingError: The files of a model asked for are not there, or no model's are.
+    """
     from polaris_rxrx.dataset.registry import locate
     from polaris_rxrx.errors import MissingError, UsageError
     from polaris_rxrx.suites.reproduce import RANDOM
@@ -121,19 +162,50 @@ def _cards(
     for model in models:
         if model not in known:
             raise UsageError(f"no published figures of {model!r} there; there are some of {', '.join(known)}")
-    found, needs = [], {}
-    for model in known if not models else [m for m in known if m in models]:
-        card = load_card(model)
-        try:
-            found.append((card, card_embeddings(card, data)))
-        except MissingError as error:
-            if models:
-                raise
-            command = f"; polaris-rxrx {shlex.join(error.command)}" if error.command else ""
-            needs[model] = f"{error}{command}"
+    found, missing = list[_ModelRun](), dict[tuple[str, str], MissingError]()
+    for dataset in dict.fromkeys(t.dataset for t in tables):
+        of = [t for t in tables if t.dataset == dataset]
+        for model in (m for m in known if (not models or m in models) and any(m in t.models for t in of)):
+            card = _card(model)
+            try:
+                embeddings = card_embeddings(card, data) if dataset == DEFAULT else _features(dataset, data)
+            except MissingError as error:
+                missing[dataset, model] = error
+                continue
+            found.append(_ModelRun(dataset, card, embeddings, tuple(t for t in of if model in t.models)))
+    for model in models:
+        if not any(run.card.name == model for run in found):
+            raise next(error for (_, name), error in missing.items() if name == model)
     if not found:
         locate("openphenom", data)  # says what is missing, and the command that fetches it
+    needs = {
+        _named(dataset, model): f"{error}{_command(error)}"
+        for (dataset, model), error in missing.items()
+        if not models
+    }
     return found, needs
+
+
+def _command(error: MissingError) -> str:
+    return f"; polaris-rxrx {shlex.join(error.command)}" if error.command else ""
+
+
+def _card(model: str) -> Card:
+    """A model's card; one without is a plain embedding."""
+    from polaris_rxrx.cards import Card, card_names, load_card
+
+    return load_card(model) if model in card_names() else Card(name=model, title=model)
+
+
+def _features(dataset: str, data: Path) -> Path:
+    """The features of a dataset, a file a plate; its tables are there, too."""
+    from polaris_rxrx.dataset.screens import load_screen
+    from polaris_rxrx.wells.check import refuse_absent
+
+    refuse_absent(load_screen(dataset), data)
+    found = features_of(dataset, data)
+    assert found is not None
+    return found
 
 
 def _data(
@@ -158,6 +230,7 @@ def _run(
     model: str,
     source: ModelInput,
     held: Data,
+    renamer: Renamer,
     bar: Bar,
     results: dict[str, Results],
 ) -> None:
@@ -166,10 +239,16 @@ def _run(
 
     assert source.map_ is not None
     cache: dict[str, Any] = {}
+    if held.relations is not None:
+        own = {n: renamer.relations(n, known, source.map_) for n, known in held.relations.items()}
+        held = replace(held, relations=own)
+        for line in renamer.told:
+            note(f"{source.title}: {line}")
     for t in tables:
         if model in t.models:
             done = run(t, model, source.map_, source.wells, held, cache=cache, progress=bar.step)
-            results[t.name] = done | results[t.name]
+            stamped = {at: renamer.stamp(r) if r.suite == "gene-gene" else r for at, r in done.items()}
+            results[t.name] = stamped | results[t.name]
 
 
 def _document(
@@ -204,6 +283,9 @@ def _deviations(results: dict[str, Results]) -> list[str]:
     return ["\n".join(["Deviations from the public code, by suite and number", *told])] if lines else []
 
 
+NOT_ON_RECORD = "not on record here"
+
+
 def _as_text(published: Published, results: Results) -> str:
     from polaris_rxrx.suites.reproduce import compare
 
@@ -217,12 +299,19 @@ def _as_text(published: Published, results: Results) -> str:
         [
             *wrapped(f"{published.name}: {published.title}"),
             *wrapped(f"Published in {published.source} ({published.grade})"),
+            *(wrapped(f"Its protocol: {_protocol(published)}") if published.dataset != DEFAULT else []),
             "",
             *lines,
             *([""] if told else []),
             *notes(told, "Protocol"),
         ]
     )
+
+
+def _protocol(published: Published) -> str:
+    """How a table's figures are made, suite by suite; its rows say it of computed ones alone."""
+    words = ((suite, ", ".join(f"{k} {v}" for k, v in p.items())) for suite, p in published.protocols.items())
+    return "; ".join(f"{suite} by {told}" for suite, told in words)
 
 
 def _row(cell: Cell, protocols: Sequence[str | None]) -> list[str]:
@@ -239,7 +328,7 @@ def _row(cell: Cell, protocols: Sequence[str | None]) -> list[str]:
     return [
         cell.model,
         cell.quantity.replace("_", " ") + (f" {cell.at}" if cell.at else ""),
-        pair(cell.published, cell.published_spread),
+        pair(cell.published, cell.published_spread) if cell.published is not None else NOT_ON_RECORD,
         pair(cell.computed, cell.computed_spread),
         difference,
         cell.verdict,

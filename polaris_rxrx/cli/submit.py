@@ -97,7 +97,6 @@ def _choose(folders: list[Path]) -> Path:
 
 def _show(ready: Ready, as_json: bool) -> None:
     """The requests, byte for byte."""
-    from polaris_rxrx.hub.payloads import as_json as request
     from polaris_rxrx.submission.submit import already, closed
 
     told, shut = already(ready, note), closed(ready)
@@ -106,7 +105,7 @@ def _show(ready: Ready, as_json: bool) -> None:
     if shut is not None:
         note(f"{shut}.\nIt would not be sent")
     if as_json:
-        requests = [request(payload) for payload in ready.upload.payloads]
+        requests = [payload.to_dict() for payload in ready.upload.payloads]
         report = {**_common(ready), "state": "dry-run", "blocked": bool(told or shut), "requests": requests}
         click.echo(json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False))
         return

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from polaris_rxrx.cli._inputs import annotations_option
-from polaris_rxrx.cli.options import data_option, wide_option
+from polaris_rxrx.cli.options import data_option, json_option, wide_option
 
 
 @click.command()
@@ -22,7 +22,7 @@ from polaris_rxrx.cli.options import data_option, wide_option
     metavar="NM",
     help="Active at or below this affinity, in nM.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
+@json_option
 @wide_option
 def command(
     targets: tuple[str, ...], data: Path, annotations: Path | None, active: float, as_json: bool

@@ -17,9 +17,10 @@ Source
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -37,6 +38,7 @@ INACTIVE = 10_000.0
 MIN_NEGATIVES = 20
 NEGATIVES_PER_ACTIVE = 2
 COLUMNS = ("gene_symbol", "nM_value", "treatment")
+_CELLS = 1_000_000  # of compounds and genes that are drawn from at once: bounds the memory
 
 
 @dataclass(frozen=True)
@@ -67,10 +69,15 @@ class Candidates:
     eligible: Bools
     wanted: Ints
 
-    @property
+    @cached_property
+    def n_eligible(self) -> Ints:
+        """How many columns may be a negative of each row."""
+        return np.asarray(np.count_nonzero(self.eligible, axis=1), dtype=np.int64)
+
+    @cached_property
     def n_negatives(self) -> Ints:
         """How many negatives each row gets: as many as wanted, or all there are."""
-        n: Ints = np.minimum(self.wanted, self.eligible.sum(axis=1))
+        n: Ints = np.minimum(self.wanted, self.n_eligible)
         return n
 
     @property
@@ -107,6 +114,28 @@ def read_affinities(path: Path | str) -> Affinities:
     table.need(*COLUMNS)
     _refuse_another_unit(table)
     by_compound: dict[str, dict[str, float]] = {}
+    genes, compounds = table.columns["gene_symbol"], table.columns["treatment"]
+    for gene, affinity, compound in zip(genes, _affinities(table), compounds, strict=True):
+        known = by_compound.setdefault(compound, {})
+        known[gene] = min(affinity, known.get(gene, affinity))
+    if not by_compound:
+        raise DataError(f"{path} holds no affinities")
+    refuse_dates(genes, "gene_symbol", table.at)
+    all_genes = tuple(sorted(set(genes)))
+    made_up = "made up" in table.columns.get("database", ())
+    return Affinities(by_compound, all_genes, path, sha256(path), len(table), made_up)
+
+
+def _affinities(table: Table) -> list[float]:
+    """In nM, one a row; every row has been looked at, and names a gene and a compound."""
+    numbers = table.numbers("nM_value")
+    if (
+        numbers is not None
+        and not (numbers < 0).any()
+        and not any("" in set(table.columns[name]) for name in ("gene_symbol", "treatment"))
+    ):
+        return list(numbers.tolist())
+    found: list[float] = []
     cells = zip(*(table.columns[name] for name in COLUMNS), strict=True)
     for row, (gene, value, compound) in enumerate(cells):
         if not (isinstance(gene, str) and isinstance(compound, str) and gene and compound):
@@ -120,14 +149,8 @@ def read_affinities(path: Path | str) -> Affinities:
                 f"{table.at(row)}: nM_value is {short(value)}; an affinity in nM was expected"
                 f"{number_hint(value)}"
             )
-        genes = by_compound.setdefault(compound, {})
-        genes[gene] = min(affinity, genes.get(gene, affinity))
-    if not by_compound:
-        raise DataError(f"{path} holds no affinities")
-    refuse_dates(table.columns["gene_symbol"], "gene_symbol", table.at)
-    all_genes = tuple(sorted({gene for genes in by_compound.values() for gene in genes}))
-    made_up = "made up" in table.columns.get("database", ())
-    return Affinities(by_compound, all_genes, path, sha256(path), len(table), made_up)
+        found.append(affinity)
+    return found
 
 
 def _refuse_another_name(table: Table) -> None:
@@ -162,7 +185,9 @@ def _refuse_another_unit(table: Table) -> None:
                 )
     if stated:
         return
-    values = np.array([_value(cell) for cell in table.columns["nM_value"]], dtype=np.float64)
+    values = table.numbers("nM_value")
+    if values is None:
+        values = np.array([_value(cell) for cell in table.columns["nM_value"]], dtype=np.float64)
     unit = units.affinity_unit(values)
     if unit is None:
         return
@@ -236,8 +261,15 @@ def candidates(
             "so there is no active pair"
         )
     is_active, eligible = is_active[keep], affinity[keep] > inactive
-    wanted = np.maximum(NEGATIVES_PER_ACTIVE * is_active.sum(axis=1), min_negatives)
-    return Candidates([rows[i] for i in keep], columns, is_active, eligible, wanted)
+    return Candidates(
+        [rows[i] for i in keep], columns, is_active, eligible, _wanted(is_active, min_negatives)
+    )
+
+
+def _wanted(active: Bools, least: int) -> Ints:
+    """How many negatives each row should get."""
+    wanted: Ints = np.maximum(NEGATIVES_PER_ACTIVE * active.sum(axis=1), least)
+    return wanted
 
 
 def draw_negatives(candidates: Candidates, seed: int) -> Ints:
@@ -257,23 +289,61 @@ def draw_negatives(candidates: Candidates, seed: int) -> Ints:
 
 
 def draw(affinities: Affinities, seed: int) -> Draw:
-    """Draw the benchmark of one seed.
+    """Draw the benchmark of one seed: what `candidates` and `draw_negatives` give, some compounds at a time.
 
     Raises:
         DataError: No compound has an active gene.
     """
-    can = candidates(affinities)
-    chosen = can.active.copy()
-    for i, (negatives, n) in enumerate(zip(draw_negatives(can, seed), can.n_negatives, strict=True)):
-        chosen[i, negatives[:n]] = True
-    row, column = np.nonzero(chosen)  # by compound, then gene
-    return Draw(
-        treatment=[can.rows[i] for i in row],
-        gene_symbol=[can.columns[j] for j in column],
-        active=can.active[row, column].astype(int).tolist(),
-        seed=seed,
-        short=can.short,
-    )
+    rng, genes = np.random.default_rng(seed), np.array(affinities.genes, dtype=object)
+    drawn = Draw([], [], [], seed, {})
+    for can in _blocks(affinities):
+        row, column = _chosen(can, rng)
+        drawn.treatment.extend(np.array(can.rows, dtype=object)[row].tolist())
+        drawn.gene_symbol.extend(genes[column].tolist())
+        drawn.active.extend(can.active[row, column].astype(int).tolist())
+        drawn.short.update(can.short)
+    if not drawn.treatment:
+        candidates(affinities)  # tells it
+    return drawn
+
+
+def _blocks(affinities: Affinities) -> Iterator[Candidates]:
+    """`candidates` of the whole table, cut between rows: there may be more pairs than fit into memory."""
+    genes = list(affinities.genes)
+    at = {gene: i for i, gene in enumerate(genes)}
+    rows = sorted(c for c, values in affinities.by_compound.items() if min(values.values()) <= ACTIVE)
+    step = max(1, _CELLS // max(1, len(genes)))
+    for start in range(0, len(rows), step):
+        names = rows[start : start + step]
+        each = [affinities.by_compound[name] for name in names]
+        row = np.repeat(np.arange(len(names)), [len(values) for values in each])
+        column = np.array([at[gene] for values in each for gene in values], dtype=np.int64)
+        value = np.array([v for values in each for v in values.values()], dtype=np.float64)
+        active, eligible = np.zeros((len(names), len(genes)), bool), np.ones((len(names), len(genes)), bool)
+        active[row, column], eligible[row, column] = value <= ACTIVE, value > INACTIVE
+        yield Candidates(names, genes, active, eligible, _wanted(active, MIN_NEGATIVES))
+
+
+def _chosen(can: Candidates, rng: np.random.Generator) -> tuple[Ints, Ints]:
+    """Rows and columns, in this order, of the actives and of the negatives that `draw_negatives` draws.
+
+    A row's smallest numbers are looked for among those below a limit, which nearly always has enough.
+    """
+    n_rows, n_columns = can.eligible.shape
+    key, wanted = rng.random((n_rows, n_columns)), can.n_negatives
+    limit = (wanted + 6 * np.sqrt(wanted) + 10) / np.maximum(can.n_eligible, 1)
+    near = key < limit[:, None]
+    near &= can.eligible
+    few = np.count_nonzero(near, axis=1) < wanted
+    near[few] = can.eligible[few]
+    at = np.flatnonzero(near)
+    row = at // n_columns
+    order = np.lexsort((key.ravel()[at], row))
+    size = np.bincount(row, minlength=n_rows)
+    place = np.arange(len(at)) - np.repeat(np.cumsum(size) - size, size)
+    negatives = at[order[place < wanted[row]]]
+    chosen = np.sort(np.concatenate([np.flatnonzero(can.active), negatives]))
+    return chosen // n_columns, chosen % n_columns
 
 
 def active_compounds(

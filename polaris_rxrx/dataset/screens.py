@@ -14,6 +14,7 @@ Conventions
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from string import Formatter
 from typing import Annotated, Any, Literal
@@ -31,9 +32,10 @@ from pydantic import (
 from polaris_rxrx import bounded
 from polaris_rxrx.dataset.units import TO_NM
 from polaris_rxrx.errors import DataError
-from polaris_rxrx.validation import Strict, card_path, complaints, told_of
+from polaris_rxrx.validation import Complaint, Strict, card_names, card_path, complaints, told_of
 
 DEFAULT = "rxrx3-core"
+FOLDER = "datasets"
 
 
 def _inside(name: str) -> str:
@@ -52,14 +54,15 @@ def _of_columns(pattern: str) -> str:
 
 
 def _listed(given: Any) -> Any:
-    """One column, written as text, as a list of one."""
+    """One column or cell, written as text, as a list of one."""
     return [given] if isinstance(given, str) else given
 
 
 Text = Annotated[str, Field(min_length=1)]
 Columns = Annotated[tuple[Text, ...], BeforeValidator(_listed), Field(min_length=1)]
 FileName = Annotated[str, AfterValidator(_inside)]
-Where = dict[Text, Annotated[tuple[str, ...], Field(min_length=1)]]
+Cells = Annotated[tuple[Text, ...], BeforeValidator(_listed)]
+Where = dict[Text, Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1)]]
 Unit = Literal["pM", "nM", "uM", "mM", "M"]
 
 
@@ -149,9 +152,9 @@ class Controls(Strict):
     """
 
     columns: Columns
-    negative: Annotated[tuple[Text, ...], Field(min_length=1)]
-    positive: tuple[Text, ...] = ()
-    empty: tuple[Text, ...] = ()
+    negative: Annotated[Cells, Field(min_length=1)]
+    positive: Cells = ()
+    empty: Cells = ()
 
     @model_validator(mode="after")
     def _once(self) -> Controls:
@@ -226,15 +229,8 @@ class Screen(Strict):
         return next((side.blinded for side in self.sides if side.type == "CRISPR"), None)
 
 
-def screens_folder() -> Path:
-    """Where the package's own cards are: in the wheel, or in the checkout it is run from."""
-    package = Path(__file__).parent.parent
-    packaged = package / "_datasets"
-    return packaged if packaged.is_dir() else package.parent / "datasets"
-
-
 def screen_names() -> list[str]:
-    return sorted(path.stem for path in screens_folder().glob("*.toml"))
+    return card_names(FOLDER)
 
 
 def load_screen(name: str | Path) -> Screen:
@@ -244,8 +240,25 @@ def load_screen(name: str | Path) -> Screen:
         UsageError: No such card.
         DataError: The file is not a card; the field, its value and what was expected are named.
     """
-    path = card_path(name, screens_folder(), "dataset")
+    path = card_path(name, FOLDER, "dataset")
     try:
         return Screen.model_validate(bounded.read_toml(path))
     except ValidationError as error:
-        raise DataError(f"{path}: {told_of(complaints(error)[0], 'a dataset card')}") from None
+        raise DataError(f"{path}: {_told(complaints(error))}") from None
+
+
+# What pydantic says that nobody who writes a card would understand.
+_PLAIN = {
+    "Input should be a valid tuple": "a list was expected, as in [[sides]] or [...]",
+    "String should match pattern '^[a-z0-9][a-z0-9._-]*$'": "small letters, digits and . _ - were expected",
+}
+
+
+def _told(found: list[Complaint]) -> str:
+    """The first complaint; of a field that is missing also which is there instead, as if misspelt."""
+    first = found[0]
+    told = told_of(replace(first, rule=_PLAIN.get(first.rule, first.rule)), "a dataset card")
+    strangers = [c for c in found[1:] if c.kind == "extra_forbidden"]
+    if first.kind == "missing" and strangers:
+        told += f"; {told_of(strangers[0], 'a dataset card')}"
+    return told

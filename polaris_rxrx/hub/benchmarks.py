@@ -115,6 +115,17 @@ def make_benchmark(task: Task, *, name: str, description: str) -> Artifact:
     return Artifact(made, specification)
 
 
+def local_benchmark(task: Task) -> Artifact | None:
+    """A task that `polaris_rxrx.local_task` drew as a benchmark, None where polaris-lib is not installed."""
+    if not upstream.is_installed():
+        return None
+    return make_benchmark(
+        task,
+        name=task.name.partition("/")[2],
+        description="Compound-gene activity pairs drawn from an affinity table as in arXiv 2503.20158",
+    )
+
+
 def save_artifact(artifact: Artifact, folder: Path, final: Path) -> Path:
     """Write the artifact's files into `folder`, with the paths they have once it is moved to `final`.
 

@@ -27,6 +27,8 @@ from polaris_rxrx.hub.artifact import Artifact, Kind
 from polaris_rxrx.hub.card import SubmissionCard, attributes, check_for
 from polaris_rxrx.types import Floats
 
+AGREED = 1e-9  # scores nearer to each other than this are the same
+
 
 @dataclass(frozen=True)
 class Payload:
@@ -40,10 +42,22 @@ class Payload:
     def sha256(self) -> str:
         return hashlib.sha256(self.body).hexdigest()
 
+    def to_dict(self) -> dict[str, Any]:
+        """For a report: its body as the JSON it is."""
+        return {
+            "method": self.method,
+            "path": self.path,
+            "body_sha256": self.sha256,
+            "body": json.loads(self.body),
+        }
+
 
 @dataclass(frozen=True, eq=False)
 class Upload:
-    """A submission as polaris's objects, and the requests they become; a model to create goes first."""
+    """A submission as polaris's objects, and the requests they become; a model to create goes first.
+
+    `client` holds a benchmark's scores by the client's own `evaluate`, nothing for a competition.
+    """
 
     kind: Kind
     name: str
@@ -53,6 +67,7 @@ class Upload:
     model: Any
     payloads: tuple[Payload, ...]
     polaris_lib: str
+    client: dict[str, float | None]
 
     @property
     def host(self) -> str:
@@ -64,12 +79,12 @@ class Upload:
 
 
 def official_scores(
-    task: str, ours: Mapping[str, float | None], client: Mapping[str, float | None], *, most: float = 1e-9
+    task: str, ours: Mapping[str, float | None], client: Mapping[str, float | None]
 ) -> dict[str, float]:
     """The scores to send: ours, each of which the client's `evaluate` must confirm.
 
     Raises:
-        DataError: The two differ by more than `most`, or a value is not finite.
+        DataError: The two differ by more than `AGREED`, or a value is not finite.
     """
     scores = {}
     for name, theirs in client.items():
@@ -81,10 +96,10 @@ def official_scores(
                 "pairs are of one class, the client gives nan with scikit-learn 1.6 or later and a number "
                 "with 1.5"
             )
-        if abs(value - theirs) > most:
+        if abs(value - theirs) > AGREED:
             raise DataError(
                 f"{task}: {name} is {value!r} here and {theirs!r} by the client's `evaluate`; they must "
-                f"agree to {most:g}, so nothing is sent. Prepare the task again with --force; should it "
+                f"agree to {AGREED:g}, so nothing is sent. Prepare the task again with --force; should it "
                 "last, report it"
             )
         scores[name] = float(value)
@@ -99,24 +114,32 @@ def build(
     artifact: Artifact,
     card: SubmissionCard,
     values: Floats,
-    scores: Mapping[str, float],
+    ours: Mapping[str, float | None] | None,
     *,
     env_file: Path | None = None,
+    say: Callable[[str], None] = lambda text: None,
 ) -> Upload:
-    """Polaris's objects for a submission, and what will be sent.
+    """Check a submission, score it with the client where it has labels, and make what will be sent.
 
     Args:
         artifact: The benchmark or competition, as saved beside the task.
         card: The submission's card.
-        values: The predictions in official order; sent to a competition only.
-        scores: By metric; sent to a benchmark only.
+        values: The predictions (n,) in official order; sent to a competition only.
+        ours: Our scores by metric, sent to a benchmark only; None for a competition.
         env_file: Where to look for settings that the environment lacks.
+        say: Gets a line for people before the client scores, which takes seconds.
 
     Raises:
-        DataError: The card lacks what this kind needs, or polaris-lib does not take something.
+        DataError: The card lacks what this kind needs, the client's scores are others than ours, or
+            polaris-lib does not take something.
         UsageError: POLARIS_HUB_URL cannot be sent to.
     """
     check_for(card, kind=artifact.kind)
+    client: dict[str, float | None] = {}
+    if ours is not None:
+        say("Scoring with polaris-lib's own evaluate ...")
+        client = artifact.client_scores(values)
+    scores = official_scores(artifact.task.name, ours or {}, client)
     with upstream.session() as polaris:
         settings, _ = upstream.hub_settings(env_file)
         hub = upstream.origin(settings.hub_url)
@@ -131,7 +154,8 @@ def build(
             raise DataError(f"{card.name}: polaris-lib does not take this card ({one_line(error)})") from None
         competition = artifact.specification if artifact.kind == "competition" else None
         payloads = _rehearse(settings, model, subject, competition)
-    return Upload(artifact.kind, card.name, hub, subject, competition, model, payloads, polaris.__version__)
+    made = (subject, competition, model, payloads)
+    return Upload(artifact.kind, card.name, hub, *made, polaris.__version__, client)
 
 
 def _common(card: SubmissionCard) -> dict[str, Any]:
@@ -227,13 +251,3 @@ def calls(client: Any, model: Any, subject: Any, competition: Any) -> list[Calla
     if competition is not None:
         return [lambda: client.submit_competition_predictions(competition, subject)]
     return [*calls, lambda: client.upload_results(subject)]
-
-
-def as_json(payload: Payload) -> dict[str, Any]:
-    """A request for a report: its body as the JSON it is."""
-    return {
-        "method": payload.method,
-        "path": payload.path,
-        "body_sha256": payload.sha256,
-        "body": json.loads(payload.body),
-    }

@@ -5,16 +5,23 @@ Conventions
     deviations are the population's (ddof 0); a constant column is divided by 1, as scikit-learn does.
     Every aligner is affine within an experiment, x -> (x - center) @ linear. A perturbation's aligned mean is
     therefore the aligned mean of its wells, and no well need be transformed on its own.
+    An experiment is a batch here: whatever wells come in one block (`polaris_rxrx.wells.design`).
 
 Aligners
     pca-cs        PCA fitted on all control wells, all components kept; then center and scale in each
                   experiment on its control wells.
     center-scale  Center and scale in each experiment on its control wells.
+    center-scale-all  Center and scale on all control wells, whatever their experiment.
     tvn           Center and scale on all control wells; PCA fitted on them, all components kept; center and
                   scale on all control wells again; then multiply each experiment by (C + I/2)^-1/2, C the
                   covariance (ddof 1) of its control wells. Nothing is centered in an experiment, so the mean
                   of its control wells is not zero.
     none          Nothing.
+
+Components
+    Of the directions that pca-cs and tvn take from all control wells, largest variance first, the first N may
+    be kept, or the fewest that hold a share of the control wells' variance (tvn: of the features scaled).
+    What is kept is aligned as ever, so this is affine, too. Without a choice all are kept, as published.
 
 Source
     PCA-CS: arXiv 2503.20158. TVN: Ando, McLean, Berndl (2017), bioRxiv 161422, in the form of the public code
@@ -27,25 +34,70 @@ Deviation from the public code
        in another unit costs the others nothing. Where the variances of directions differ by more than
        `GRADED`, directions are computed by way of the correlations, too; the small ones among eigenvectors
        of the covariance, which the public code takes, are rounding errors there.
+    3. A share is kept by the fewest directions that hold at least as much; scikit-learn's hold more than it,
+       which differs where it is met exactly.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from polaris_rxrx.errors import DataError, UsageError
+from polaris_rxrx.maps.names import ALIGNERS as ALIGNERS
+from polaris_rxrx.maps.names import Aligner as Aligner
 from polaris_rxrx.types import Bools, Floats, Ints
 
-Aligner = Literal["pca-cs", "tvn", "center-scale", "none"]
-ALIGNERS: tuple[Aligner, ...] = get_args(Aligner)
 MIN_CONTROLS = 2
 GRADED = 1e8
+WITH_COMPONENTS: tuple[Aligner, ...] = ("pca-cs", "tvn")
 FLAT = "the control wells do not vary: every feature is constant"
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """An aligner, and how many of its components are kept: a number, a share of variance, or all (None).
+
+    Raises:
+        UsageError: The aligner is unknown or has no components, or there cannot be so many.
+    """
+
+    aligner: Aligner
+    components: int | float | None = None
+
+    def __post_init__(self) -> None:
+        if self.aligner not in ALIGNERS:
+            raise UsageError(f"aligner {self.aligner!r} is not known; expected one of {', '.join(ALIGNERS)}")
+        if self.components is None:
+            return
+        if self.aligner not in WITH_COMPONENTS:
+            raise UsageError(
+                f"components mean nothing for {self.aligner}; they are of {' and '.join(WITH_COMPONENTS)}"
+            )
+        c = self.components
+        if isinstance(c, bool) or not (c >= 1 if isinstance(c, int) else 0 < c < 1):
+            raise UsageError(
+                f"components are {c!r}; a whole number from 1, or a share of variance between 0 and 1, was "
+                "expected"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """What a protocol keeps."""
+        chosen = {} if self.components is None else {"components": self.components}
+        return {"align": self.aligner, **chosen}
+
+
+AlignBy = Aligner | Alignment
+"""What alignment is asked for by: an aligner's name, or more."""
+
+
+def as_alignment(align_by: AlignBy) -> Alignment:
+    """The same as an `Alignment`."""
+    return align_by if isinstance(align_by, Alignment) else Alignment(align_by)
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,14 +143,24 @@ class Affine:
 
 @dataclass(frozen=True, eq=False)
 class Basis:
-    """What an aligner takes from all control wells: x -> (x - center) @ rotation.
+    """What an aligner takes from all control wells: x -> (x - center) @ rotation, or (x - center) * scale.
 
     The lengths of the rotation's columns mean nothing: what comes out is scaled in each experiment.
+    `n_directions` is in how many directions the control wells vary, where that was looked at, `kept` the
+    share of their variance that the rotation keeps.
     """
 
     aligner: Aligner
     center: Floats
     rotation: Floats | None
+    scale: Floats | None = None
+    n_directions: int | None = None
+    kept: float = 1.0
+
+    @property
+    def n_dropped(self) -> int:
+        """In how many directions the control wells do not vary, where that was looked at."""
+        return 0 if self.n_directions is None else len(self.center) - self.n_directions
 
     @property
     def width(self) -> int:
@@ -114,20 +176,26 @@ def moments(rows: NDArray[Any]) -> Moments:
     return Moments(len(x), mean, x.T @ x)
 
 
-def needs_moments(aligner: Aligner) -> bool:
+def needs_moments(align_by: AlignBy) -> bool:
     """Whether `basis` looks at all control wells together."""
-    return aligner in ("pca-cs", "tvn")
+    return as_alignment(align_by).aligner in ("pca-cs", "tvn", "center-scale-all")
 
 
-def basis(aligner: Aligner, controls: Moments | None, n_features: int) -> Basis:
+def fits_experiments(align_by: AlignBy) -> bool:
+    """Whether `fit` looks at an experiment's own control wells."""
+    return as_alignment(align_by).aligner not in ("center-scale-all", "none")
+
+
+def basis(align_by: AlignBy, controls: Moments | None, n_features: int) -> Basis:
     """Fit the part of an aligner that all experiments share.
 
     Raises:
-        UsageError: The aligner's name is unknown.
+        UsageError: The aligner's name is unknown, or the control wells have fewer components than are asked
+            for.
         DataError: There are no control wells to fit on.
     """
-    if aligner not in ALIGNERS:
-        raise UsageError(f"aligner {aligner!r} is not known; expected one of {', '.join(ALIGNERS)}")
+    alignment = as_alignment(align_by)
+    aligner = alignment.aligner
     if not needs_moments(aligner):
         return Basis(aligner, np.zeros(n_features), None)
     if controls is None or controls.n < MIN_CONTROLS:
@@ -135,6 +203,9 @@ def basis(aligner: Aligner, controls: Moments | None, n_features: int) -> Basis:
     covariance = controls.scatter / controls.n
     if not np.isfinite(covariance).all():
         raise DataError(f"{aligner}: the control wells' squares do not fit into float64; are values damaged?")
+    if aligner == "center-scale-all":
+        scale = 1 / _deviation(np.diag(covariance), controls.mean, controls.n)
+        return Basis(aligner, controls.mean, None, scale)
     if aligner == "tvn":
         scale = 1 / _deviation(np.diag(covariance), controls.mean, controls.n)
         scaled = covariance * np.outer(scale, scale)
@@ -143,14 +214,33 @@ def basis(aligner: Aligner, controls: Moments | None, n_features: int) -> Basis:
         variance = np.einsum("ij,ij->j", directions, scaled @ directions)
         rotation = scale[:, None] * (directions / np.sqrt(variance))
     else:
-        rotation = _principal(covariance, controls.mean, controls.n)
-    return Basis(aligner, controls.mean, rotation)
+        rotation, variance = _principal(covariance, controls.mean, controls.n)
+    n_directions = rotation.shape[1]
+    if alignment.components is None:
+        return Basis(aligner, controls.mean, rotation, None, n_directions)
+    k = _n_components(alignment.components, variance)
+    kept = float(variance[:k].sum() / variance.sum())
+    return Basis(aligner, controls.mean, np.ascontiguousarray(rotation[:, :k]), None, n_directions, kept)
+
+
+def _n_components(components: int | float, variance: Floats) -> int:
+    """How many directions are kept, of those with these variances (k,), largest first."""
+    if isinstance(components, int):
+        if components > len(variance):
+            raise UsageError(
+                f"components are {components:,}, and the control wells vary in {len(variance):,} directions; "
+                "at most as many can be kept"
+            )
+        return components
+    # At least the share, up to the rounding of the sum.
+    share = np.cumsum(variance) / variance.sum()
+    return int(np.searchsorted(share, components - 1e-12)) + 1
 
 
 def fit(shared: Basis, controls: NDArray[Any]) -> Affine:
     """Fit the part that is an experiment's own on its control wells (n, d), n >= `MIN_CONTROLS`."""
-    if shared.aligner == "none":
-        return Affine(shared.center, None, None)
+    if not fits_experiments(shared.aligner):
+        return Affine(shared.center, None, shared.scale)
     z = controls.astype(np.float64) - shared.center
     if shared.rotation is not None:
         z = z @ shared.rotation
@@ -178,13 +268,16 @@ def _constant(variance: Floats, mean: Floats, n: int) -> Bools:
     return constant
 
 
-def _principal(covariance: Floats, mean: Floats, n: int) -> Floats:
-    """Principal directions (d, k), largest first, of the rank that the correlations have (deviation 2)."""
+def _principal(covariance: Floats, mean: Floats, n: int) -> tuple[Floats, Floats]:
+    """Principal directions (d, k), largest first, of the rank that the correlations have (deviation 2).
+
+    And the variance along each, (k,), whatever the lengths of the columns.
+    """
     values, vectors = np.linalg.eigh(covariance)
     by_size = _not_rounding(values)
     graded = values[by_size].min(initial=np.inf) * GRADED < values[-1]
     if by_size.all() and not graded:
-        return np.ascontiguousarray(vectors[:, ::-1])
+        return np.ascontiguousarray(vectors[:, ::-1]), values[::-1]
     varies = ~_constant(np.diag(covariance), mean, n)
     if not varies.any():
         raise DataError(FLAT)
@@ -192,14 +285,16 @@ def _principal(covariance: Floats, mean: Floats, n: int) -> Floats:
     share, mixed = np.linalg.eigh(covariance[np.ix_(varies, varies)] / size / size[:, None])
     keep = _not_rounding(share)
     if keep.sum() == by_size.sum() and not graded:
-        return np.ascontiguousarray(vectors[:, by_size][:, ::-1])
+        return np.ascontiguousarray(vectors[:, by_size][:, ::-1]), values[by_size][::-1]
     root, mixed = np.sqrt(share[keep]), mixed[:, keep]
     # The covariance is F F^T, F = size * mixed * root. In the white coordinates x / size @ (mixed / root)
     # a principal direction is a right singular vector of F, and no coordinate is larger than another.
     white = mixed / root
     rotation = np.zeros((len(covariance), white.shape[1]))
-    rotation[varies] = (white @ _right_vectors(size[:, None] * mixed * root)) / size[:, None]
-    return rotation
+    factor = size[:, None] * mixed * root
+    turned = _right_vectors(factor)
+    rotation[varies] = (white @ turned) / size[:, None]
+    return rotation, np.sum((factor @ turned) ** 2, axis=0)
 
 
 def _right_vectors(rows: Floats) -> Floats:

@@ -9,15 +9,16 @@ at a time as fit into the memory that is allowed for it.
 
 Conventions
     A map has one row a perturbation (type, name, concentration), a gene over all its guides. Controls
-    (`*_control`) have no row: where experiments are centered, EMPTY_control is zero up to rounding and its
-    cosines are noise.
+    (`*_control`, and those that were asked for by name) have no row: where experiments are centered,
+    EMPTY_control is zero up to rounding and its cosines are noise.
+    An experiment is a batch: whatever wells come in one block.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,7 +26,8 @@ from polaris_rxrx._version import __version__
 from polaris_rxrx.dataset.rxrx3 import CONTROL
 from polaris_rxrx.errors import DataError, UsageError, some
 from polaris_rxrx.maps import align
-from polaris_rxrx.maps.align import Aligner, Basis, Moments
+from polaris_rxrx.maps.align import AlignBy, Basis, Moments, as_alignment
+from polaris_rxrx.maps.names import AGGREGATES, Aggregate
 from polaris_rxrx.types import Floats, Ints, Progress
 from polaris_rxrx.wells.metadata import Perturbations
 from polaris_rxrx.wells.source import WellBlock, WellSource
@@ -33,18 +35,21 @@ from polaris_rxrx.wells.source import WellBlock, WellSource
 if TYPE_CHECKING:
     import pandas as pd
 
-Aggregate = Literal["mean", "median"]
 _CELLS = 2**26  # of aligned wells held at once for medians: half a GB
 
 
 @dataclass(frozen=True, eq=False)
 class Map:
-    """Aligned means or medians `x` (n, d) of n perturbations, the wells each stands on, how it was made."""
+    """Aligned means or medians `x` (n, d) of n perturbations, the wells each stands on, how it was made.
+
+    `notes` are what a user should be told of its making; they are not saved with it.
+    """
 
     perturbations: Perturbations
     x: Floats
     n_wells: Ints
     protocol: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not len(self.perturbations) == len(self.x) == len(self.n_wells):
@@ -99,7 +104,7 @@ def aligned_sums(block: WellBlock, basis: Basis) -> Sums:
 
 def build_map(
     wells: WellSource,
-    align_by: Aligner = "pca-cs",
+    align_by: AlignBy = "pca-cs",
     *,
     aggregate: Aggregate = "mean",
     progress: Progress | None = None,
@@ -108,16 +113,16 @@ def build_map(
 
     Args:
         wells: From `read_wells`, or anything that yields whole experiments.
-        align_by: See `polaris_rxrx.maps.align`.
+        align_by: See `polaris_rxrx.maps.align`; an `Alignment` where not all components are kept.
         aggregate: What a perturbation's row is of its aligned wells.
         progress: Called with a word, how far, out of how many.
 
     Raises:
-        UsageError: The aligner or the aggregate is unknown.
+        UsageError: The aligner or the aggregate is unknown, or there are not so many components.
         DataError: An experiment has fewer than two control wells.
     """
-    if aggregate not in get_args(Aggregate):
-        raise UsageError(f"aggregate is {aggregate!r}; expected one of {', '.join(get_args(Aggregate))}")
+    if aggregate not in AGGREGATES:
+        raise UsageError(f"aggregate is {aggregate!r}; expected one of {', '.join(AGGREGATES)}")
     controls, counts = pooled_controls(wells, align_by)
     basis = align.basis(align_by, controls, len(wells.features))
     n = len(wells.perturbations)
@@ -129,24 +134,45 @@ def build_map(
         if progress is not None:
             progress("aligning", done, len(counts))
     names = wells.perturbations.name
-    keep = np.flatnonzero((n_wells > 0) & np.array([not name.endswith("_control") for name in names]))
+    chosen = set(wells.provenance.get("controls", ()))
+    left_out = np.array([name.endswith("_control") or name in chosen for name in names], dtype=bool)
+    keep = np.flatnonzero((n_wells > 0) & ~left_out)
     protocol = {
-        "align": align_by,
+        **as_alignment(align_by).to_dict(),
         "aggregate": aggregate,
-        "control": CONTROL,
+        "control": wells.provenance.get("controls", CONTROL),
         "n_features": len(wells.features),
         "n_components": basis.width,
-        "n_directions_dropped": len(wells.features) - basis.width,
+        "n_directions_dropped": basis.n_dropped,
         "n_wells": int(n_wells.sum()),
         "n_controls": int(sum(counts.values())),
         "n_experiments": len(counts),
         "polaris_rxrx": __version__,
+        **{name: wells.provenance[name] for name in ("batch", "corrections") if name in wells.provenance},
     }
+    if "components" in protocol:
+        protocol["variance_kept"] = basis.kept
     if aggregate == "median":
         x = _medians(wells, basis, keep, n_wells, progress)
     else:
         x = sums[keep] / n_wells[keep, None]
-    return Map(wells.perturbations.take(keep), x, n_wells[keep], protocol)
+    return Map(wells.perturbations.take(keep), x, n_wells[keep], protocol, _dropped(protocol))
+
+
+def _dropped(protocol: Mapping[str, Any]) -> tuple[str, ...]:
+    """Words for how many directions the aligner left out, if any, and how many were kept by choice."""
+    p, told = protocol, []
+    if n := p["n_directions_dropped"]:
+        told.append(
+            f"{p['align']}: the {p['n_controls']:,} control wells vary in {p['n_features'] - n:,} of "
+            f"{p['n_features']:,} directions; the other {n:,} were left out"
+        )
+    if "components" in p:
+        told.append(
+            f"{p['align']}: {p['n_components']:,} components kept, which hold {p['variance_kept']:.1%} of "
+            "the control wells' variance"
+        )
+    return tuple(told)
 
 
 def _medians(wells: WellSource, basis: Basis, keep: Ints, n_wells: Ints, progress: Progress | None) -> Floats:
@@ -186,19 +212,27 @@ def _batches(sizes: Ints, most: int) -> Iterator[tuple[int, int]]:
         yield first, len(sizes)
 
 
-def pooled_controls(wells: WellSource, aligner: Aligner) -> tuple[Moments | None, dict[str, int]]:
+def control_names(wells: WellSource) -> str:
+    """What the control wells are called, for messages."""
+    return ", ".join(wells.provenance.get("controls", [CONTROL]))
+
+
+def pooled_controls(wells: WellSource, align_by: AlignBy) -> tuple[Moments | None, dict[str, int]]:
     """Moments of all control wells (None where the aligner needs none), and how many each experiment has."""
     pooled: Moments | None = None
     counts: dict[str, int] = {}
     for block in wells.blocks():
         counts[block.experiment] = int(block.control.sum())
-        if align.needs_moments(aligner) and counts[block.experiment]:
+        if align.needs_moments(align_by) and counts[block.experiment]:
             found = control_moments(block)
             pooled = found if pooled is None else pooled.merge(found)
     few = [name for name, n in counts.items() if n < align.MIN_CONTROLS]
-    if few and aligner != "none":
+    if few and align.fits_experiments(align_by):
+        batch = wells.provenance.get("batch", "experiment")
+        what = batch if batch in ("experiment", "plate") else "batch"
         raise DataError(
-            f"{len(few):,} of {len(counts):,} experiments have fewer than {align.MIN_CONTROLS} {CONTROL} "
-            f"wells: {some(few)}; {aligner} fits on them in every experiment"
+            f"{len(few):,} of {len(counts):,} {'batches' if what == 'batch' else what + 's'} have fewer than "
+            f"{align.MIN_CONTROLS} {control_names(wells)} wells: {some(few)}; "
+            f"{as_alignment(align_by).aligner} fits on them in every {what}"
         )
     return pooled, counts

@@ -4,8 +4,10 @@ Conventions
     A column of `GENES` names genes, one of `COMPOUNDS` compounds, whose `concentration` is in uM (NaN without
     such a column); with both, a row is a gene where its cell is not empty. Or the columns are those of a
     saved map, `perturbation_type` and `perturbation`, whose protocol is lost. `n_wells` is 0 where it is not
-    there. Which other columns are features, `polaris_rxrx.wells.features` says. Values are taken as they are:
-    what was done to them nobody knows, so the protocol says "unknown" and holds the file's hash.
+    there. Which other columns are features, `polaris_rxrx.wells.features` says; a list in one column counts.
+    Of AnnData's .h5ad the features are X, and the columns, or the index by its name, those of obs.
+    Values are taken as they are: what was done to them nobody knows, so the protocol says "unknown" and holds
+    the file's hash.
 """
 
 from __future__ import annotations
@@ -16,10 +18,12 @@ from typing import Any
 import numpy as np
 
 from polaris_rxrx.errors import DataError
-from polaris_rxrx.files import sha256
+from polaris_rxrx.files import open_binary, sha256
 from polaris_rxrx.maps.build import Map
 from polaris_rxrx.types import Floats
+from polaris_rxrx.wells.arrays import spread_lists
 from polaris_rxrx.wells.features import choose
+from polaris_rxrx.wells.hdf5 import open_rows
 from polaris_rxrx.wells.metadata import Perturbations
 from polaris_rxrx.wells.table import OpenTable, open_table
 
@@ -30,12 +34,17 @@ UNKNOWN = "unknown"
 
 
 def read_own(path: Path) -> Map:
-    """Read a parquet or CSV table (also gzip) as a map of unknown protocol.
+    """Read a table (parquet, Arrow, CSV or TSV, also gzip) or an .h5ad file as a map of unknown protocol.
 
     Raises:
         DataError: Naming the file and what is wrong with it.
+        UsageError: An .h5ad file without AnnData being installed.
     """
-    table = open_table(path)
+    with open_binary(path) as handle:
+        hdf5 = handle.read(4) == b"\x89HDF"
+    table = (
+        open_rows(path, ("well_id", *GENES, *COMPOUNDS, *ROWS)) if hdf5 else spread_lists(open_table(path))
+    )
     names = _names(table)
     kinds = {n: table.kind(n) for n in table.names if n not in (*ROWS, *names)}
     choice = choose(path, kinds, indices=table.indices)

@@ -3,7 +3,7 @@
 Conventions
     Tables have shape (n_concentrations, n_compounds, n_genes), names sorted. NaN where a compound was not
     tested at a concentration, or a row of the map is zero. Concentrations are in uM and equal if they differ
-    by at most a millionth.
+    by at most a millionth; NaN stands for compounds that have none.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ def pair_tables(
     """The tables of these compounds (by default all) that have a row at any of these concentrations."""
     p, wanted = map_.perturbations, np.array(concentrations, dtype=np.float64)
     gene_at = {p.name[i]: i for i in map_.rows("CRISPR").tolist()}
-    near = np.isclose(p.concentration[:, None], wanted, rtol=1e-6, atol=0)  # NaN is near nothing
+    near = np.isclose(p.concentration[:, None], wanted, rtol=1e-6, atol=0, equal_nan=True)
+    near &= np.isin(np.arange(len(map_)), map_.rows("COMPOUND"))[:, None]  # a gene has none, either
     row_at = {
         (p.name[i], c): i
         for i, c in np.argwhere(near).tolist()

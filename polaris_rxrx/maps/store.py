@@ -15,13 +15,16 @@ import numpy as np
 
 from polaris_rxrx import bounded
 from polaris_rxrx.dataset.rxrx3 import TYPES
-from polaris_rxrx.errors import DataError, UsageError
+from polaris_rxrx.errors import DataError, UsageError, some
 from polaris_rxrx.files import new_file, open_binary
 from polaris_rxrx.maps.build import Map
 from polaris_rxrx.maps.own import read_own
 from polaris_rxrx.wells.metadata import Perturbations
 
 KEY = b"polaris_rxrx"
+TEXTS = (".csv", ".tsv", ".txt", ".tab")
+"""How the names of maps in text end, also with .gz: text itself does not tell what it is."""
+_ARROW = (b"ARRO", b"\xff\xff\xff\xff")
 OBS = ("perturbation_type", "perturbation", "concentration", "n_wells")
 
 
@@ -47,12 +50,14 @@ def load_map(path: Path | str) -> Map:
     path = Path(path)
     with open_binary(path) as handle:
         start = handle.read(4)
-    if path.name.endswith((".csv", ".csv.gz")) and start not in (b"PAR1", b"\x89HDF"):
+    if start == b"PAR1":
+        map_ = _read_parquet(path)
+    elif start == b"\x89HDF":
+        map_ = _read_h5ad(path)
+    elif start in _ARROW or path.name.removesuffix(".gz").endswith(TEXTS):
         map_ = read_own(path)
-    elif start not in (b"PAR1", b"\x89HDF"):
-        raise DataError(f"{path}: not a whole map (neither a parquet nor an .h5ad file)")
     else:
-        map_ = _read_parquet(path) if start == b"PAR1" else _read_h5ad(path)
+        raise DataError(f"{path}: not a whole map (neither a parquet nor an .h5ad file, nor {some(TEXTS)})")
     if not set(map_.perturbations.type) <= set(TYPES):
         raise DataError(f"{path}: perturbation_type holds something other than {' and '.join(TYPES)}")
     return map_
@@ -133,6 +138,8 @@ def _read_h5ad(path: Path) -> Map:
     try:
         bounded.check_hdf5(path)
         data = anndata.read_h5ad(path)
+        if "protocol" not in data.uns:
+            return read_own(path)
         perturbations = Perturbations(
             [str(v) for v in data.obs["perturbation_type"]],
             [str(v) for v in data.obs["perturbation"]],

@@ -126,8 +126,7 @@ def gather(
         affinities: For the breakdown by potency.
         classes: Gene -> class of target; by default the package's own.
         smiles: Treatment -> SMILES, as far as known; by default the task's own.
-        resamples: Of every bootstrap and permutation.
-        seed: Of each of them.
+        resamples, seed: Of every bootstrap and permutation.
         level: Of the intervals.
         clusters: What is not independent (see `polaris_rxrx.stats.uncertainty`).
         most: How many of the hardest and of the easiest treatments are shown.
@@ -137,22 +136,16 @@ def gather(
         UsageError: Names that do not tell the submissions apart, options out of range.
         DataError: A score is of another task, or two hold the very same predictions.
     """
-    how = Resampling(resamples, seed, level, clusters)
-    if most < 1:
-        raise UsageError(f"most is {most}; 1 or more was expected")
-    if not task.same_pairs(score.task):
-        raise DataError(
-            f"{score.predictions.source} was scored on {score.task.name}, whose pairs or labels are "
-            f"not those of {task.name}"
-        )
+    options = asdict(how := Resampling(resamples, seed, level, clusters))
+    _refuse_another(task, score)
     scores = (score, *against)
     names = _names(scores, names)
-    options = asdict(how)
-    # Two treatments at least: of one, nobody can tell a difference from noise.
-    several = score.n_scored_pr_auc > 1
+    several = score.n_scored_pr_auc > 1  # of one, nobody can tell a difference from noise
     hardest, easiest = extremes(score, most)
     known = _structures(task, smiles)
-    doses = dose_curves(task, map_, (*hardest, *easiest), recipe) if map_ is not None else ()
+    shown = (*hardest, *easiest)
+    doses = dose_curves(task, map_, shown, recipe) if map_ is not None else ()
+    missing = _missing(against, several, map_, doses, affinities, known, len(shown))
     return Material(
         title=title if title is not None else f"{names[0]} on {task.name}",
         task=task,
@@ -170,11 +163,16 @@ def gather(
         hardest=hardest,
         easiest=easiest,
         provenance=_provenance(task, scores, names, map_, recipe, affinities, classes, options),
-        notes=(
-            *score.notes,
-            *_missing(against, several, map_, doses, affinities, known, len(hardest) + len(easiest)),
-        ),
+        notes=(*score.notes, *missing),
     )
+
+
+def _refuse_another(task: Task, score: Score) -> None:
+    if not task.same_pairs(score.task):
+        raise DataError(
+            f"{score.predictions.source} was scored on {score.task.name}, whose pairs or labels are "
+            f"not those of {task.name}"
+        )
 
 
 def _structures(task: Task, smiles: Mapping[str, str] | None) -> dict[str, str]:
@@ -187,7 +185,12 @@ def extremes(score: Score, most: int) -> tuple[tuple[str, ...], tuple[str, ...]]
     """The treatments of the lowest and of the highest normalized average precision, at most `most` each.
 
     No treatment is among both; those without a value (every pair is active, none is) are among neither.
+
+    Raises:
+        UsageError: `most` is below 1.
     """
+    if most < 1:
+        raise UsageError(f"most is {most}; 1 or more was expected")
     values = PR_AUC.normalized(score.groups)
     # Rounded, so that sums in another order do not part what is equal.
     known = [(round(v, 12), t) for v, t in zip(values.tolist(), score.treatments, strict=True) if v == v]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.files import write_text
-from polaris_rxrx.hub.card import CARD, read_card, template
+from polaris_rxrx.hub.card import CARD, SubmissionCard, read_card, template
 from polaris_rxrx.submission import receipt as receipts
 from polaris_rxrx.submission.bundle import BUNDLE
 
@@ -21,30 +21,36 @@ SUBMISSIONS = Path("submissions")
 
 @dataclass(frozen=True)
 class Place:
-    """Where a submission's parts lie; `folder` is where its receipts go and may not be there yet."""
+    """Where a submission's parts lie, and its card; `folder` takes its receipts and may not be there yet."""
 
     folder: Path
-    card: Path
+    card_file: Path
+    card: SubmissionCard
     predictions: Path | None = None
 
 
-def init(name: str, root: Path = SUBMISSIONS) -> Path:
+def init(name: str) -> Path:
     """Write a card to fill in, `submissions/NAME/submission.toml`."""
     text = template(name)
-    path = root / name / CARD
+    path = SUBMISSIONS / name / CARD
     if path.exists():
         raise UsageError(f"{path} is there already; edit it, or choose another name")
     write_text(path, text)
     return path
 
 
-def locate(given: Path, card: Path | None, root: Path = SUBMISSIONS) -> Place:
-    """The submission that a path means: a folder with a card, or a predictions file and `card`."""
+def locate(given: Path, card: Path | None) -> Place:
+    """The submission that a path means: a folder with a card, or a predictions file and `card`.
+
+    Raises:
+        UsageError: What was given does not go together.
+        DataError: There is no such file, or the card is not right.
+    """
     if given.is_dir():
         if card is not None:
             raise UsageError(f"--card belongs to a predictions file; {given} is a folder and has its own")
-        return Place(given, given / CARD)
-    if not given.exists() and (not given.suffix or given.parent == root):
+        return Place(given, given / CARD, read_card(given / CARD))
+    if not given.exists() and (not given.suffix or given.parent == SUBMISSIONS):
         raise DataError(
             f"{given}: there is no such file or folder; polaris-rxrx submit --init NAME makes a "
             "submission's folder"
@@ -52,21 +58,22 @@ def locate(given: Path, card: Path | None, root: Path = SUBMISSIONS) -> Place:
     if card is None:
         raise UsageError(
             f"{given} is a predictions file, so a card is needed: --card FILE, or put both into a folder "
-            f"under {root}/ (polaris-rxrx submit --init NAME writes the card)"
+            f"under {SUBMISSIONS}/ (polaris-rxrx submit --init NAME writes the card)"
         )
-    folder = root / read_card(card).name
+    read = read_card(card)
+    folder = SUBMISSIONS / read.name
     for path in (given, card):
         if path.resolve().is_relative_to((folder / BUNDLE).resolve()):
             raise UsageError(
                 f"{path} lies in {folder / BUNDLE}, which is written anew; give the file it was copied from"
             )
-    return Place(folder, card, given)
+    return Place(folder, card, read, given)
 
 
-def unsent(root: Path = SUBMISSIONS) -> list[Path]:
+def unsent() -> list[Path]:
     """The folders with a card and its predictions of which none was sent yet."""
     found = []
-    for path in sorted(root.glob(f"*/{CARD}")):
+    for path in sorted(SUBMISSIONS.glob(f"*/{CARD}")):
         folder = path.parent
         try:
             there = (folder / read_card(path).predictions).is_file()
@@ -77,13 +84,13 @@ def unsent(root: Path = SUBMISSIONS) -> list[Path]:
     return found
 
 
-def the_one(root: Path = SUBMISSIONS, choose: Callable[[list[Path]], Path] | None = None) -> Path:
+def the_one(choose: Callable[[list[Path]], Path] | None = None) -> Path:
     """The one submission that has not been sent; of several, the one that is chosen."""
-    found = unsent(root)
+    found = unsent()
     if not found:
         raise UsageError(
-            f"nothing under {root}/ is waiting to be sent: no folder has a card, its predictions and no "
-            "receipt of being sent. Name one, or begin with polaris-rxrx submit --init NAME"
+            f"nothing under {SUBMISSIONS}/ is waiting to be sent: no folder has a card, its predictions and "
+            "no receipt of being sent. Name one, or begin with polaris-rxrx submit --init NAME"
         )
     if len(found) == 1:
         return found[0]

@@ -24,7 +24,7 @@ from polaris_rxrx import quick
 from polaris_rxrx._version import __version__
 from polaris_rxrx.errors import DataError, Interrupted, PolarisRxrxError, UpstreamError, UsageError
 from polaris_rxrx.files import sha256
-from polaris_rxrx.hub.card import SubmissionCard, check_for, read_card, slug
+from polaris_rxrx.hub.card import SubmissionCard, slug
 from polaris_rxrx.predictions import Predictions, read_predictions
 from polaris_rxrx.scoring import score
 from polaris_rxrx.submission import receipt as receipts
@@ -73,10 +73,10 @@ def make_ready(
     """Check and score a submission; nothing is asked of the Hub.
 
     Raises:
-        DataError: The card, the predictions or the scores are not fit to be sent.
+        DataError: The card does not fit the task, or the predictions or scores are not fit to be sent.
         UsageError: The task is one that the Hub does not have.
     """
-    card = _owned(read_card(place.card), owner)
+    card = _owned(place.card, owner)
     task = load_task(task_folder)
     _refuse_local(task)
     file = place.predictions or place.folder / card.predictions
@@ -90,16 +90,12 @@ def make_ready(
     report = _report(task, predictions)
     artifact = open_saved(task_folder)
     _refuse_other(artifact.task, task, task_folder)
-    check_for(card, kind=artifact.kind)
+    ours = None if task.active is None else report["official"]
+    made = payloads.build(artifact, card, predictions.values, ours, env_file=env_file, say=say)
     scores: dict[str, dict[str, float | None]] = {}
-    official: dict[str, float] = {}
-    if task.active is not None:
-        say("Scoring with polaris-lib's own evaluate ...")
-        client = artifact.client_scores(predictions.values)
-        report["client"] = client
-        scores = {"ours": dict(report["official"]), "client": client}
-        official = payloads.official_scores(task.name, scores["ours"], client)
-    made = payloads.build(artifact, card, predictions.values, official, env_file=env_file)
+    if ours is not None:
+        report["client"] = made.client
+        scores = {"ours": dict(ours), "client": made.client}
     return Ready(place, card, task, predictions, report, scores, made, warnings)
 
 
@@ -373,7 +369,7 @@ def bundle(ready: Ready, receipt: Path, *, pack: bool) -> Path:
     folder = write_bundle(
         ready.place.folder,
         predictions=ready.file,
-        card=ready.place.card,
+        card=ready.place.card_file,
         report=ready.report,
         task_folder=ready.task.folder,
         receipt=receipt,

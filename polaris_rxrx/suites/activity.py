@@ -19,18 +19,19 @@ Source
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from polaris_rxrx.errors import some
-from polaris_rxrx.maps.align import Aligner
+from polaris_rxrx.maps.align import AlignBy, as_alignment
 from polaris_rxrx.maps.similarity import unit_rows
 from polaris_rxrx.suites.groups import MIN_WELLS, By, WellGroups, aligned_wells, check_choices, group_wells
 from polaris_rxrx.suites.result import Result, versions
 from polaris_rxrx.suites.retrieval import NULL_SIZE, Retrieved, adjusted, average_precision, by_group
 from polaris_rxrx.suites.splits import Half
-from polaris_rxrx.types import Floats, Ints
+from polaris_rxrx.types import Bools, Floats, Ints
 from polaris_rxrx.wells.source import WellSource
 
 DECIMALS = 12
@@ -41,7 +42,7 @@ def evaluate_activity(
     wells: WellSource,
     *,
     by: By = "gene",
-    align_by: Aligner = "pca-cs",
+    align_by: AlignBy = "pca-cs",
     min_wells: int = MIN_WELLS,
     null_size: int = NULL_SIZE,
     seed: int = 0,
@@ -74,16 +75,9 @@ def evaluate_activity(
     grouped = by_group(found, group, len(groups.sizes), null_size=null_size, seed=seed)
     q = adjusted(grouped.p_value)
     tested = ~np.isnan(q)
-    notes = groups.notes(min_wells)
-    if not tested.all():
-        none = [name for name, there in zip(groups.name, tested, strict=True) if not there]
-        notes.append(
-            f"{len(none):,} perturbations have no value, for no two of their wells have controls to be held "
-            f"against: {some(none)}"
-        )
     protocol: dict[str, Any] = {
         "by": by,
-        "align": align_by,
+        **as_alignment(align_by).to_dict(),
         "min_wells": int(min_wells),
         "null_size": int(null_size),
         "seed": int(seed),
@@ -108,7 +102,18 @@ def evaluate_activity(
         "p_value": grouped.p_value.tolist(),
         "p_adjusted": q.tolist(),
     }
-    return Result("activity", protocol, summary, {"perturbations": table}, tuple(notes))
+    notes = (*groups.notes(min_wells), *_untested(groups, tested))
+    return Result("activity", protocol, summary, {"perturbations": table}, notes)
+
+
+def _untested(groups: WellGroups, tested: Bools) -> Iterator[str]:
+    """What is told of perturbations without a value."""
+    none = [name for name, there in zip(groups.name, tested, strict=True) if not there]
+    if none:
+        yield (
+            f"{len(none):,} perturbations have no value, for no two of their wells have controls to be held "
+            f"against: {some(none)}"
+        )
 
 
 def _retrieve(

@@ -21,7 +21,14 @@ from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.maps.build import Map
 from polaris_rxrx.maps.similarity import unit_rows
 from polaris_rxrx.suites.result import Digest, Result, versions
-from polaris_rxrx.suites.retrieval import NULL_SIZE, Retrieved, adjusted, average_precision, by_group
+from polaris_rxrx.suites.retrieval import (
+    NULL_SIZE,
+    GroupPrecision,
+    Retrieved,
+    adjusted,
+    average_precision,
+    by_group,
+)
 from polaris_rxrx.types import Floats, Ints
 
 MIN_MEMBERS = 2
@@ -53,11 +60,7 @@ def consistency(
     if null_size < 1 or seed < 0:
         raise UsageError(f"null_size is {null_size}, seed {seed}; at least 1 and 0 were expected")
     names, units = _rows(map_, of)
-    at = {name: i for i, name in enumerate(names)}
-    members = {label: sorted({at[n] for n in of_label if n in at}) for label, of_label in annotations.items()}
-    members = {label: own for label, own in members.items() if len(own) >= MIN_MEMBERS}
-    if not members:
-        raise DataError(f"none of the {len(annotations):,} annotations has two perturbations in the map")
+    members = _members(annotations, names)
     annotated = sorted({i for own in members.values() for i in own})
     place = {row: k for k, row in enumerate(annotated)}
     groups = [np.array([place[i] for i in own]) for own in members.values()]
@@ -70,45 +73,56 @@ def consistency(
             "every annotated perturbation shares an annotation with every other; none is a negative"
         )
     q = adjusted(grouped.p_value)
+    protocol = {
+        "of": of,
+        "min_members": MIN_MEMBERS,
+        "ties": "positives first" if positives_first else "by threshold",
+        "null_size": int(null_size),
+        "seed": int(seed),
+        "map": map_.protocol,
+        "map_sha256": Digest().names(names).array(units).hex(),
+        "versions": versions(),
+    }
+    summary = {
+        "n_annotations": len(members),
+        "n_perturbations": len(annotated),
+        "mean": float(np.nanmean(grouped.mean)),
+        "mean_normalized": float(np.nanmean(grouped.normalized)),
+        "share_p_0.05": float(np.nanmean(q <= 0.05)),
+    }
     labels = list(members)
-    return Result(
-        "consistency",
-        {
-            "of": of,
-            "min_members": MIN_MEMBERS,
-            "ties": "positives first" if positives_first else "by threshold",
-            "null_size": int(null_size),
-            "seed": int(seed),
-            "map": map_.protocol,
-            "map_sha256": Digest().names(names).array(units).hex(),
-            "versions": versions(),
-        },
-        {
-            "n_annotations": len(members),
-            "n_perturbations": len(annotated),
-            "mean": float(np.nanmean(grouped.mean)),
-            "mean_normalized": float(np.nanmean(grouped.normalized)),
-            "share_p_0.05": float(np.nanmean(q <= 0.05)),
-        },
-        {
-            "annotations": {
-                "annotation": labels,
-                "n_members": [len(own) for own in members.values()],
-                "mean_average_precision": grouped.mean.tolist(),
-                "normalized": grouped.normalized.tolist(),
-                "p_value": grouped.p_value.tolist(),
-                "p_adjusted": q.tolist(),
-            },
-            "queries": {
-                "annotation": [labels[k] for k in label],
-                "perturbation": [names[annotated[r]] for r in row],
-                "average_precision": found.average_precision.tolist(),
-                "n_positive": found.n_positive.tolist(),
-                "n_total": found.n_total.tolist(),
-            },
-        },
-        _notes(annotations, members),
-    )
+    queries = {
+        "annotation": [labels[k] for k in label],
+        "perturbation": [names[annotated[r]] for r in row],
+        "average_precision": found.average_precision.tolist(),
+        "n_positive": found.n_positive.tolist(),
+        "n_total": found.n_total.tolist(),
+    }
+    tables = {"annotations": _by_annotation(members, grouped, q), "queries": queries}
+    return Result("consistency", protocol, summary, tables, _notes(annotations, members))
+
+
+def _by_annotation(
+    members: Mapping[str, Sequence[int]], grouped: GroupPrecision, q: Floats
+) -> dict[str, Any]:
+    return {
+        "annotation": list(members),
+        "n_members": [len(own) for own in members.values()],
+        "mean_average_precision": grouped.mean.tolist(),
+        "normalized": grouped.normalized.tolist(),
+        "p_value": grouped.p_value.tolist(),
+        "p_adjusted": q.tolist(),
+    }
+
+
+def _members(annotations: Mapping[str, Sequence[str]], names: Sequence[str]) -> dict[str, list[int]]:
+    """The places among `names` that each annotation has, of those with `MIN_MEMBERS` of them."""
+    at = {name: i for i, name in enumerate(names)}
+    places = {label: sorted({at[n] for n in of_label if n in at}) for label, of_label in annotations.items()}
+    members = {label: own for label, own in places.items() if len(own) >= MIN_MEMBERS}
+    if not members:
+        raise DataError(f"none of the {len(annotations):,} annotations has two perturbations in the map")
+    return members
 
 
 def _retrieve(units: Floats, groups: Sequence[Ints], positives_first: bool) -> tuple[Retrieved, Ints]:

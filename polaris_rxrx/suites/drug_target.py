@@ -11,6 +11,9 @@ Conventions
     perturbations, as wide as the map's, a new one for each seed, run with that seed's draws. So s_b holds the
     spread of embeddings and that of draws.
 
+    Where no compound of the map has a concentration, each has one row, whose similarity is that of `max`; no
+    other dose rule is run, and that is told.
+
 Left out, counted and named
     Compounds without a row in the map and genes absent from it; at one concentration, compounds not tested
     there; zero rows of the map. Rows with fewer eligible negatives than wanted get all there are.
@@ -48,7 +51,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -124,6 +127,13 @@ class Protocol:
         return [f"{c:g}" for c in self.concentrations] + ["max"]
 
 
+class _WithoutDoses(Protocol):
+    """The choices, checked already, where no compound has a concentration: `max` is its only row."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "concentrations", ())
+
+
 def evaluate_drug_target(
     map_: Map, affinities: Affinities, protocol: Protocol | None = None, *, progress: Progress | None = None
 ) -> Result:
@@ -136,6 +146,9 @@ def evaluate_drug_target(
     p = protocol or Protocol()
     _check(map_)
     map_ = _annotated(map_, affinities)
+    doses = map_.perturbations.concentration[map_.rows("COMPOUND")]
+    if doses.size and np.isnan(doses).all():
+        p = _WithoutDoses(**asdict(p))
     tables, names = _tables(map_, p)
     can = _candidates(affinities, names, p)
     negatives = np.stack([_draw(can, seed, legacy=p.legacy) for seed in range(p.seeds)])
@@ -152,7 +165,7 @@ def evaluate_drug_target(
     pooled = pooled_scores(tables, can, negatives)
     best = scores.average_precision[-1], scores.auroc[-1]
     of_max = spreads(tables[-1], can.active, negatives, can.n_negatives, best)
-    notes = _notes(affinities, can, tables, scores, p, names)
+    notes = (*_about_doses(map_), *_notes(affinities, can, tables, scores, p, names))
     return _result(map_, affinities, can, scores, chance, pooled, of_max, p, notes)
 
 
@@ -162,12 +175,14 @@ def _tables(map_: Map, p: Protocol) -> tuple[Floats, PairTables]:
     The rules are the concentrations, then `max`. NaN where a compound was not tested at a concentration, or a
     row of the map is zero. The names of the last two axes are those of the pair tables.
     """
-    found = pair_tables(map_, p.concentrations, p.similarity)
+    found = pair_tables(map_, p.concentrations or (np.nan,), p.similarity)
     if not found.genes or not found.compounds:
         raise DataError(
             f"the map has {len(found.genes)} genes and {len(found.compounds)} of the compounds at the "
             "concentrations"
         )
+    if not p.concentrations:
+        return found.values, found
     return np.concatenate([found.values, found.largest()[None]]), found
 
 
@@ -245,7 +260,8 @@ def _score_random(
     ap = np.full((n_rules, n_rows, p.seeds), np.nan)
     auroc = np.full_like(ap, np.nan)
     row = np.concatenate([np.repeat(g.rows, g.columns.shape[2]) for g in groups])
-    unknown = np.isnan(tables[:-1])
+    doses = tables[: max(1, n_rules - 1)]  # without any, `max` is what there is
+    unknown = np.isnan(doses)
     if not unknown.any():
         unknown = np.zeros(0, dtype=bool)
     pairs = pairs_by_compound(row) if p.by == "compound" else None
@@ -253,12 +269,14 @@ def _score_random(
         column = np.concatenate([g.columns[:, seed].reshape(-1) for g in groups])
         compound, gene, n_genes = (row, column, n_columns) if p.by == "compound" else (column, row, n_rows)
         rng = np.random.default_rng([p.random_seed, seed, RANDOM])
-        found = random_cosines(compound, gene, n_genes, width, n_rules - 1, rng, pairs=pairs)
+        found = random_cosines(compound, gene, n_genes, width, len(doses), rng, pairs=pairs)
         if p.similarity == "abs-cosine":
             np.abs(found, out=found)
         if unknown.size:
             found[unknown[:, row, column]] = np.nan
-        values = np.concatenate([found, np.fmax.reduce(found, axis=0)[None]])
+        values = found
+        if n_rules > 1:
+            values = np.concatenate([found, np.fmax.reduce(found, axis=0)[None]])
         at = 0
         for g in groups:
             n, _, k = g.columns.shape
@@ -399,6 +417,21 @@ def _z(m: float | None, s: float | None, b: float | None, s_b: float | None) -> 
     if m is None or s is None or b is None or s_b is None or np.hypot(s, s_b) < ROUNDING:
         return None
     return float((m - b) / np.hypot(s, s_b))
+
+
+def _about_doses(map_: Map) -> list[str]:
+    """What to tell of compounds without a concentration."""
+    compounds = map_.rows("COMPOUND")
+    none = compounds[np.isnan(map_.perturbations.concentration[compounds])]
+    if not len(none):
+        return []
+    if len(none) == len(compounds):
+        return [
+            f"no compound has a concentration: each of the {len(none):,} annotated ones has one row of the "
+            "map, which is its score, and the only dose rule is max"
+        ]
+    names = [map_.perturbations.name[i] for i in none.tolist()]
+    return [f"{len(none):,} rows of compounds have no concentration and were left out: {', '.join(names)}"]
 
 
 def _notes(

@@ -33,7 +33,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -50,6 +50,7 @@ from polaris_rxrx.suites.relations import Relations
 from polaris_rxrx.suites.result import Digest, Result, versions
 from polaris_rxrx.types import Bools, Floats, Ints
 
+COLUMNS = ("source", "gene1", "gene2", "cosine", "percentile", "recovered", "side")
 LOW, HIGH = 0.05, 0.95
 N_BOOTSTRAP = 1000
 INTERVAL = 0.95
@@ -106,33 +107,12 @@ def evaluate_gene_gene(
     ours = _Genes.of(map_)
     other = None if against is None else _Genes.of(against)
     apart = None if layout is None else _Apart.of(ours, layout)
-    notes = list(ours.notes)
-    sources: dict[str, dict[str, Any]] = {}
-    table: dict[str, list[Any]] = {name: [] for name in COLUMNS}
-    thresholds: list[dict[str, Any]] = []
+    found = _Found(ours, asked, others, apart, other)
     for name, known in relations.items():
-        _refuse_missing_header(known, ours.at)
-        place = known.places(ours.at)
-        pairs = known.pairs(place)
-        ranked = ours.rank(pairs, asked)
-        sources[name] = _summary(name, known, pairs, ranked, asked)
-        thresholds += [
-            {"low": each.low, "high": each.high, "source": name}
-            | _summary(name, known, pairs, ours.rank(pairs, each), each)
-            for each in ([asked, *others] if others else [])
-        ]
-        if apart is not None:
-            sources[name] |= apart.recall(name, ours, pairs, asked)
-        if other is not None:
-            sources[name] |= _difference(ours, other, pairs, ranked, asked)
-        _add_rows(table, name, ours.names, pairs, ranked)
-        notes += _absences(name, known, place, len(pairs))
+        found.add(name, known)
+    sources, table, thresholds = found.sources, found.table, found.thresholds
     if not table["source"]:
-        files = ", ".join(str(known.path) for known in relations.values())
-        raise DataError(
-            f"none of the relations in {files} is between two of the map's {len(ours.names):,} genes "
-            f"({some(ours.names, 3)}); are both gene symbols?"
-        )
+        raise DataError(_none_of(relations, ours.names))
     summary: dict[str, Any] = {
         "n_genes": len(ours.names),
         "n_pairs": len(ours.null),
@@ -143,7 +123,33 @@ def evaluate_gene_gene(
     per_source = {"source": list(sources)} | {
         key: [values[key] for values in sources.values()] for key in next(iter(sources.values()))
     }
-    protocol = {
+    protocol = _protocol(asked, relations, ours, other, layout)
+    tables = {"sources": per_source, "relations": table}
+    if others:
+        protocol["more"] = [[each.low, each.high] for each in others]
+        tables["thresholds"] = {key: [row[key] for row in thresholds] for key in thresholds[0]}
+        summary["thresholds"] = thresholds
+    return Result("gene-gene", protocol, summary, tables, (*ours.notes, *found.notes))
+
+
+def _none_of(relations: Mapping[str, Relations], genes: Sequence[str]) -> str:
+    """What to say where no relation is between two genes of the map."""
+    files = ", ".join(str(known.path) for known in relations.values())
+    return (
+        f"none of the relations in {files} is between two of the map's {len(genes):,} genes "
+        f"({some(genes, 3)}); are both gene symbols?"
+    )
+
+
+def _protocol(
+    asked: _Asked,
+    relations: Mapping[str, Relations],
+    ours: _Genes,
+    other: _Genes | None,
+    layout: Layout | None,
+) -> dict[str, Any]:
+    """What was asked, of which files and maps."""
+    return {
         **asdict(asked),
         "interval": INTERVAL,
         "interval_of": "recall over relations, stretched to the variance over genes",
@@ -155,12 +161,6 @@ def evaluate_gene_gene(
         "deviations": listed("gene-gene"),
         "versions": versions(),
     }
-    tables = {"sources": per_source, "relations": table}
-    if others:
-        protocol["more"] = [[each.low, each.high] for each in others]
-        tables["thresholds"] = {key: [row[key] for row in thresholds] for key in thresholds[0]}
-        summary["thresholds"] = thresholds
-    return Result("gene-gene", protocol, summary, tables, tuple(notes))
 
 
 @dataclass(frozen=True)
@@ -241,6 +241,41 @@ class _Apart:
         }
 
 
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """What is known of each source, one after another: their figures, their relations, at each threshold."""
+
+    ours: _Genes
+    asked: _Asked
+    others: Sequence[_Asked]
+    apart: _Apart | None
+    other: _Genes | None
+    sources: dict[str, dict[str, Any]] = field(default_factory=dict)
+    table: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in COLUMNS})
+    thresholds: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, name: str, known: Relations) -> None:
+        """Rank a source's relations."""
+        ours, asked = self.ours, self.asked
+        _refuse_missing_header(known, ours.at)
+        place = known.places(ours.at)
+        pairs = known.pairs(place)
+        ranked = ours.rank(pairs, asked)
+        self.sources[name] = _summary(name, known, pairs, ranked, asked)
+        self.thresholds.extend(
+            {"low": each.low, "high": each.high, "source": name}
+            | _summary(name, known, pairs, ours.rank(pairs, each), each)
+            for each in ([asked, *self.others] if self.others else [])
+        )
+        if self.apart is not None:
+            self.sources[name] |= self.apart.recall(name, ours, pairs, asked)
+        if self.other is not None:
+            self.sources[name] |= _difference(ours, self.other, pairs, ranked, asked)
+        _add_rows(self.table, name, ours.names, pairs, ranked)
+        self.notes.extend(_absences(name, known, place, len(pairs)))
+
+
 def _difference(ours: _Genes, other: _Genes, pairs: Ints, ranked: Ranked, asked: _Asked) -> dict[str, Any]:
     """The difference of recalls over relations of genes that both maps have, each in its own null."""
     place = np.array([other.at.get(gene, -1) for gene in ours.names], dtype=np.int64)[pairs]
@@ -259,9 +294,6 @@ def _difference(ours: _Genes, other: _Genes, pairs: Ints, ranked: Ranked, asked:
         "difference_high_end": ends.high,
         "difference_p_value": p,
     }
-
-
-COLUMNS = ("source", "gene1", "gene2", "cosine", "percentile", "recovered", "side")
 
 
 def gene_cosines(x: Floats) -> Floats:

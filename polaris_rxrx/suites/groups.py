@@ -18,7 +18,7 @@ import numpy as np
 
 from polaris_rxrx.errors import DataError, UsageError, some
 from polaris_rxrx.maps import align
-from polaris_rxrx.maps.align import Aligner
+from polaris_rxrx.maps.align import AlignBy
 from polaris_rxrx.maps.build import pooled_controls
 from polaris_rxrx.suites.result import Digest
 from polaris_rxrx.types import Bools, Floats, Ints
@@ -163,7 +163,7 @@ def _refuse_nan(block: WellBlock, wells: WellSource) -> None:
 
 
 def aligned_wells(
-    wells: WellSource, align_by: Aligner, groups: WellGroups, chosen: Ints
+    wells: WellSource, align_by: AlignBy, groups: WellGroups, chosen: Ints
 ) -> tuple[Floats, Floats]:
     """Aligned wells of the groups, group after group, and the chosen ones of the side's control wells."""
     controls, _ = pooled_controls(wells, align_by)

@@ -24,6 +24,7 @@ from polaris_rxrx.types import Floats, Ints
 NULL = 1_000_000
 TOP = 20
 KINDS = ("CRISPR", "COMPOUND")
+COLUMNS = ("type", "name", "concentration", "cosine", "rank", "of", "beyond", "known")
 
 
 def neighbors(
@@ -55,39 +56,24 @@ def neighbors(
         raise UsageError(f"top is {top}; 1 or more was expected")
     row = row_of(map_, name, concentration)
     p = map_.perturbations
-    rows: dict[str, list[Any]] = {
-        column: [] for column in ("type", "name", "concentration", "cosine", "rank", "of", "beyond", "known")
-    }
     own = cosine(map_.x[[row]], map_.x)[0]
     own[row] = np.nan
     own[[i for i in range(len(map_)) if p.name[i] == name and p.type[i] == p.type[row]]] = np.nan
+    rows: dict[str, list[Any]] = {column: [] for column in COLUMNS}
     for kind in KINDS:
-        of_kind = map_.rows(kind)
-        of_kind = of_kind[~np.isnan(own[of_kind])]
-        if not len(of_kind):
-            continue
-        ordered = of_kind[np.argsort(-own[of_kind], kind="stable")]
-        rank = {int(r): k for k, r in enumerate(ordered, 1)}
+        ordered = map_.rows(kind)
+        ordered = ordered[~np.isnan(own[ordered])]
+        ordered = ordered[np.argsort(-own[ordered], kind="stable")]
         if other is not None:
-            shown = [int(r) for r in ordered if p.name[r] == other]
+            places = [k for k, r in enumerate(ordered) if p.name[r] == other]
         else:
-            shown = [
-                int(r) for r in (ordered if len(ordered) <= 2 * top else np.r_[ordered[:top], ordered[-top:]])
-            ]
-        null = np.sort(_null(map_, p.type[row], kind, seed)) if shown else np.empty(0)
-        for r in shown:
+            places = [k for k in range(len(ordered)) if k < top or k >= len(ordered) - top]
+        null = np.sort(_null(map_, p.type[row], kind, seed)) if places else np.empty(0)
+        for k in places:
+            r = ordered[k]
             sources = [s for s, pairs in (known or {}).items() if frozenset((name, p.name[r])) in pairs]
-            dose = float(p.concentration[r])
-            cells = (
-                kind,
-                p.name[r],
-                dose,
-                float(own[r]),
-                rank[r],
-                len(ordered),
-                _beyond(null, own[r]),
-                " ".join(sources),
-            )
+            cells: list[Any] = [kind, p.name[r], float(p.concentration[r]), float(own[r])]
+            cells += [k + 1, len(ordered), _beyond(null, own[r]), " ".join(sources)]
             for column, value in zip(rows.values(), cells, strict=True):
                 column.append(value)
     if other is not None and not rows["name"]:

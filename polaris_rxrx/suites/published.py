@@ -10,12 +10,16 @@ Conventions
     `supervision` says of every model what it had seen, in the words of a submission's card, or "unknown".
     Rows of different protocols are never ranked together.
     `NAMES` are the tables that `reproduce` computes again; `ALL` has those that can only be read, too.
+    `dataset` is the dataset card whose wells a table is of. `FURTHER` are rows of published tables whose
+    figures are not on record here: nobody transcribed them, and none is made up. They have their protocol,
+    are computed where their files are, and are compared with nothing.
 
 Grades
     reproduced       computed again from the data, and equal.
     author-reported  printed by the authors.
     transcribed      copied by hand: from the output of public code or, where `second_hand` is true, from
                      somebody's transcription of a source that was not itself read here.
+    not on record    no figure is at hand.
 """
 
 from __future__ import annotations
@@ -34,10 +38,12 @@ from polaris_rxrx.validation import complaints
 
 NAMES = ("table4", "table6", "notebook")
 ALL = (*NAMES, "arxiv-2411.02572", "arxiv-2506.06290", "arxiv-2509.19896")
+FURTHER = {"table6": ("table6-rxrx3", "table6-jump-crispr")}  # rows of other datasets, by their table
+NOT_ON_RECORD = "not on record"
 FOLDER = Path(__file__).parent / "tables"
 Suite = Literal["drug-target", "gene-gene", "signal"]
 Spread = Literal["sd", "MAD"]
-Grade = Literal["reproduced", "author-reported", "transcribed"]
+Grade = Literal["reproduced", "author-reported", "transcribed", "not on record"]
 Supervision = Literal["zero-shot", "perturbation-labels", "targets", "unknown"]
 
 
@@ -47,7 +53,7 @@ class _TablePart(BaseModel):
 
 class _Figure(_TablePart):
     model: str
-    value: float
+    value: float | None = None
     spread: float | None = Field(None, gt=0)
 
 
@@ -67,6 +73,7 @@ class Published(_TablePart):
     source: str
     grade: Grade
     second_hand: bool = False
+    dataset: str = "rxrx3-core"
     about: dict[Suite, str]
     supervision: dict[str, Supervision]
     protocols: dict[str, dict[str, Any]]
@@ -88,6 +95,10 @@ class Published(_TablePart):
                     raise ValueError(f"{suite} has no deviation {d}")
         if self.second_hand and self.grade != "transcribed":
             raise ValueError(f"second_hand is true; its grade is transcribed and not {self.grade}")
+        for figure in (f for g in self.groups for f in g.figures):
+            if (figure.value is None) is not (self.grade == NOT_ON_RECORD):
+                has = "no value" if figure.value is None else "a value"
+                raise ValueError(f"a figure of {figure.model!r} has {has}; the grade is {self.grade}")
         return self
 
     @property
@@ -97,38 +108,56 @@ class Published(_TablePart):
 
     @property
     def models(self) -> list[str]:
-        return list(dict.fromkeys(figure.model for figure in self.figures()))
+        return list(dict.fromkeys(row.model for row in self.rows()))
 
-    def figures(self) -> Iterator[Figure]:
-        """Every figure, in the order of the source's columns."""
+    def rows(self) -> Iterator[PublishedRow]:
+        """Every row, in the order of the source's columns; one whose number is on record is a `Figure`."""
         for g in self.groups:
             for f in g.figures:
+                if f.value is None:
+                    yield PublishedRow(f.model, g.suite, g.quantity, g.at)
+                    continue
                 kind = g.spread if f.spread is not None else None
                 yield Figure(f.model, g.suite, g.quantity, g.at, f.value, f.spread, kind)
 
+    def figures(self) -> Iterator[Figure]:
+        """Every figure that is on record."""
+        return (row for row in self.rows() if isinstance(row, Figure))
+
 
 @dataclass(frozen=True)
-class Figure:
-    """One published number; `at` is a dose or a source of relations."""
+class PublishedRow:
+    """What a published table tells of a model; `at` is a dose or a source of relations."""
 
     model: str
     suite: str
     quantity: str
     at: str | None
+
+
+@dataclass(frozen=True)
+class Figure(PublishedRow):
+    """One published number."""
+
     value: float
     spread: float | None
     spread_kind: Spread | None
 
 
 def load(name: str) -> Published:
-    """Read a published table by its name, one of `ALL`.
+    """Read a published table by its name, one of `ALL` or `FURTHER`.
 
     Raises:
         UsageError: There is none of this name.
     """
-    if name not in ALL:
+    if name not in ALL and not any(name in further for further in FURTHER.values()):
         raise UsageError(f"no published table {name!r}; there are {', '.join(ALL)}")
     return read(FOLDER / f"{name}.toml")
+
+
+def load_whole(name: str) -> list[Published]:
+    """A published table, and its rows of other datasets."""
+    return [load(n) for n in (name, *FURTHER.get(name, ()))]
 
 
 def read(path: Path) -> Published:

@@ -34,7 +34,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from polaris_rxrx.errors import DataError, some
-from polaris_rxrx.maps.align import Aligner
+from polaris_rxrx.maps.align import AlignBy
 from polaris_rxrx.maps.similarity import unit_rows
 from polaris_rxrx.suites.groups import MIN_WELLS, N_RANDOM, By, aligned_wells
 from polaris_rxrx.suites.result import Result
@@ -50,7 +50,7 @@ def evaluate_replicates(
     wells: WellSource,
     *,
     by: By = "gene",
-    align_by: Aligner = "pca-cs",
+    align_by: AlignBy = "pca-cs",
     min_wells: int = MIN_WELLS,
     seed: int = 0,
     null: Null = "controls",
@@ -102,7 +102,7 @@ def evaluate_replicates(
 
 
 def evaluate_wells(
-    wells: WellSource, *, by: By, align_by: Aligner, seed: int, null: Null, progress: Progress
+    wells: WellSource, *, by: By, align_by: AlignBy, seed: int, null: Null, progress: Progress
 ) -> list[Result]:
     """Signal and replicate consistency of the same wells, tested against held-out controls once."""
     progress("signal", 0, 3)

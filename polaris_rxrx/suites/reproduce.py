@@ -4,7 +4,8 @@ Conventions
     A cell is one published figure and ours, if its model's files are at hand. `difference` is ours less
     theirs; where a spread was published, `in_spreads` is the difference in units of it, and the verdict is
     "within" (at most one of them) or "outside". Where none was, the verdict is "no published spread"; for a
-    model that is not here "not here"; where we have no value "undefined".
+    model that is not here "not here"; where we have no value "undefined"; where the published figure is not
+    on record "not on record", and nothing is compared.
     A run follows the published protocol as far as it is known; `protocol` says what still differs, or "same".
     A deviation is named there by its number; `deviations` spells them out.
     The random rows are the random embeddings that the suites run beside a model; for gene-gene, seeded
@@ -25,7 +26,7 @@ from polaris_rxrx.maps.build import Map
 from polaris_rxrx.suites import drug_target
 from polaris_rxrx.suites.drug_target import evaluate_drug_target
 from polaris_rxrx.suites.gene_gene import evaluate_gene_gene
-from polaris_rxrx.suites.published import Figure, Published
+from polaris_rxrx.suites.published import NOT_ON_RECORD, Figure, Published, PublishedRow
 from polaris_rxrx.suites.relations import Relations
 from polaris_rxrx.suites.result import Result
 from polaris_rxrx.suites.signal import evaluate_signal
@@ -46,7 +47,7 @@ class Cell:
     suite: str
     quantity: str
     at: str | None
-    published: float
+    published: float | None
     published_spread: float | None
     spread: str | None
     computed: float | None
@@ -100,8 +101,11 @@ def run(
         key = f"{suite} {protocol}"
         if key not in cache:
             cache[key] = runs(_Run(published, protocol, map_, wells, data, progress))
-        out[model, suite] = out[RANDOM, suite] = cache[key]
-        if suite == "gene-gene" and RANDOM in published.models:
+        out[model, suite] = cache[key]
+        if RANDOM not in published.models:
+            continue
+        out[RANDOM, suite] = cache[key]
+        if suite == "gene-gene":
             if f"{RANDOM} {key}" not in cache:
                 noise = _Run(published, protocol, random_map(map_), None, data, progress)
                 cache[f"{RANDOM} {key}"] = runs(noise)
@@ -109,17 +113,15 @@ def run(
     return out
 
 
-def random_map(map_: Map, seed: int = 0) -> Map:
-    """Gaussian embeddings of the same perturbations."""
-    x = np.random.default_rng(seed).standard_normal(map_.x.shape)
-    return replace(map_, x=x, protocol={**map_.protocol, "random_seed": seed})
+def random_map(map_: Map) -> Map:
+    """Gaussian embeddings of the same perturbations, drawn with the seed 0."""
+    x = np.random.default_rng(0).standard_normal(map_.x.shape)
+    return replace(map_, x=x, protocol={**map_.protocol, "random_seed": 0})
 
 
 def compare(published: Published, results: Results) -> list[Cell]:
     """A cell a published figure; models without a result are "not here"."""
-    return [
-        _cell(published, figure, results.get((figure.model, figure.suite))) for figure in published.figures()
-    ]
+    return [_cell(published, row, results.get((row.model, row.suite))) for row in published.rows()]
 
 
 def to_dict(published: Published, results: Results) -> dict[str, Any]:
@@ -171,8 +173,8 @@ class _Run:
         return evaluate_drug_target(self.map_, self.data.affinities, chosen, progress=self.progress)
 
     def gene_gene(self) -> Result:
-        figures = self.published.figures()
-        wanted = list(dict.fromkeys(f.at for f in figures if f.suite == "gene-gene" and f.at))
+        rows = self.published.rows()
+        wanted = list(dict.fromkeys(row.at for row in rows if row.suite == "gene-gene" and row.at))
         given = self.data.relations or {}
         if absent := [name for name in wanted if name not in given]:
             raise DataError(
@@ -193,40 +195,43 @@ class _Run:
 _RUNS = {"drug-target": _Run.drug_target, "gene-gene": _Run.gene_gene, "signal": _Run.signal}
 
 
-def _cell(published: Published, figure: Figure, result: Result | None) -> Cell:
-    value, spread = (None, None) if result is None else _ours(figure, result)
+def _cell(published: Published, row: PublishedRow, result: Result | None) -> Cell:
+    value, spread = (None, None) if result is None else _ours(row, result)
+    figure = row if isinstance(row, Figure) else None
     difference = in_spreads = None
-    if value is not None:
+    if value is not None and figure is not None:
         difference = value - figure.value
         in_spreads = difference / figure.spread if figure.spread is not None else None
     if result is None:
         verdict = "not here"
-    elif difference is None:
+    elif value is None:
         verdict = "undefined"
+    elif figure is None:
+        verdict = NOT_ON_RECORD
     elif in_spreads is None:
         verdict = "no published spread"
     else:
         verdict = "within" if abs(in_spreads) <= 1 else "outside"
     return Cell(
         table=published.name,
-        model=figure.model,
-        suite=figure.suite,
-        quantity=figure.quantity,
-        at=figure.at,
-        published=figure.value,
-        published_spread=figure.spread,
-        spread=figure.spread_kind,
+        model=row.model,
+        suite=row.suite,
+        quantity=row.quantity,
+        at=row.at,
+        published=None if figure is None else figure.value,
+        published_spread=None if figure is None else figure.spread,
+        spread=None if figure is None else figure.spread_kind,
         computed=value,
         computed_spread=spread,
         difference=difference,
         in_spreads=in_spreads,
         verdict=verdict,
-        protocol=None if result is None else _protocols(published, figure.suite, result),
+        protocol=None if result is None else _protocols(published, row.suite, result),
     )
 
 
-def _ours(figure: Figure, result: Result) -> tuple[float | None, float | None]:
-    """Our value of a published figure, and its spread."""
+def _ours(figure: PublishedRow, result: Result) -> tuple[float | None, float | None]:
+    """Our value of a published row, and its spread."""
     random, quantity = figure.model == RANDOM, figure.quantity
     if random and quantity.endswith("_z"):
         return 0.0, None  # against itself
@@ -235,7 +240,7 @@ def _ours(figure: Figure, result: Result) -> tuple[float | None, float | None]:
         name = f"{quantity}_random" if random else quantity
         return row.get(name), row.get(f"{name}_sd")
     if result.suite == "gene-gene":
-        return result.summary["sources"][figure.at]["recall"], None
+        return result.summary["sources"].get(figure.at, {}).get("recall"), None
     if quantity == "energy_distance_z":
         return result.summary.get("z"), None
     before = "random_" if random else ""

@@ -39,10 +39,10 @@ from typing import Any
 
 import numpy as np
 
-from polaris_rxrx.dataset.rxrx3 import CONTROL
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.maps import align
-from polaris_rxrx.maps.align import Aligner
+from polaris_rxrx.maps.align import AlignBy
+from polaris_rxrx.maps.build import control_names
 from polaris_rxrx.suites.energy import ReferenceWells, energy_distances
 from polaris_rxrx.suites.groups import (
     CONTROLS,
@@ -68,7 +68,7 @@ def evaluate_signal(
     wells: WellSource,
     *,
     by: By = "gene",
-    align_by: Aligner = "pca-cs",
+    align_by: AlignBy = "pca-cs",
     max_controls: int = MAX_CONTROLS,
     min_wells: int = MIN_WELLS,
     seed: int = 0,
@@ -102,11 +102,10 @@ def evaluate_signal(
     groups, reported = study.groups, study.reported
     if groups.n_side_controls < align.MIN_CONTROLS:
         raise DataError(
-            f"the wells hold {groups.n_side_controls} {CONTROL} wells on the side of {by}; at least "
-            f"{align.MIN_CONTROLS} were expected"
+            f"the wells hold {groups.n_side_controls} {control_names(wells)} wells on the side of {by}; "
+            f"at least {align.MIN_CONTROLS} were expected"
         )
-    order = np.random.default_rng([seed, CONTROLS]).permutation(groups.n_side_controls)
-    chosen = order[:max_controls]
+    chosen = np.random.default_rng([seed, CONTROLS]).permutation(groups.n_side_controls)[:max_controls]
     energy, width = _energy(wells, study, chosen)
     columns = {**groups.table(), "energy_distance": energy.tolist()}
     tables, notes = {}, groups.notes(min_wells)

@@ -43,7 +43,7 @@ import numpy as np
 
 from polaris_rxrx.errors import some
 from polaris_rxrx.maps import align
-from polaris_rxrx.maps.align import Aligner, Moments
+from polaris_rxrx.maps.align import AlignBy, Moments
 from polaris_rxrx.maps.similarity import unit_rows
 from polaris_rxrx.suites.energy import ReferenceWells, distances, left_factor, right_factor
 from polaris_rxrx.suites.groups import (
@@ -94,7 +94,7 @@ def held_out(
     wells: WellSource,
     *,
     by: By = "gene",
-    align_by: Aligner = "pca-cs",
+    align_by: AlignBy = "pca-cs",
     min_wells: int = MIN_WELLS,
     seed: int = 0,
     n_random: int = N_RANDOM,
@@ -104,7 +104,7 @@ def held_out(
     return hold(wells, align_by, group_wells(wells, by, min_wells), n_random=n_random, seed=seed)
 
 
-def hold(wells: WellSource, align_by: Aligner, groups: WellGroups, *, n_random: int, seed: int) -> Tested:
+def hold(wells: WellSource, align_by: AlignBy, groups: WellGroups, *, n_random: int, seed: int) -> Tested:
     """Hold every group against held-out controls, by both statistics.
 
     Args:
@@ -170,7 +170,7 @@ class Half:
     reference: ReferenceWells
 
     @classmethod
-    def of(cls, wells: WellSource, align_by: Aligner, groups: WellGroups, seed: int, split: int) -> Half:
+    def of(cls, wells: WellSource, align_by: AlignBy, groups: WellGroups, seed: int, split: int) -> Half:
         basis = align.basis(align_by, _moments(wells, align_by, seed, split), len(wells.features))
         x = np.empty((int(groups.sizes.sum()), basis.width))
         where = np.empty((len(x), 2), dtype=np.int64)
@@ -257,7 +257,7 @@ def _places(codes: Ints) -> dict[int, Ints]:
     return dict(zip(found.tolist(), np.split(order, first[1:]), strict=True))
 
 
-def _moments(wells: WellSource, align_by: Aligner, seed: int, split: int) -> Moments | None:
+def _moments(wells: WellSource, align_by: AlignBy, seed: int, split: int) -> Moments | None:
     """Moments of the controls that are fitted on."""
     if not align.needs_moments(align_by):
         return None

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from polaris_rxrx.errors import UsageError
-from polaris_rxrx.maps.align import Aligner
+from polaris_rxrx.maps.align import AlignBy, as_alignment
 from polaris_rxrx.suites import splits
 from polaris_rxrx.suites.deviations import listed
 from polaris_rxrx.suites.groups import By, WellGroups, check_choices, group_wells
@@ -40,7 +40,7 @@ class Study:
 
     wells: WellSource
     by: By
-    align_by: Aligner
+    align_by: AlignBy
     min_wells: int
     seed: int
     null: Null
@@ -74,10 +74,14 @@ class Study:
     def protocol(self, suite: str, width: int, side: Side) -> dict[str, Any]:
         """What settles a result, whatever the suite: aligned wells have `width` columns, p is from `side`."""
         held_out = self.in_null is None
+        how = as_alignment(self.align_by).to_dict()
         return {
             "by": self.by,
-            "align": self.align_by,
-            "n_directions_dropped": len(self.wells.features) - width,
+            **how,
+            # Of a choice of components nobody looked at how many there are.
+            ("n_components" if "components" in how else "n_directions_dropped"): (
+                width if "components" in how else len(self.wells.features) - width
+            ),
             "min_wells": int(self.min_wells),
             **splits.protocol(held_out),
             "seed": int(self.seed),

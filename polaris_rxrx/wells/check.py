@@ -6,14 +6,15 @@ sentence each, the gravest first; nothing is raised but for a card that is none.
 
 from __future__ import annotations
 
+import glob
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from polaris_rxrx.dataset.screens import Screen
-from polaris_rxrx.errors import PolarisRxrxError, some
+from polaris_rxrx.dataset.screens import Screen, screen_names
+from polaris_rxrx.errors import MissingError, PolarisRxrxError, some
 from polaris_rxrx.wells.containers import open_embeddings
 from polaris_rxrx.wells.metadata import Metadata
 from polaris_rxrx.wells.screen import ScreenWells, read_screen
@@ -155,6 +156,33 @@ def _features(
             f"{found.metadata.well_id[0].as_py()!r}); do ids mean the same?"
         )
     return {"file": str(path), "rows": len(ids), "rows_of_wells": known, "features": len(numbers)}, wrong
+
+
+def profiles_there(screen: Screen, folder: Path) -> str | None:
+    """The files of features that a card names and that are in the folder, as a glob; None if none is."""
+    if screen.profiles is None:
+        return None
+    pattern = screen.profiles.pattern.format_map(dict.fromkeys(screen.profiles.fields, "*"))
+    there = str(Path(glob.escape(str(folder)), pattern))
+    return there if next(glob.iglob(there), None) is not None else None  # noqa: PTH207  # its folder is a path
+
+
+def refuse_absent(screen: Screen, folder: Path) -> None:
+    """Raise `MissingError`, with how it is had, unless a card's tables and features are in the folder."""
+    absent = [name for name in screen.tables if not (folder / name).is_file()]
+    features = [] if screen.profiles is None or profiles_there(screen, folder) else [screen.profiles.pattern]
+    if not absent and not features:
+        return
+    urls = {file.name: file.url for file in screen.files}
+    fetched = all(urls.get(name) for name in absent) and (
+        not features or (screen.profiles is not None and screen.profiles.root is not None)
+    )
+    by_hand = f"; had by hand from {screen.page}" if screen.page and not fetched else ""
+    command = ["fetch", "--dataset", screen.name, *(["--profiles"] if features else [])]
+    raise MissingError(
+        f"{screen.title} needs {', '.join([*absent, *features])} in {folder}{by_hand}",
+        [*command, "--data", str(folder)] if fetched and screen.name in screen_names() else (),
+    )
 
 
 def _first_profile(screen: Screen, found: ScreenWells, folder: Path) -> Path | None:

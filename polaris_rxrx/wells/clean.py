@@ -113,6 +113,7 @@ def clean(wells: Wells) -> tuple[Wells, Cleaning]:
         perturbation=wells.perturbation[whole],
         control=control,
         plate=None if wells.plate is None else wells.plate[whole],
+        position=None if wells.position is None else wells.position[whole],
     )
     report = Cleaning(
         n_features=wells.x.shape[1],

@@ -18,8 +18,9 @@ from typing import Any
 from polaris_rxrx import damage
 from polaris_rxrx.errors import DataError, UsageError, some
 from polaris_rxrx.files import open_binary
-from polaris_rxrx.wells.arrays import is_profile, no_ids, no_layer, open_array, spread_lists
-from polaris_rxrx.wells.ids import TOGETHER, put_together
+from polaris_rxrx.wells.arrays import no_ids, no_layer, open_array, spread_lists
+from polaris_rxrx.wells.deepprofiler import is_profile
+from polaris_rxrx.wells.ids import put_together, together
 from polaris_rxrx.wells.table import OpenTable, open_table
 from polaris_rxrx.wells.trees import files_below, open_profiles, open_tree
 
@@ -64,7 +65,7 @@ def open_file(path: Path, *, ids: Path | None = None, layer: str | None = None) 
         start = handle.read(damage.START)
     table = open_array(path, start, ids=ids, layer=layer)
     if table is not None:
-        return table
+        return with_ids(table)
     no_layer(path, layer)
     return with_ids(spread_lists(open_table(path)))
 
@@ -117,15 +118,9 @@ def with_ids(table: OpenTable) -> OpenTable:
 
     if "well_id" in table.names:
         return table
-    at: dict[str, str] = {}
-    for name in table.names:
-        at.setdefault(name.casefold(), name)
-    for parts in TOGETHER:
-        if all(part in at for part in parts):
-            break
-    else:
+    names = together(table.names)
+    if not names:
         return table
-    names = [at[part] for part in parts]
     held = [table.schema.field(n).type for n in names]
     columns = table.read(names)
     try:
@@ -148,7 +143,7 @@ def with_ids(table: OpenTable) -> OpenTable:
         f"{table.path}: well_id put together of {', '.join(names)}"
         + ("" if example is None else f", such as {example!r}"),
     )
-    made.files = table.files
+    made.files, made.parts, made.again = table.files, table.parts, table.again
     return made
 
 

@@ -5,7 +5,8 @@ Conventions
     their mean or their median, feature by feature, taken in float64 over its values in ascending order, so
     that the order of rows changes no bit. A value that is not finite makes the well's so, unless such values
     may be absent: then it is taken over the others.
-    A table is read a few columns at a time; one of many files is read a file at a time.
+    A table is read a few columns at a time; one of many parts (files, or blocks of rows of one) a part at a
+    time.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from polaris_rxrx.wells.table import OpenTable, Part
 Sites = Literal["mean", "median"]
 _COLUMNS_AT_ONCE = 32
 _VALUES_AT_ONCE = 1 << 28  # of a table of cells, so that a few columns of it fit
-_WAITING = 1 << 16  # rows of files whose wells go on in the next file
+_WAITING = 1 << 24  # values of parts whose wells may go on in the next part
+_SORTED = 1 << 21  # values of wells with several rows that are sorted at once
 
 
 def check_sites(sites: str) -> None:
@@ -112,36 +114,35 @@ def gather(
     """
     x = np.empty((places.n_wells, len(names)), dtype=table.dtype(list(names)))
     if table.parts:
-        _by_files(table, names, places, x, sites, absent, progress)
+        _by_parts(table, names, places, x, sites, absent, progress)
+        if seen is not None:
+            seen(0, x.T)
+        return x
     step = _COLUMNS_AT_ONCE
+    by_well = []
     if not places.single:
         step = max(1, min(step, _VALUES_AT_ONCE // max(len(places.place), 1)))
-        by_well = None if table.parts else groups(places.place[places.order])
+        by_well = groups(places.place[places.order])
     for start in range(0, len(names), step):
         here = list(names[start : start + step])
-        if table.parts:
-            block = np.ascontiguousarray(x[:, start : start + len(here)].T)
-        else:
-            block = np.empty((len(here), places.n_wells), dtype=x.dtype)
-            columns = table.read(here)
-            for i, name in enumerate(here):
-                values = as_floats(columns.column(name))[places.order]
-                if places.single:
-                    block[i] = values
-                    continue
-                for wells, rows in by_well or ():
-                    block[i, wells] = combine(values[rows], sites, absent=absent)
+        block = np.empty((len(here), places.n_wells), dtype=x.dtype)
+        columns = table.read(here)
+        for i, name in enumerate(here):
+            values = as_floats(columns.column(name))[places.order]
+            if places.single:
+                block[i] = values
+                continue
+            for wells, rows in by_well:
+                block[i, wells] = combine(values[rows], sites, absent=absent)
         if seen is not None:
             seen(start, block)
-        if table.parts:
-            continue
         x[:, start : start + len(here)] = block.T
         if progress is not None:
             progress("reading", start + len(here), len(names))
     return x
 
 
-def _by_files(
+def _by_parts(
     table: OpenTable,
     names: Sequence[str],
     places: Places,
@@ -150,9 +151,10 @@ def _by_files(
     absent: bool,
     progress: Progress | None,
 ) -> None:
-    """Fill a matrix file by file; rows of a well that goes on in another file wait for the others."""
+    """Fill a matrix part by part; rows of a well that goes on in another part wait for the others."""
     left = places.counts.copy()
-    first, limit = 0, _WAITING
+    first, n_waiting, least = 0, 0, max(1, _WAITING // len(names))
+    limit = least
     waiting: list[tuple[Ints, Matrix]] = []
     for done, part in enumerate(table.parts, 1):
         place = places.place[first : first + part.n]
@@ -160,31 +162,46 @@ def _by_files(
         kept = np.flatnonzero(place >= 0)
         if kept.size:
             place = place[kept]
-            waiting.append((place, _block(part, names, kept, x.dtype)))
-            wells, counts = np.unique(place, return_counts=True)
-            left[wells] -= counts
+            block = _block(part, names, kept, x.dtype)
+            if places.single:
+                x[place] = block
+            else:
+                waiting.append((place, block))
+                n_waiting += len(place)
+                left -= np.bincount(place, minlength=len(left))
         if progress is not None:
             progress("reading", done, len(table.parts))
-        if places.single:
-            for place, block in waiting:
-                x[place] = block.T
-            waiting = []
-        elif waiting and (done == len(table.parts) or sum(len(w[0]) for w in waiting) >= limit):
-            place, block = (np.concatenate(w, axis=-1) for w in zip(*waiting, strict=True))
+        if waiting and (done == len(table.parts) or n_waiting >= limit):
+            place, block = (np.concatenate(w) for w in zip(*waiting, strict=True))
+            waiting.clear()
             whole = left[place] == 0
-            for wells, rows in groups(place[whole]):
-                x[wells] = combine(block[:, np.flatnonzero(whole)[rows]], sites, absent=absent).T
-            waiting = [(place[~whole], block[:, ~whole])] if not whole.all() else []
-            limit = max(_WAITING, 2 * int((~whole).sum()))
+            _combine_wells(x, place, block, np.flatnonzero(whole), sites, absent)
+            waiting = [(place[~whole], block[~whole])] if not whole.all() else []
+            n_waiting = int((~whole).sum())
+            limit = max(least, 2 * n_waiting)
+
+
+def _combine_wells(x: Matrix, place: Ints, block: Matrix, whole: Ints, sites: Sites, absent: bool) -> None:
+    """Fill the rows of wells from some rows of a block, those of wells that are there as a whole."""
+    for wells, rows in groups(place[whole]):
+        step = max(1, _SORTED // max(1, rows.shape[1] * block.shape[1]))
+        for a in range(0, len(wells), step):
+            values = block[whole[rows[a : a + step]]]  # (m, c, d)
+            turned = np.ascontiguousarray(np.swapaxes(values, 1, 2))
+            x[wells[a : a + step]] = combine(turned, sites, absent=absent)
 
 
 def _block(part: Part, names: Sequence[str], rows: Ints, dtype: Any) -> Matrix:
-    """Some rows of a file, features first (d, n)."""
-    columns = part.read(list(names))
-    block = np.empty((len(names), len(rows)), dtype=dtype)
-    for i, name in enumerate(names):
-        block[i] = as_floats(columns.column(name))[rows]
-    return block
+    """Some rows of a part (n, d)."""
+    if part.matrix is not None:
+        found = part.matrix(list(names))
+        found = found if len(rows) == part.n else found[rows]
+        return found.astype(dtype, copy=False)
+    block = np.empty((len(names), part.n), dtype=dtype)
+    for values, column in zip(block, part.read(list(names)).select(list(names)).columns, strict=True):
+        values[:] = as_floats(column)
+    turned = block.T if len(rows) == part.n else block.T[rows]
+    return np.ascontiguousarray(turned)  # so that a well is moved as a whole
 
 
 def as_floats(column: Any) -> Matrix:

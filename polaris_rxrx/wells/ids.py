@@ -9,6 +9,7 @@ Conventions
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -162,6 +163,17 @@ def refuse_two_ways(path: Path, ids: Any, core: Any) -> None:
         f"{path}: {one!r} and {other!r} are both read as {well.as_py()!r}, so one well is written in two "
         "ways; one was expected"
     )
+
+
+def together(names: Sequence[str]) -> list[str]:
+    """The columns among these that together say which well a row is, as they are written, or none."""
+    at: dict[str, str] = {}
+    for name in names:
+        at.setdefault(name.casefold(), name)
+    for parts in TOGETHER:
+        if all(part in at for part in parts):
+            return [at[part] for part in parts]
+    return []
 
 
 def put_together(columns: list[Any]) -> Any:

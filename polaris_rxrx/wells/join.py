@@ -60,12 +60,12 @@ def join(path: Path, ids: Any, meta: Metadata, *, allow_missing: bool) -> Join:
         raise DataError(f"{path}: {nameless:,} rows have no well_id")
     row = pc.index_in(ids, value_set=meta.well_id)
     told: list[tuple[Path, str]] = []
-    known = len(np.unique(pc.drop_null(row).to_numpy()))
+    known = _n_known(row, len(meta))
     if row.null_count and known < len(meta):
         read = _as_core(path, ids, meta, row.null_count)
         if read is not None:
             row, ids, told = read
-            known = len(np.unique(pc.drop_null(row).to_numpy()))
+            known = _n_known(row, len(meta))
     foreign: list[str] = []
     n_foreign = 0
     if row.null_count:
@@ -76,6 +76,15 @@ def join(path: Path, ids: Any, meta: Metadata, *, allow_missing: bool) -> Join:
         _refuse_missing(path, row, len(meta) - known, meta)
     rows: Ints = pc.fill_null(row, -1).to_numpy().astype(np.int64)
     return Join(rows, tuple(told), tuple(foreign), n_foreign)
+
+
+def _n_known(row: Any, n: int) -> int:
+    """How many of n wells some rows name."""
+    import pyarrow.compute as pc
+
+    there = np.zeros(n, dtype=bool)
+    there[pc.drop_null(row).to_numpy()] = True
+    return int(there.sum())
 
 
 def _as_core(

@@ -16,16 +16,17 @@ Reading
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from polaris_rxrx.errors import DataError, some
+from polaris_rxrx.errors import DataError, UsageError, some
 from polaris_rxrx.types import Bools, Ints, Matrix, Progress
 from polaris_rxrx.wells.containers import open_embeddings
+from polaris_rxrx.wells.design import Design
 from polaris_rxrx.wells.features import LEAST, Choice, choose
 from polaris_rxrx.wells.gather import Places, Sites, check_sites, gather
 from polaris_rxrx.wells.ids import as_ids
@@ -42,7 +43,8 @@ _LEAST_NUMBERED = 20  # rows; of fewer, whole numbers without a gap may be chanc
 class Wells:
     """Wells in memory. `missing` counts metadata wells without an embedding, `sources` says what was read.
 
-    `files` are those of a source that is not one file: of a folder many, of a table in memory none.
+    `files` are those of a source that is not one file: of a folder many, of a table in memory none. `joined`
+    are the tables that a dataset card joined to the metadata, by name.
     `notes` are what a user should be told of the reading, `provenance` is what a protocol keeps of it.
     """
 
@@ -59,6 +61,8 @@ class Wells:
     provenance: dict[str, Any] = field(default_factory=dict)
     plate: Ints | None = None
     files: dict[str, tuple[Path, ...]] = field(default_factory=dict)
+    joined: Mapping[str, Path] = field(default_factory=dict)
+    position: Ints | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -77,6 +81,7 @@ class Wells:
                 self.perturbation[a:b],
                 self.control[a:b],
                 None if self.plate is None else self.plate[a:b],
+                None if self.position is None else self.position[a:b],
             )
 
 
@@ -92,6 +97,7 @@ def read_wells(
     sites: Sites = "mean",
     ids: Path | str | None = None,
     layer: str | None = None,
+    design: Design | None = None,
     progress: Progress | None = None,
 ) -> Wells:
     """Read the metadata and an embedding (or feature) table and join them on `well_id`.
@@ -109,14 +115,21 @@ def read_wells(
         sites: What several rows of a well become: their `mean` or their `median`.
         ids: The ids of the rows of an .npy file, or the index of a folder of DeepProfiler's files.
         layer: A layer of an AnnData file, in place of X.
+        design: Batches, controls and positions; of wells that were read, those that they were read with.
         progress: Called with a word, how far, out of how many.
 
     Raises:
         DataError: Naming the file and what is wrong with it.
-        UsageError: `ids` or `layer` mean nothing for such a file, or `sites` is something else.
+        UsageError: `ids` or `layer` mean nothing for such a file, `sites` is something else, or the wells
+            were read with another design.
     """
     check_sites(sites)
-    meta = metadata if isinstance(metadata, Metadata) else read_metadata(Path(metadata), guides=guides)
+    if isinstance(metadata, Metadata):
+        meta = metadata
+        if design is not None and design != meta.design:
+            raise UsageError(f"{meta.path}: the wells were read with {meta.design}, not {design}")
+    else:
+        meta = read_metadata(Path(metadata), guides=guides, design=design)
     table = open_embeddings(embeddings, ids=None if ids is None else Path(ids), layer=layer)
     path = table.path
     choice = _choose(table, meta, [features] if isinstance(features, str) else features)
@@ -164,9 +177,12 @@ def read_wells(
                 **rows,
             },
             "made_up": table.synthetic,
+            **meta.design.to_dict(),
         },
         plate=None if meta.plate is None else meta.plate[row],
+        position=None if meta.position is None else meta.position[row],
         files={} if table.files is None else {"embeddings": table.files},
+        joined=meta.joined,
     )
 
 
@@ -254,7 +270,8 @@ def _choose(table: OpenTable, meta: Metadata, patterns: Sequence[str]) -> Choice
 
 
 def _refuse_nan(path: Path, names: Sequence[str], block: Matrix, ids: Any) -> None:
-    column, row = (int(i[0]) for i in np.nonzero(~np.isfinite(block)))
+    column = next(i for i, values in enumerate(block) if not np.isfinite(values).all())
+    row = int(np.flatnonzero(~np.isfinite(block[column]))[0])
     n = int((~np.isfinite(block[column])).sum())
     well = ids[row].as_py()
     raise DataError(

@@ -5,13 +5,15 @@ Conventions
     together, or on request the guide) or the compound at a concentration in uM (COMPOUND); names are text as
     it stands in the file. Blanks at the ends of a `well_id` or an `experiment_name` are taken off, and said.
     Concentrations that look like another unit all in all are refused (`polaris_rxrx.dataset.units`), unless a
-    column `concentration_unit` says uM. Control wells are those whose gene or treatment is `EMPTY_control`.
+    column `concentration_unit` says uM. Control wells are those whose gene or treatment is `EMPTY_control`,
+    or one of the names that are asked for; batches are experiments, or what is asked for
+    (`polaris_rxrx.wells.design`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,8 @@ from polaris_rxrx.dataset import units
 from polaris_rxrx.dataset.rxrx3 import CONTROL, NEEDED, NOMINAL, TYPES
 from polaris_rxrx.errors import DataError, short, some
 from polaris_rxrx.types import Bools, Floats, Ints
+from polaris_rxrx.wells import design as designs
+from polaris_rxrx.wells.design import ADDRESSES, PLATE, Design, Groups
 from polaris_rxrx.wells.ids import as_ids
 from polaris_rxrx.wells.table import open_table
 
@@ -48,7 +52,11 @@ class Perturbations:
 
 @dataclass(frozen=True, eq=False)
 class Metadata:
-    """The wells of an experiment table, in the file's order; codes point into the two name lists."""
+    """The wells of an experiment table, in the file's order; codes point into the two name lists.
+
+    `experiment` is the batch that wells are aligned in, whatever the design makes one of; `position` is read
+    where the design asks for it.
+    """
 
     path: Path
     well_id: Any  # pyarrow string array: joined on, never turned into Python objects
@@ -60,28 +68,73 @@ class Metadata:
     plate: Ints | None = None  # codes; None without a column of that name
     columns: tuple[str, ...] = ()  # all that the file has
     notes: tuple[str, ...] = ()  # what reading it changed
+    joined: Mapping[str, Path] = field(default_factory=dict)  # tables that were joined to it, by name
+    design: Design = field(default_factory=Design)
+    position: Ints | None = None  # codes of addresses
 
     def __len__(self) -> int:
         return len(self.experiment)
 
 
-def read_metadata(path: Path, *, guides: bool = False) -> Metadata:
+def read_metadata(path: Path, *, guides: bool = False, design: Design | None = None) -> Metadata:
     """Read the well metadata; with `guides` the perturbation of a CRISPR well is its guide.
 
     Raises:
-        DataError: A needed column is absent, a `well_id` stands twice, or a row is not a well.
+        DataError: A needed column is absent, a `well_id` stands twice, a row is not a well, or there is no
+            such batch, control or address as the design asks for.
     """
-    table = open_table(path, text=True, only=(*NEEDED, "plate", *units.CONCENTRATION_UNITS))
+    design = design or Design()
+    wanted = (*NEEDED, "plate", *units.CONCENTRATION_UNITS)
+    more = [n for n in (design.column, *(ADDRESSES if design.positions else ())) if n is not None]
+    table = open_table(path, text=True, only=(*wanted, *(n for n in more if n not in wanted)))
     absent = [n for n in NEEDED if n not in table.names]
     if absent:
         raise DataError(f"{path}: no column {some(absent)}; well metadata has {', '.join(NEEDED)}")
+    batch, address = design_columns(path, design, table.names, table.header)
     columns = table.read([*NEEDED, *(["plate"] if "plate" in table.names else [])])
     stated = {
         n: table.read([n]).column(0).unique().to_pylist()
         for n in units.CONCENTRATION_UNITS
         if n in table.names
     }
-    return metadata_of(path, columns, at=table.at, header=table.header, stated=stated, guides=guides)
+    return metadata_of(
+        path,
+        columns,
+        at=table.at,
+        header=table.header,
+        stated=stated,
+        guides=guides,
+        design=design,
+        batch=None if batch is None else table.read([batch]).column(0),
+        address=None if address is None else table.read([address]).column(0),
+    )
+
+
+def design_columns(
+    path: Path, design: Design, names: Sequence[str], header: Sequence[str]
+) -> tuple[str | None, str | None]:
+    """The columns with the batch, if it has one of its own, and with the address, if that is asked for.
+
+    Args:
+        path: For messages.
+        design: What is asked for.
+        names: The columns that can be read.
+        header: All columns that there are.
+
+    Raises:
+        DataError: There is none.
+    """
+    there = f"there are {some([n for n in header if n], 12)}"
+    if design.column is not None and design.column not in names:
+        raise DataError(f"{path}: no column {design.column!r}, which --batch names; {there}")
+    if design.batch == PLATE and "plate" not in names:
+        raise DataError(f"{path}: no column 'plate', which --batch plate makes batches of; {there}")
+    address = next((n for n in ADDRESSES if n in names), None) if design.positions else None
+    if design.positions and address is None:
+        raise DataError(
+            f"{path}: no column {' or '.join(ADDRESSES)}, and well-position correction goes by it; {there}"
+        )
+    return design.column, address
 
 
 def metadata_of(
@@ -94,6 +147,9 @@ def metadata_of(
     guides: bool = False,
     doses: bool = True,
     notes: Sequence[str] = (),
+    design: Design | None = None,
+    batch: Any = None,
+    address: Any = None,
 ) -> Metadata:
     """Wells from a table of text.
 
@@ -106,10 +162,14 @@ def metadata_of(
         guides: The perturbation of a CRISPR well is its guide.
         doses: Whether every compound has to have a concentration.
         notes: What is to be told of how the table came about.
+        design: Which batches and controls are asked for.
+        batch: The cells of the design's column, if it names one.
+        address: The addresses of the wells, if the design wants positions.
 
     Raises:
-        DataError: A `well_id` stands twice, or a row is not a well.
+        DataError: A `well_id` stands twice, a row is not a well, or it lacks what the design asks for.
     """
+    design = design or Design()
     if columns.num_rows == 0:
         raise DataError(f"{path} holds no wells")
     well_id, told = as_ids(path, "well_id", columns.column("well_id"))
@@ -125,11 +185,6 @@ def metadata_of(
     def where(row: int) -> str:
         return f"{at(row)} (well {well_id[row].as_py()!r})"
 
-    plate = None
-    if "plate" in columns.column_names:
-        plates, stripped = as_ids(path, "plate", columns.column("plate"))
-        told += stripped
-        plate = _by_name(*_coded(plates))[0]
     kind = _kinds(where, code["perturbation_type"], names["perturbation_type"])
     used = np.unique(code["concentration"])  # by a compound well or not: one column has one unit
     units.refuse_concentrations(path, [names["concentration"][i] for i in used.tolist()], stated, NOMINAL)
@@ -137,22 +192,49 @@ def metadata_of(
     if "" in names["experiment_name"]:
         row = _first(code["experiment_name"] == names["experiment_name"].index(""))
         raise DataError(f"{where(row)}: no experiment_name")
+    designs.refuse_unknown(path, design.controls, {*names["gene"], *names["treatment"]}, "gene or treatment")
     perturbation, perturbations, control = _treated(
-        where, code, names, kind, concentration, guides=guides, doses=doses
+        where, code, names, kind, concentration, design.controls, guides=guides, doses=doses
     )
-    experiment, experiments = _by_name(code["experiment_name"], names["experiment_name"])
+    experiment = Groups(*_by_name(code["experiment_name"], names["experiment_name"]))
+    plates = columns.column("plate") if "plate" in columns.column_names else None
+    found, plate, stripped = _batches(path, where, design, experiment, plates, batch)
+    told += stripped
     return Metadata(
         path=path,
         well_id=well_id,
-        experiment=experiment,
-        experiments=experiments,
+        experiment=found.code,
+        experiments=found.names,
         perturbation=perturbation,
         perturbations=perturbations,
         control=control,
         plate=plate,
         columns=tuple(header),
         notes=(*notes, *told),
+        design=design,
+        position=None if address is None else designs.positions(where, address),
     )
+
+
+def _batches(
+    path: Path, where: Callable[[int], str], design: Design, experiment: Groups, plates: Any, batch: Any
+) -> tuple[Groups, Ints | None, list[str]]:
+    """The batch and the plate, as a code, of each well, and what to tell of their names.
+
+    `plates` and `batch` are cells of the column of plates and of the design's, None where there is none.
+    """
+    told: list[str] = []
+    plate = column = None
+    if plates is not None:
+        plates, stripped = as_ids(path, "plate", plates)
+        told += stripped
+        plate = Groups(*_by_name(*_coded(plates)))
+    if batch is not None:
+        batch, stripped = as_ids(path, design.batch, batch)
+        told += stripped
+        column = Groups(*_by_name(*_coded(batch)))
+    found = designs.batches(where, design, experiment, plate, column)
+    return found, None if plate is None else designs.plates(plate, experiment, design), told
 
 
 def _treated(
@@ -161,6 +243,7 @@ def _treated(
     names: Mapping[str, list[str]],
     kind: Ints,
     concentration: Floats,
+    controls: Sequence[str],
     *,
     guides: bool,
     doses: bool,
@@ -169,7 +252,8 @@ def _treated(
     crispr = kind == TYPES.index("CRISPR")
     damage.refuse_dates(names["gene"], "gene", lambda i: where(_first(code["gene"] == i)))
     for name in ("gene", "treatment"):
-        _refuse_nearly_control(where, name, code[name], names[name])
+        for known in (CONTROL, *controls):
+            _refuse_nearly_control(where, name, code[name], names[name], known)
 
     # One list of names for both sides; a gene and a compound of one name differ by type.
     every = sorted({*names["gene"], *names["treatment"]})
@@ -178,10 +262,14 @@ def _treated(
     treatment = np.array([at[n] for n in names["treatment"]])[code["treatment"]]
     name_code = np.where(crispr, treatment if guides else gene, treatment)
     named_by = "treatment" if guides else "gene"
-    control = (gene == at.get(CONTROL, -1)) | (treatment == at.get(CONTROL, -1))
-    if guides and CONTROL in at:
-        name_code[control] = at[CONTROL]
-    needs_dose = ~crispr & doses
+    if controls:
+        control, named = designs.chosen_controls(controls, gene, treatment, at)
+        name_code = np.where(control, named, name_code)
+    else:
+        control = (gene == at.get(CONTROL, -1)) | (treatment == at.get(CONTROL, -1))
+        if guides and CONTROL in at:
+            name_code[control] = at[CONTROL]
+    needs_dose = ~crispr & doses & ~control if controls else ~crispr & doses
     _check_rows(where, every, name_code, crispr, needs_dose & np.isnan(concentration), named_by)
     dose = np.where(crispr, np.nan, concentration)
     return *_perturbations(kind, name_code, every, dose), control
@@ -218,12 +306,14 @@ def _perturbations(
     )
 
 
-def _refuse_nearly_control(where: Callable[[int], str], column: str, code: Ints, names: list[str]) -> None:
+def _refuse_nearly_control(
+    where: Callable[[int], str], column: str, code: Ints, names: list[str], control: str
+) -> None:
     """A control whose name is misspelt would be a perturbation like any other."""
     for i, name in enumerate(names):
-        if name != CONTROL and name.strip().casefold() == CONTROL.casefold():
+        if name != control and name.strip().casefold() == control.strip().casefold():
             row = _first(code == i)
-            raise DataError(f"{where(row)}: {column} is {name!r}; a control is called {CONTROL}")
+            raise DataError(f"{where(row)}: {column} is {name!r}; a control is called {control}")
 
 
 def _kinds(where: Callable[[int], str], code: Ints, names: list[str]) -> Ints:
@@ -276,19 +366,17 @@ def _first(which: Bools) -> int:
     return int(np.flatnonzero(which)[0])
 
 
-def rows_in_metadata(path: Path, ids: Any, meta: Metadata, *, allow_missing: bool) -> Ints:
+def rows_in_metadata(path: Path, ids: Any, meta: Metadata) -> Ints:
     """For every row of a table of wells, its row in the metadata.
 
     Args:
         path: The table, for messages.
         ids: Its well_id, from `as_ids`.
-        meta: The metadata.
-        allow_missing: Let wells of the metadata be absent from the table.
+        meta: The metadata, of which the table may lack wells.
 
     Raises:
-        DataError: A well_id is empty, repeated or not in the metadata, or wells are absent.
+        DataError: A well_id is empty, repeated or not in the metadata.
     """
-    import pyarrow as pa
     import pyarrow.compute as pc
 
     if len(ids) == 0:
@@ -300,15 +388,6 @@ def rows_in_metadata(path: Path, ids: Any, meta: Metadata, *, allow_missing: boo
         raise DataError(
             f"{path}: {len(unknown):,} of {len(ids):,} wells are not in {meta.path}: {some(unknown, 3)}; "
             "do the two files belong together?"
-        )
-    absent = len(meta) - len(ids)
-    if absent and not allow_missing:
-        there = np.zeros(len(meta), dtype=bool)
-        there[row.to_numpy()] = True
-        names = meta.well_id.filter(pa.array(~there)).slice(0, 3).to_pylist()
-        raise DataError(
-            f"{path}: {absent:,} of the {len(meta):,} wells in {meta.path} have no embedding: {some(names)}"
-            f"{' ...' if absent > 3 else ''}; --allow-missing-wells builds the map without them"
         )
     rows: Ints = row.to_numpy().astype(np.int64)
     return rows

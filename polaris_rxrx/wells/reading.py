@@ -17,6 +17,7 @@ from typing import Any
 
 from polaris_rxrx.files import sha256
 from polaris_rxrx.types import Progress
+from polaris_rxrx.wells.design import Design
 from polaris_rxrx.wells.gather import Sites
 from polaris_rxrx.wells.memory import Wells, read_wells
 from polaris_rxrx.wells.metadata import Metadata
@@ -37,6 +38,7 @@ class Choices:
     sites: Sites = "mean"
     ids: Path | str | None = None
     layer: str | None = None
+    design: Design | None = None
 
 
 def read(
@@ -64,6 +66,7 @@ def read(
         sites=choices.sites,
         ids=choices.ids,
         layer=choices.layer,
+        design=choices.design,
         progress=progress,
     )
     told, added = list(wells.notes), dict[str, Any]()
@@ -80,12 +83,12 @@ def read(
     return replace(wells, notes=tuple(told), provenance={**wells.provenance, **added})
 
 
-def _hashes(wells: Wells, choices: Choices, progress: Progress | None) -> dict[str, str]:
+def _hashes(wells: Wells, choices: Choices, progress: Progress | None) -> dict[str, Any]:
     """The SHA-256 of each source; of many files that of their list, a line with hash and path a file.
 
-    A table in memory has none.
+    A table in memory has none. Of the tables joined to the metadata each has its own.
     """
-    found = {}
+    found = dict[str, Any]()
     sources = {**wells.sources} if choices.ids is None else {**wells.sources, "ids": str(choices.ids)}
     for done, (name, source) in enumerate(sources.items(), 1):
         files = wells.files.get(name, (Path(source),))
@@ -97,4 +100,6 @@ def _hashes(wells: Wells, choices: Choices, progress: Progress | None) -> dict[s
             found[f"{name}_sha256"] = hashlib.sha256("".join(lines).encode()).hexdigest()
         if progress is not None:
             progress("hashing", done, len(sources))
+    if wells.joined:
+        found["joined_sha256"] = {name: sha256(path) for name, path in wells.joined.items()}
     return found

@@ -10,8 +10,9 @@ Conventions
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,13 @@ from polaris_rxrx.dataset.rxrx3 import CONTROL
 from polaris_rxrx.dataset.screens import Join, Screen, Side, screen_names
 from polaris_rxrx.errors import DataError, MissingError, some
 from polaris_rxrx.types import Bools, Ints
+from polaris_rxrx.wells.design import PLATE, Design, refuse_unknown
 from polaris_rxrx.wells.metadata import Metadata, metadata_of
 from polaris_rxrx.wells.table import OpenTable, open_table
 
 _SEPARATOR = "\x1f"  # of the cells of a key; in no name
+CHOSEN = "chosen_control"
+"""What control wells are called that were asked for by name; the card's others stay `EMPTY_control`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +49,12 @@ class ScreenWells:
 
 
 def read_screen(
-    screen: Screen, folder: Path, *, wells: Path | None = None, guides: bool = False
+    screen: Screen,
+    folder: Path,
+    *,
+    wells: Path | None = None,
+    guides: bool = False,
+    design: Design | None = None,
 ) -> ScreenWells:
     """Read the wells of a screen.
 
@@ -54,35 +63,46 @@ def read_screen(
         folder: Where the files that the card names are.
         wells: The table with a row a well, if it is not the one in the folder.
         guides: The perturbation of a CRISPR well is its guide, where the card names one.
+        design: Batches, controls and positions, where they are not the card's. A batch is a column as the
+            tables call it; controls are names of perturbations, or cells of the card's columns of controls.
 
     Raises:
         MissingError: A file is not there; the error's command fetches it.
-        DataError: A table lacks a column, a key stands twice, no well is left, or one is none.
+        DataError: A table lacks a column, a key stands twice, no well is left, or one is none; or there is no
+            such batch, control or address as the design asks for.
     """
+    design = design or Design()
     if guides and not any(side.guide is not None for side in screen.sides):
         raise DataError(f"the card {screen.name} names no column of guides, so nothing goes by guide")
     path = folder / screen.wells.file if wells is None else wells
-    table = _open(path, screen)
-    cells, header, matched = _joined(screen, folder, table)
+    more = [] if design.column is None else [design.column]
+    table = _open(path, screen, whole=more)
+    cells, header, matched = _joined(screen, folder, table, more)
     absent = [n for n in screen.used() if n not in cells.column_names]
     if absent:
         raise DataError(
             f"{path}: no column {some(absent)}, which the card {screen.name} names; "
-            f"there are {some(cells.column_names, 12)}"
+            f"there are {some(header, 12)}"
         )
+    _refuse_design(screen, path, design, cells, header)
     ids = _together([cells.column(n) for n in screen.wells.id], "_")
     _refuse_nearly_controls(screen, cells, lambda i: f"{table.at(i)} (well {ids[i].as_py()!r})")
-    kind = _control_kinds(screen, cells)
+    kind = _control_kinds(screen, cells, design.controls)
     row, left_out = _kept(screen, path, cells, kind, matched)
     side, types = _sides(screen, cells)
-    counts = _control_counts(screen, cells, kind)
+    _refuse_no_side(screen, cells, row[side[row] < 0], lambda i: f"{table.at(i)} (well {ids[i].as_py()!r})")
+    counts = _control_counts(screen, cells, design.controls)
     kept = cells.take(row)
-    columns = _as_core(screen, kept, ids.take(row), side[row], types.take(row), kind[row])
+    _refuse_controls(screen, path, design, kept)
+    called = {CHOSEN if design.controls else CONTROL: kind[row] == 0}
+    if design.controls:  # the card's own have no row in a map, either
+        called[CONTROL] = (_control_kinds(screen, kept) == 0) & (kind[row] != 0)
+    columns = _as_core(screen, kept, ids.take(row), side[row], types.take(row), called)
     stated = {
         n: kept.column(n).unique().to_pylist() for n in units.CONCENTRATION_UNITS if n in kept.column_names
     }
     trusted = {"unit": ["uM"]} if any(s.unit is not None for s in screen.sides) else {}
-    notes = _notes(screen, path, left_out, counts)
+    notes = _notes(path, left_out, counts, next(iter(called)))
     metadata = metadata_of(
         path,
         columns,
@@ -92,8 +112,23 @@ def read_screen(
         guides=guides,
         doses=any(s.dose is not None for s in screen.sides),
         notes=notes,
+        design=replace(design, controls=(CHOSEN,) if design.controls else ()),  # as they are called by now
+        batch=None if design.column is None else kept.column(design.column),
+        address=kept.column(screen.wells.address) if design.positions else None,
     )
-    return ScreenWells(metadata, cells, row, left_out, counts, _n_blinded(screen, metadata))
+    of = metadata.well_id
+    _refuse_unnamed_controls(
+        screen, metadata, kind[row], lambda i: f"{table.at(int(row[i]))} (well {of[i].as_py()!r})"
+    )
+    joined = {join.file: folder / join.file for join in screen.joins}
+    return ScreenWells(
+        replace(metadata, joined=joined, design=design),
+        cells,
+        row,
+        left_out,
+        counts,
+        _n_blinded(screen, metadata),
+    )
 
 
 def _open(path: Path, screen: Screen, *, whole: Sequence[str] = ()) -> OpenTable:
@@ -109,12 +144,18 @@ def _open(path: Path, screen: Screen, *, whole: Sequence[str] = ()) -> OpenTable
     return open_table(path, text=True, only=tuple(dict.fromkeys(wanted)))
 
 
-def _joined(screen: Screen, folder: Path, table: OpenTable) -> tuple[Any, list[str], dict[str, Bools]]:
-    """All wells with the columns joined to them, the headers, and which wells the tables `matched` have."""
+def _joined(
+    screen: Screen, folder: Path, table: OpenTable, more: Sequence[str]
+) -> tuple[Any, list[str], dict[str, Bools]]:
+    """All wells with the columns joined to them, the headers, and which wells the tables `matched` have.
+
+    Columns `more` are taken from the first table that has them, whatever the card takes.
+    """
     cells, header, matched = table.read(table.names), list(table.header), dict[str, Bools]()
     for join in screen.joins:
-        other = _open(folder / join.file, screen, whole=join.columns or ())
-        taken, at = _join(join, other, cells, table.path)
+        missing = [n for n in more if n not in cells.column_names]
+        other = _open(folder / join.file, screen, whole=(*(join.columns or ()), *missing))
+        taken, at = _join(join, other, cells, table.path, missing)
         cells = taken
         header += [n for n in other.header if n not in header]
         if join.keep == "matched":
@@ -122,7 +163,7 @@ def _joined(screen: Screen, folder: Path, table: OpenTable) -> tuple[Any, list[s
     return cells, header, matched
 
 
-def _join(join: Join, other: OpenTable, cells: Any, path: Path) -> tuple[Any, Ints]:
+def _join(join: Join, other: OpenTable, cells: Any, path: Path, more: Sequence[str]) -> tuple[Any, Ints]:
     """The cells with another table's columns, and for each well the row there, or -1."""
     import pyarrow.compute as pc
 
@@ -131,7 +172,8 @@ def _join(join: Join, other: OpenTable, cells: Any, path: Path) -> tuple[Any, In
             raise DataError(f"{where}: no column {some(absent)}, by which {join.file} is joined")
     if absent := [n for n in join.columns or () if n not in other.names]:
         raise DataError(f"{other.path}: no column {some(absent)}, which the card takes from it")
-    taken = [n for n in join.columns or other.names if n not in join.on]
+    wanted = (*join.columns, *(n for n in more if n in other.names)) if join.columns else other.names
+    taken = [n for n in dict.fromkeys(wanted) if n not in join.on]
     if twice := [n for n in taken if n in cells.column_names]:
         raise DataError(
             f"{other.path}: column {some(twice)} is in an earlier table, too; say in the card's `columns` "
@@ -176,13 +218,45 @@ def _is_in(column: Any, values: Iterable[str]) -> Bools:
 _KINDS = ("negative", "positive", "empty")
 
 
-def _control_kinds(screen: Screen, cells: Any) -> Ints:
+def _named(screen: Screen, kind: str, chosen: Sequence[str]) -> tuple[Sequence[str], list[str]]:
+    """The names of controls of a kind, and the columns that they stand in.
+
+    Negative ones that were chosen may be names of perturbations, too; what is chosen is of no other kind.
+    """
+    columns, names = list(screen.controls.columns), getattr(screen.controls, kind)
+    if not chosen:
+        return names, columns
+    if kind != "negative":
+        return [n for n in names if n not in chosen], columns
+    for side in screen.sides:
+        columns += [n for n in (*side.name, side.guide) if n is not None and n not in columns]
+    return chosen, columns
+
+
+def _control_kinds(screen: Screen, cells: Any, chosen: Sequence[str] = ()) -> Ints:
     """For each well 0, 1, 2 for a negative, positive or empty control, or -1; the first that fits counts."""
     kind = np.full(cells.num_rows, -1, dtype=np.int64)
     for i, name in reversed(list(enumerate(_KINDS))):
-        for column in screen.controls.columns:
-            kind[_is_in(cells.column(column), getattr(screen.controls, name))] = i
+        names, columns = _named(screen, name, chosen)
+        for column in columns:
+            kind[_is_in(cells.column(column), names)] = i
     return kind
+
+
+def _refuse_design(screen: Screen, path: Path, design: Design, cells: Any, header: Sequence[str]) -> None:
+    """Raise `DataError` if there is no such batch or address."""
+    column, there = design.column, f"there are {some(header, 12)}"
+    if column is not None and column not in cells.column_names:
+        raise DataError(f"{path}: no column {column!r}, which --batch names; {there}")
+    if design.batch == PLATE and screen.wells.plate is None:
+        raise DataError(
+            f"{path}: the card {screen.name} names no column of plates for --batch plate; {there}"
+        )
+    if design.positions and screen.wells.address is None:
+        raise DataError(
+            f"{path}: the card {screen.name} names no column of addresses, and well-position correction goes "
+            f"by it; {there}"
+        )
 
 
 def _refuse_nearly_controls(screen: Screen, cells: Any, where: Callable[[int], str]) -> None:
@@ -196,12 +270,34 @@ def _refuse_nearly_controls(screen: Screen, cells: Any, where: Callable[[int], s
                 raise DataError(f"{where(row)}: {column} is {name!r}; a control is called {control}")
 
 
-def _control_counts(screen: Screen, cells: Any, kind: Ints) -> dict[str, dict[str, int]]:
-    """How many wells there are with each of the card's names of controls, in any of its columns."""
+def _refuse_unnamed_controls(
+    screen: Screen, metadata: Metadata, kind: Ints, where: Callable[[int], str]
+) -> None:
+    """A perturbation that is called as controls are here, and is none by the card, would be aligned on."""
+    odd = np.flatnonzero(metadata.control & (kind != _KINDS.index("negative")))
+    if odd.size:
+        raise DataError(
+            f"{where(int(odd[0]))}: {CONTROL} is the name of a negative control, but the card {screen.name} "
+            f"says that those are {some(screen.controls.negative)}; {odd.size:,} wells are like that. Name "
+            "it in controls.negative, or give the perturbation another name"
+        )
+
+
+def _refuse_controls(screen: Screen, path: Path, design: Design, cells: Any) -> None:
+    """Raise `DataError` if a control that was asked for by name has no well."""
+    if design.controls:
+        _, columns = _named(screen, "negative", design.controls)
+        names = {n for c in columns for n in cells.column(c).unique().to_pylist() if n}
+        refuse_unknown(path, design.controls, names, " or ".join(columns))
+
+
+def _control_counts(screen: Screen, cells: Any, chosen: Sequence[str] = ()) -> dict[str, dict[str, int]]:
+    """How many wells there are with each of the names of controls, in any of their columns."""
     counts: dict[str, dict[str, int]] = {}
     for name in _KINDS:
-        for value in getattr(screen.controls, name):
-            hit = np.any([_is_in(cells.column(c), [value]) for c in screen.controls.columns], axis=0)
+        values, columns = _named(screen, name, chosen)
+        for value in values:
+            hit = np.any([_is_in(cells.column(c), [value]) for c in columns], axis=0)
             counts.setdefault(name, {})[value] = int(hit.sum())
     return counts
 
@@ -226,6 +322,9 @@ def _kept(
         drop(f"not in {file}", ~found)
     if not there.any():
         reasons = "; ".join(f"{n:,} wells: {reason}" for reason, n in left_out.items())
+        for column in screen.wells.where:
+            held = sorted(filter(None, cells.column(column).unique().to_pylist()))
+            reasons += f"; {column} holds {some(held)}"
         raise DataError(f"{path}: no well of {screen.title} is left{f' ({reasons})' if reasons else ''}")
     absent = sum(n for reason, n in left_out.items() if reason.startswith("not in "))
     if absent * 2 > of_screen:
@@ -256,8 +355,29 @@ def _sides(screen: Screen, cells: Any) -> tuple[Ints, Any]:
     return side, types
 
 
-def _as_core(screen: Screen, cells: Any, ids: Any, side: Ints, types: Any, kind: Ints) -> Any:
-    """The wells in RxRx3-core's words: a table of text with the columns of its metadata."""
+def _refuse_no_side(screen: Screen, cells: Any, rows: Ints, where: Callable[[int], str]) -> None:
+    """Raise `DataError` if there are wells that no side of the card takes."""
+    if not rows.size:
+        return
+    column = screen.sides[0].column
+    taken = [cell for side in screen.sides for cell in side.cells]
+    found = cells.column(column)[int(rows[0])].as_py()
+    if column == "perturbation_type" and found not in ("CRISPR", "COMPOUND"):
+        return  # told in the words for any metadata
+    raise DataError(
+        f"{where(int(rows[0]))}: {column} is {found!r}, which no side of the card {screen.name} takes "
+        f"({some(taken)}); {len(rows):,} wells are like that. Give a side these values, or leave such wells "
+        f"out: where = {{ {column} = {json.dumps(taken)} }}"
+    )
+
+
+def _as_core(
+    screen: Screen, cells: Any, ids: Any, side: Ints, types: Any, called: Mapping[str, Bools]
+) -> Any:
+    """The wells in RxRx3-core's words: a table of text with the columns of its metadata.
+
+    `called` says which wells (n,) are controls of which name.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -271,10 +391,10 @@ def _as_core(screen: Screen, cells: Any, ids: Any, side: Ints, types: Any, kind:
             name = name if each.guide is None else cells.column(each.guide).combine_chunks()
         treatment = pc.if_else(mine, name, treatment)
         dose = pc.if_else(mine, _dose(each, cells), dose)
-    negative = pa.array(kind == _KINDS.index("negative"))
     crispr = pa.array(np.isin(side, [i for i, s in enumerate(screen.sides) if s.type == "CRISPR"]))
-    gene = pc.if_else(pc.and_(negative, crispr), CONTROL, gene)
-    treatment = pc.if_else(negative, CONTROL, treatment)
+    for control, wells in called.items():
+        gene = pc.if_else(pc.and_(pa.array(wells), crispr), control, gene)
+        treatment = pc.if_else(pa.array(wells), control, treatment)
     columns = {
         "well_id": ids,
         "experiment_name": _together([cells.column(n) for n in screen.wells.batch], "_"),
@@ -325,12 +445,12 @@ def _scaled(text: str, factor: float) -> str:
 
 
 def _notes(
-    screen: Screen, path: Path, left_out: dict[str, int], counts: dict[str, dict[str, int]]
+    path: Path, left_out: dict[str, int], counts: dict[str, dict[str, int]], control: str
 ) -> list[str]:
     notes = [f"{path}: {n:,} wells were left out: {reason}" for reason, n in left_out.items()]
     used = [name for name, n in counts["negative"].items() if n]
-    if used != [CONTROL]:
-        notes.append(f"{path}: {CONTROL} stands for the negative controls, {some(used)}")
+    if used != [control]:
+        notes.append(f"{path}: {control} stands for the negative controls, {some(used)}")
     return notes
 
 

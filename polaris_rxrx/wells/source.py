@@ -2,6 +2,7 @@
 
 Conventions
     Wells come in blocks, an experiment (batch) a block, as often as asked and each time in the same order.
+    What a batch is, `polaris_rxrx.wells.design` says; where it is no experiment, read "batch" below.
     A block holds all wells of its experiment; codes of perturbations are ascending in it.
     `places` says which wells there are without reading a feature; so does the metadata alone.
 """
@@ -20,7 +21,8 @@ from polaris_rxrx.wells.metadata import Perturbations
 class WellBlock:
     """All wells of an experiment: features (n, d), perturbation codes ascending (n,), control or not (n,).
 
-    `plate` (n,) tells the plates of the experiment apart, where they are known.
+    `plate` (n,) tells the plates of the experiment apart, where they are known; `position` (n,) the places on
+    a plate, by codes that mean the same in every block, where they were asked for.
     """
 
     experiment: str
@@ -28,6 +30,7 @@ class WellBlock:
     perturbation: Ints
     control: Bools
     plate: Ints | None = None
+    position: Ints | None = None
 
 
 class WellPlaces(Protocol):
@@ -44,7 +47,9 @@ class WellPlaces(Protocol):
 class WellSource(Protocol):
     """Whole experiments, one after the other, as often as asked, and where they came from.
 
-    `provenance` is what a protocol keeps of the reading: JSON's own types, and no path.
+    `provenance` is what a protocol keeps of the reading: JSON's own types, and no path. Where batches
+    or controls are others than as ever, it has `batch` and `controls`; where wells are corrected,
+    `corrections`.
     """
 
     @property

@@ -11,7 +11,7 @@ Conventions
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,19 +22,26 @@ from polaris_rxrx import bounded, damage
 from polaris_rxrx.dataset.rxrx3 import NEEDED
 from polaris_rxrx.errors import DataError, some
 from polaris_rxrx.files import open_binary
+from polaris_rxrx.types import Matrix
 from polaris_rxrx.wells.ids import TOGETHER, is_text
 
 _PARTS = {name for names in TOGETHER for name in names}
+_ROWS_AT_ONCE, _BUFFER = 1 << 10, 1 << 20  # of a column that is read from its first row to its last
 _ARROW_FILE, _ARROW_STREAM = b"ARROW1", b"\xff\xff\xff\xff"
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """One file of a table of many: how many rows it has, and what opens it anew and reads columns of it."""
+    """Some rows of a table: one file of many, or a block of one file.
+
+    `n` is how many rows it has, `read` reads columns of it. `matrix`, where it is there, reads the same as
+    numbers (n, columns), in the order of the names asked for, and is quicker.
+    """
 
     path: Path
     n: int
     read: Callable[[list[str]], Any]
+    matrix: Callable[[list[str]], Matrix] | None = None
 
 
 class OpenTable:
@@ -42,13 +49,15 @@ class OpenTable:
 
     `header` holds all its columns, `names` those that can be read and are not pandas' nameless index,
     `indices` those that the file itself calls an index. `told` says what was made of it when it was opened,
-    `files` what it was read from, where that is not `path`, and `parts` the files whose rows, in this order,
-    are its own, where there are many. `again` reads columns of a file that has been closed since.
+    `files` what it was read from, where that is not `path`, and `parts` the files or blocks whose rows, in
+    this order, are its own, where it is read so. `again` reads columns of a file that has been closed since,
+    `batches` a column from its first row to its last, pyarrow's arrays of some rows each.
     """
 
     told: tuple[str, ...] = ()
     parts: Sequence[Part] = ()
     again: Callable[[list[str]], Any] | None = None
+    batches: Callable[[str], Iterator[Any]] | None = None
     files: tuple[Path, ...] | None = None
 
     def __init__(
@@ -173,6 +182,13 @@ def _open_parquet(path: Path) -> OpenTable:
     bounded.check_texts(path, path, schema, metadata=file.metadata)
     table = OpenTable(path, schema, lambda names: file.read(columns=names), is_csv=False)
     table.again = lambda names: pq.ParquetFile(path).read(columns=names)
+
+    def batches(name: str) -> Iterator[Any]:
+        again = pq.ParquetFile(path, metadata=file.metadata, buffer_size=_BUFFER, pre_buffer=False)
+        for batch in again.iter_batches(batch_size=_ROWS_AT_ONCE, columns=[name], use_threads=False):
+            yield batch.column(0)
+
+    table.batches = batches
     return table
 
 
@@ -206,7 +222,14 @@ def _open_arrow(path: Path, start: bytes) -> OpenTable:
         batches = (file.get_batch(i) for i in range(file.num_record_batches))
         return whole(batches, file.schema).select(names)
 
-    return OpenTable(path, schema, read, is_csv=False)
+    def column(name: str) -> Iterator[Any]:
+        only = pa.ipc.IpcReadOptions(included_fields=[schema.get_field_index(name)])
+        file = pa.ipc.open_file(source, options=only)
+        return (file.get_batch(i).column(0) for i in range(file.num_record_batches))
+
+    table = OpenTable(path, schema, read, is_csv=False)
+    table.batches = column
+    return table
 
 
 def _open_text(path: Path, start: bytes, mark: str, only: Sequence[str] | None) -> OpenTable:

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from polaris_rxrx.errors import DataError, some
-from polaris_rxrx.wells.arrays import profile_shape, read_profile
+from polaris_rxrx.wells.deepprofiler import profile_part, profile_shape
 from polaris_rxrx.wells.ids import as_ids, put_together
 from polaris_rxrx.wells.table import OpenTable, Part, open_table
 
@@ -89,7 +89,7 @@ def open_tree(path: Path, paths: Sequence[Path], open_one: Callable[[Path], Open
         column, stripped = as_ids(one, "well_id", table.read(["well_id"]).column(0))
         ids.append(column)
         told += [*table.told, *stripped] if len(told) < 3 else []
-        parts.append(Part(one, len(column), table.again or _reader(one, open_one)))
+        parts += table.parts or [Part(one, len(column), table.again or _reader(one, open_one))]
     assert first is not None
     _refuse_twice(paths, ids)
     fields = [
@@ -148,7 +148,10 @@ def _refuse_twice(paths: Sequence[Path], ids: Sequence[Any]) -> None:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    each = [column.unique() for column in ids]
+    every = pa.chunked_array(ids)
+    if pc.count_distinct(every).as_py() == len(every):
+        return
+    each = [column.unique() for column in ids]  # a well may have several rows in a file
     every = pa.chunked_array(each)
     if pc.count_distinct(every).as_py() == len(every):
         return
@@ -181,15 +184,17 @@ def open_profiles(path: Path, paths: Sequence[Path], root: Path, index: Path | N
     wells = _by_layout(path, paths, root) if index is None else _by_index(paths, root, index)
     parts, ids = list[Part](), list[Any]()
     width, kind = -1, np.dtype(np.float32)
+    at: dict[str, int] = {}
     for one, well, ((n, d), held) in zip(paths, wells, shapes, strict=True):
         if width < 0:
             width, kind = d, held
+            at = {f"feature_{i}": i for i in range(d)}
         if d != width:
             raise DataError(f"{one} has {d:,} features; the {width:,} of {paths[0]} were expected")
         kind = np.promote_types(kind, held)
         ids.append(pa.array([well], pa.string()).take(pa.array(np.zeros(n, dtype=np.int64))))
-        parts.append(Part(one, n, _reader(one, read_profile)))
-    types = [(f"feature_{i}", pa.from_numpy_dtype(kind)) for i in range(width)]
+        parts.append(profile_part(one, n, at))
+    types = [(name, pa.from_numpy_dtype(kind)) for name in at]
     schema = pa.schema([("well_id", pa.string()), *types])
     told = (
         f"{path}: a row a cell; well_id from {'the paths' if index is None else index}, such as {wells[0]!r}"

@@ -1,4 +1,4 @@
-"""`python -m tests.calibration [scores|wells|maps ...]`: the tables of docs/noise.md, as CSV on stdout.
+"""`python -m tests.calibration [scores|wells|maps|corrections ...]`: tables of the docs, as CSV on stdout.
 
 With --figure FILE.svg also the figure of the score's worlds.
 """
@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from tests.calibration import maps, scores, wells
+from tests.calibration import corrections, maps, scores, wells
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", nargs="*", default=["scores", "wells", "maps"])
+    parser.add_argument("what", nargs="*", default=["scores", "wells", "maps", "corrections"])
     parser.add_argument("--draws", type=int, default=1_000)
     parser.add_argument("--annotations", type=Path, help="the affinities; else a drawn design")
     parser.add_argument("--treatments", type=int, nargs="+", default=[40, 487])
@@ -61,6 +61,13 @@ def main() -> None:
             for world_name in maps.WORLDS:
                 start = time.perf_counter()
                 say(asdict(maps.run(world_name, options.draws, of=of)), start)
+    if "corrections" in options.what:
+        for name, plan in corrections.WORLDS.items():
+            for way in corrections.WAYS:
+                start = time.perf_counter()
+                recall = [corrections.run(plan, way, seed) for seed in range(max(2, options.draws // 100))]
+                row = {"planted": name, "corrections": " and ".join(way) or "none"}
+                say(row | {"recall": float(np.mean(recall)), "sd": float(np.std(recall, ddof=1))}, start)
     if options.figure is not None and found:
         draw(found, options.figure)
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from polaris_rxrx.suites.splits import SPLITS
-from tests.calibration import maps, scores, wells
+from tests.calibration import corrections, maps, scores, wells
 from tests.calibration.scores import Found
 
 LONG = "CALIBRATION_DRAWS" in os.environ
@@ -82,3 +82,33 @@ def test_recall(name: str) -> None:
         assert of.covers_95_before < 0.85, of
     if name == "the layout of the wells":
         assert of.recall > 0.105 and abs(of.recall_apart - 0.1) < 0.012, of
+
+
+@lru_cache
+def recall(world: str, *ways: str) -> float:
+    """Mean recall of the planted relations over three worlds of a kind."""
+    return float(np.mean([corrections.run(corrections.WORLDS[world], ways, seed) for seed in range(3)]))
+
+
+POSITION, ARM = "well-position", "chromosome-arm"
+
+
+@pytest.mark.parametrize(
+    ("world", "cures"), [("positions", (POSITION,)), ("chromosome arms", (ARM,)), ("both", (POSITION, ARM))]
+)
+def test_corrections_give_back_what_was_planted_over(world: str, cures: tuple[str, ...]) -> None:
+    """Recall falls by half or nearly, its own correction gives most of it back, and others do not."""
+    plain = recall("nothing")
+    assert plain > 0.75
+    assert recall(world) < 0.55 * plain
+    assert recall(world, *cures) > 0.85 * plain
+    for way in corrections.WAYS:
+        if not set(cures) <= set(way):
+            assert recall(world, *way) < 0.55 * plain, way
+
+
+def test_corrections_cost_little_where_nothing_was_planted() -> None:
+    """A mean over twenty layouts, or over the genes of an arm, holds a little of each gene's own effect."""
+    plain = recall("nothing")
+    for way in corrections.WAYS[1:]:
+        assert 0.9 * plain < recall("nothing", *way) < plain + 0.02, way

@@ -94,10 +94,10 @@ def test_the_list_shows_files_sizes_and_licences(run: Run) -> None:
 def test_a_check_says_what_was_understood(run: Run, screen: Path) -> None:
     code, out, _ = run("dataset", "check", screen, "--embeddings", "features.parquet")
     assert code == 0
-    told = {line[:14].strip(): line[15:] for line in out.split("\n")}
+    told = {what: rest.strip() for what, _, rest in (line.partition("  ") for line in out.split("\n"))}
     assert told["wells"] == "192" and told["batches"] == "2, 2 plates"
     assert told["a batch"] == "16 to 16 negative controls, median 16"
-    assert told["negative contr"] == "NTC (32 wells)"
+    assert told["negative controls"] == "NTC (32 wells)"
     assert told["CRISPR"] == "10 genes, 1 of them blinded"
     assert told["features"] == "8 in features.parquet: 192 rows, 192 of wells"
     assert "Looks wrong:\n- no well is the positive control 'PLK1' (symbol)\n" in out
@@ -138,6 +138,51 @@ def test_wells_that_cannot_be_read(run: Run, screen: Path) -> None:
     code, out, err = run("dataset", "check", screen)
     assert code == 1 and "no column 'batch', 'symbol', which the card mine names" in out
     assert "mine: its wells cannot be read" in err
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('id = ["plate", "well"]', 'id = "well"', "wells.csv: 96 wells stand more than once: 'A01', 'A02', "),
+        (
+            'batch = "batch"',
+            'batch = "run"',
+            "no column 'run', which the card mine names; there are 'plate', 'well', 'batch', 'symbol'",
+        ),
+        (
+            'plate = "plate"',
+            'plate = "plate"\nwhere = { batch = "B1" }',
+            "no well of My screen is left (192 wells: batch is not B1; batch holds 'b1', 'b2')",
+        ),
+        (
+            'name = "symbol"',
+            'name = "symbol"\ncolumn = "batch"\nvalues = ["b1"]',
+            "line 98 (well 'P2_A01'): batch is 'b2', which no side of the card mine takes ('b1'); 96 wells "
+            'are like that. Give a side these values, or leave such wells out: where = { batch = ["b1"] }',
+        ),
+        ('["NTC"]', '["ntc"]', "line 2 (well 'P1_A01'): symbol is 'NTC'; a control is called ntc"),
+    ],
+)
+def test_a_card_that_does_not_fit_its_tables(run: Run, screen: Path, old: str, new: str, said: str) -> None:
+    assert CARD.count(old) == 1
+    screen.write_text(CARD.replace(old, new))
+    code, out, err = run("dataset", "check", screen)
+    assert code == 1 and said in out and "mine: its wells cannot be read" in err
+
+
+def test_a_control_that_the_card_does_not_name_is_none_in_silence(run: Run, screen: Path) -> None:
+    """What RxRx3 calls a control is one to every aligner, so a card that means others may not have it."""
+    wells = pd.read_csv("wells.csv")
+    wells.loc[wells.symbol == "GENE3", "symbol"] = "EMPTY_control"
+    wells.to_csv("wells.csv", index=False)
+    n = int((wells.symbol == "EMPTY_control").sum())
+    code, out, _ = run("dataset", "check", screen)
+    assert (
+        code == 1 and f"the card mine says that those are 'NTC'; {n} wells are like that. Name it in" in out
+    )
+    screen.write_text(CARD.replace('["NTC"]', '["NTC", "EMPTY_control"]'))
+    code, out, _ = run("dataset", "check", screen, "--json")
+    assert code == 0 and json.loads(out)["controls"]["negative"] == {"NTC": 32, "EMPTY_control": n}
 
 
 def test_the_demo_by_its_card(run: Run, demo: Path) -> None:

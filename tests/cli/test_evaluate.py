@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
@@ -87,6 +88,25 @@ def same(found: dict[str, Any], expected: Result) -> None:
     plain = expected.to_dict()
     found["protocol"] = {k: v for k, v in found["protocol"].items() if k != "inputs"}
     assert found == plain
+
+
+def test_a_table_of_compounds_without_concentrations(run: Run, map_: Map) -> None:
+    """One row a gene or compound, made elsewhere: the dose rule is max alone, and that is told."""
+    p = map_.perturbations
+    last = {(t, n): i for i, (t, n) in enumerate(zip(p.type, p.name, strict=True))}
+    rows = list(last.values())
+    own = pd.DataFrame(map_.x[rows], columns=[f"emb_{i}" for i in range(map_.x.shape[1])])
+    own["gene"] = [n if t == "CRISPR" else "" for t, n in last]
+    own["compound"] = [n if t == "COMPOUND" else "" for t, n in last]
+    own.to_parquet("own.parquet", index=False)
+    words = ["evaluate", "drug-target", "--map", "own.parquet", "--seeds", "3"]
+    code, out, err = run(*words, "--json")
+    assert code == 0, err
+    found = strict(out)["drug-target"]
+    assert list(found["summary"]["by_dose"]) == ["max"] and found["summary"]["max"]["n_scored"] > 0
+    assert found["protocol"]["concentrations"] == []
+    assert any("no compound has a concentration" in note for note in found["notes"])
+    assert "no compound has a concentration" in " ".join(run(*words)[1].split())
 
 
 def test_all_is_what_the_library_computes(run: Run, map_: Map, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from polaris_rxrx import cli
+from polaris_rxrx.files import sha256
 from polaris_rxrx.maps.build import Map, build_map
 from polaris_rxrx.maps.store import save_map
 from polaris_rxrx.suites.neighbors import neighbors
@@ -100,6 +101,29 @@ def test_a_model_gives_the_map(map_: Map, capsys: pytest.CaptureFixture[str]) ->
     assert first["neighbors"] == second["neighbors"]
 
 
+def test_genes_go_by_other_symbols(map_: Map, capsys: pytest.CaptureFixture[str]) -> None:
+    """In relations, in affinities, and as they are asked for; what was renamed is counted and kept."""
+    plain = json.loads(call(capsys, "TP53", *ALL, "--json")[1])
+    Path("aliases.csv").write_text("previous,symbol\nP53,TP53\nBRCC1,BRCA1\n")
+    Path("known.txt").write_text(RELATIONS.replace("BRCA1", "BRCC1"))
+    Path("nM.csv").write_text(AFFINITIES.replace("TP53", "P53"))
+    code, out, err = call(capsys, "P53", *ALL, "--aliases", "aliases.csv", "--json")
+    assert (code, err) == (0, "")
+    found = json.loads(out)
+    assert found["neighbors"] == plain["neighbors"]
+    assert {row["name"] for row in found["neighbors"] if row["known"]} == {"BRCA1", "aspirin"}
+    assert found["protocol"]["renamed"] == {
+        "the gene asked for": {"P53": "TP53"},
+        "known": {"BRCC1": "BRCA1"},
+        "affinities": {"P53": "TP53"},
+    }
+    assert found["protocol"]["aliases_sha256"] == sha256(Path("aliases.csv"))
+    assert "known: 1 gene has another symbol in the map: BRCC1 is BRCA1" in found["notes"]
+    code, out, err = call(capsys, "TP53", *ALL, "--with", "BRCC1", "--aliases", "aliases.csv", "--json")
+    assert code == 0 and [row["name"] for row in json.loads(out)["neighbors"]] == ["BRCA1"]
+    assert call(capsys, "P53", *ALL)[0] == 1
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
@@ -110,6 +134,7 @@ def test_a_model_gives_the_map(map_: Map, capsys: pytest.CaptureFixture[str]) ->
         (["TP53", *ALL, "--top", "0"], 2, "--top"),
         (["TP53", *ALL, "--metadata", "metadata.csv"], 2, "--metadata means nothing for a saved map"),
         (["TP53", "--map", "map.parquet", "--relations", "gone.txt"], 1, "gone.txt: no such file"),
+        (["TP53", *ALL, "--aliases", "gone.csv"], 1, "gone.csv: no such file"),
     ],
 )
 def test_what_goes_wrong_is_told(

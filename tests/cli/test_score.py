@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from polaris_rxrx.cli import run
+from polaris_rxrx.cli import COMMANDS, run
 from polaris_rxrx.predictions import write_predictions
 from polaris_rxrx.task import ANSWERS, FEATURES, MANIFEST, SAMPLE, TRAIN, MetricSpec, Task
 
@@ -290,6 +290,26 @@ def test_scoring_a_csv_file_imports_nothing_heavy(prepared: Path, preds: Path, t
 @pytest.mark.parametrize("arguments", [["--help"], ["score", "--help"], ["--version"]])
 def test_help_is_quick(arguments: list[str]) -> None:
     assert imported(arguments, (*HEAVY, "numpy", "pydantic", "click")) == (0, ["click"])
+
+
+def test_the_help_of_every_command_is_quick() -> None:
+    """One process asks for all of it and says after which command something heavy had come in."""
+    program = (
+        "import sys, json, io, contextlib\n"
+        "from polaris_rxrx.cli import COMMANDS, run\n"
+        "heavy, told = set(sys.argv[1].split(',')), {}\n"
+        "for name in COMMANDS:\n"
+        "    with contextlib.redirect_stdout(io.StringIO()) as shown:\n"
+        "        code = run([name, '--help'])\n"
+        "    came = sorted(heavy & set(sys.modules))\n"
+        "    heavy -= set(came)\n"
+        "    told[name] = [code, shown.getvalue().partition(' [')[0], came]\n"
+        "print(json.dumps(told))\n"
+    )
+    heavy = ",".join((*HEAVY, "numpy", "pydantic", "httpx"))
+    done = subprocess.run([sys.executable, "-c", program, heavy], capture_output=True, text=True, check=True)
+    expected = {name: [0, f"Usage: polaris-rxrx {name}", []] for name in COMMANDS}
+    assert json.loads(done.stdout) == expected
 
 
 # --- hints -------------------------------------------------------------------------------------------------

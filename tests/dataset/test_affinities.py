@@ -12,10 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from polaris_rxrx import arrow
 from polaris_rxrx.baselines import predict_random
+from polaris_rxrx.dataset import affinities
 from polaris_rxrx.dataset.affinities import (
     Affinities,
     Candidates,
+    Draw,
     candidates,
     draw,
     draw_negatives,
@@ -248,6 +251,74 @@ def test_a_seed_draws_what_draw_draws(tmp_path: Path) -> None:
         drawn, here = draw(table, seed), drawn_of(candidates(table), seed)
         pairs = zip(drawn.treatment, drawn.gene_symbol, drawn.active, strict=True)
         assert {(c, g) for c, g, y in pairs if not y} == {(c, g) for c in here for g in here[c]}
+
+
+@pytest.mark.parametrize("cells", [1, 1_500, 10**9], ids=["a compound", "some compounds", "all at once"])
+def test_the_draw_is_the_same_however_many_compounds_are_drawn_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cells: int
+) -> None:
+    """With so many genes that most numbers are never looked at."""
+    made_up(7, tmp_path / "a.csv", genes=500)
+    table = read_affinities(tmp_path / "a.csv")
+    can = candidates(table)
+    monkeypatch.setattr(affinities, "_CELLS", cells)
+    for seed in range(3):
+        key = np.random.default_rng(seed).random(can.eligible.shape)
+        expected = []
+        for i, row in enumerate(can.rows):
+            eligible = sorted(np.flatnonzero(can.eligible[i]), key=lambda j: key[i, j])
+            taken = {*np.flatnonzero(can.active[i]), *eligible[: can.n_negatives[i]]}
+            expected += [(row, can.columns[j], int(can.active[i, j])) for j in sorted(taken)]
+        drawn = draw(table, seed)
+        assert list(zip(drawn.treatment, drawn.gene_symbol, drawn.active, strict=True)) == expected
+        assert drawn.short == can.short
+
+
+def test_where_hardly_a_number_is_small_all_are_looked_at(tmp_path: Path) -> None:
+    class High:
+        """Numbers of which none is below 0.9."""
+
+        def random(self, shape: tuple[int, int]) -> Any:
+            return 0.9 + np.random.default_rng(0).random(shape) / 10
+
+    made_up(7, tmp_path / "a.csv", genes=500)
+    can = candidates(read_affinities(tmp_path / "a.csv"))
+    key = High().random(can.eligible.shape)
+    key[~can.eligible] = np.inf
+    row, column = affinities._chosen(can, High())  # type: ignore[arg-type]
+    for i in range(len(can.rows)):
+        negatives = set(np.argsort(key[i], kind="stable")[: can.n_negatives[i]])
+        assert set(column[row == i]) == negatives | set(np.flatnonzero(can.active[i]))
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ("G,1,C\nH,20000,C\n", None),
+        ("G,1,C\nH,-0.0,C\n", None),
+        ("G,1,C\n,2,C\n", "line 3: gene_symbol and treatment must not be empty"),
+        ("G,1,C\nH,x,C\n", "line 3: nM_value is 'x'; an affinity in nM was expected"),
+        ("G,1,C\nH,inf,C\n", "line 3: nM_value is 'inf'; an affinity in nM was expected"),
+        ("G,1,C\nH,1_0,C\n", "line 3: nM_value is '1_0'; an affinity in nM was expected"),
+        ('G,1,C\nH,"1,5",C\n', "line 3: nM_value is '1,5'; an affinity in nM was expected; it has a decimal"),
+        ("G,1,C\n2-Sep,10,C\n", "line 3: gene_symbol is '2-Sep'; it looks like a gene name"),
+        ("G,20000,C\nH,30000,C\n", "no affinity is 1,000 nM or less among the 1 compounds and 2 genes"),
+    ],
+)
+def test_a_large_table_is_told_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: str, told: str | None
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("gene_symbol,nM_value,treatment,units\n" + rows.replace("C\n", "C,nM\n"))
+    found = []
+    for size in (0, 1 << 60):
+        monkeypatch.setattr(arrow, "BIG", size)
+        try:
+            found.append(draw(read_affinities(path), 0))
+        except DataError as error:
+            found.append(str(error))
+    assert found[0] == found[1]
+    assert isinstance(found[0], Draw) if told is None else told in str(found[0])
 
 
 def test_as_many_negatives_as_columns(tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from polaris_rxrx.dataset.registry import KNOWN
-from polaris_rxrx.dataset.screens import DEFAULT, Screen, load_screen, screen_names, screens_folder
+from polaris_rxrx.dataset.screens import DEFAULT, Screen, load_screen, screen_names
 from polaris_rxrx.errors import DataError, UsageError
+from polaris_rxrx.validation import cards_folder
 
 MINE = """name = "mine"
 title = "My screen"
@@ -48,8 +49,13 @@ def test_blinded_genes_and_public_profiles_are_told() -> None:
     assert rxrx3.profiles is not None and rxrx3.profiles.fields == ["experiment_name", "plate"]
 
 
-def test_one_column_may_stand_as_text(tmp_path: Path) -> None:
+def test_one_column_or_cell_may_stand_as_text(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
+    path.write_text(
+        MINE.replace('["DMSO"]', '"DMSO"').replace("[wells]", '[wells]\nwhere = { kind = "trt" }')
+    )
+    assert load_screen(path).controls.negative == ("DMSO",)
+    assert load_screen(path).wells.where == {"kind": ("trt",)}
     path.write_text(MINE)
     screen = load_screen(path)
     assert screen.wells.batch == ("plate",) and screen.controls.columns == ("drug",)
@@ -88,7 +94,7 @@ GENES = '[[sides]]\ntype = "CRISPR"\nname = "x"\n[controls]'
         (
             'negative = ["DMSO"]',
             "negative = []",
-            "controls.negative is []: Tuple should have at least 1 item",
+            "controls.negative is []: Value should have at least 1 item",
         ),
         ("[controls]", SECOND, "two sides are COMPOUND: one side a type was expected"),
         ("[controls]", GENES, "sides without a column: the column that tells the two apart was expected"),
@@ -108,6 +114,13 @@ GENES = '[[sides]]\ntype = "CRISPR"\nname = "x"\n[controls]'
             "files.0.url is 'ftp://x': String should match pattern",
         ),
         ('name = "mine"', "name = mine", "not TOML"),
+        ('name = "mine"', 'name = "My Screen"', "name is 'My Screen': small letters, digits and . _ - were"),
+        (
+            'columns = "drug"',
+            'column = "drug"',
+            "controls.columns is missing; controls.column is not a field",
+        ),
+        ("[[sides]]", "[sides]", "sides: a list was expected, as in [[sides]]"),
     ],
 )
 def test_what_is_said_of_a_bad_card(old: str, new: str, said: str, tmp_path: Path) -> None:
@@ -142,7 +155,7 @@ def test_two_sides_go_by_one_column(tmp_path: Path) -> None:
 
 
 def test_the_card_of_the_page_is_one(tmp_path: Path) -> None:
-    page = (screens_folder() / "README.md").read_text("utf-8")
+    page = (cards_folder("datasets") / "README.md").read_text("utf-8")
     path = tmp_path / "my-screen.toml"
     path.write_text(page.partition("```toml\n")[2].partition("```")[0])
     screen = load_screen(path)

@@ -111,7 +111,7 @@ def test_its_predictions_are_those_submit_predictions_makes(
     reference: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     artifact, values, seen = hub.open_benchmark(reference), np.linspace(0, 1, 8), []
-    made = payloads.build(artifact, CARD, values, {})
+    made = payloads.build(artifact, CARD, values, None)
     with upstream.session():
         from polaris.hub.client import PolarisHubClient
 
@@ -186,7 +186,7 @@ def sender(made: payloads.Upload, client: Any, watch: Watch) -> Sender:
 
 
 def test_what_was_not_shown_is_not_sent(reference: str, uploads: Uploads) -> None:
-    made = payloads.build(hub.open_benchmark(reference), CARD, np.linspace(0, 1, 8), {})
+    made = payloads.build(hub.open_benchmark(reference), CARD, np.linspace(0, 1, 8), None)
     watch = Watch()
     with account.client(on_response=watch.response) as client:
         sending = sender(made, client, watch)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from functools import reduce
 from pathlib import Path
@@ -19,10 +19,12 @@ from sklearn.preprocessing import StandardScaler
 from polaris_rxrx.dataset.rxrx3 import CONTROL
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.maps import align
-from polaris_rxrx.maps.align import ALIGNERS, Aligner
+from polaris_rxrx.maps.align import ALIGNERS, Aligner, Alignment
 from polaris_rxrx.maps.build import build_map
 from polaris_rxrx.maps.similarity import cosine
+from polaris_rxrx.wells.design import Design
 from polaris_rxrx.wells.memory import Wells, read_wells
+from polaris_rxrx.wells.source import WellSource
 from tests.wells_factory import PLAN, Group, small
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
@@ -32,13 +34,23 @@ FEATURES = 192
 class Twin:
     """The wells as one data frame, and every aligner written the way a notebook would."""
 
-    def __init__(self, metadata: Path, embeddings: Path, solver: str = "full") -> None:
-        self.solver = solver
+    def __init__(
+        self,
+        metadata: Path,
+        embeddings: Path,
+        solver: str = "full",
+        *,
+        components: float | None = None,
+        controls: Collection[str] = (CONTROL,),
+        batch: Sequence[str] = ("experiment_name",),
+    ) -> None:
+        self.solver, self.components, self.controls = solver, components, controls
         left = pd.read_csv(metadata, keep_default_na=False, dtype=str)
         self.wells = left.merge(pd.read_parquet(embeddings), on="well_id")
         features = [c for c in self.wells if c.startswith("feature_")]
         self.x = self.wells[features].to_numpy(np.float64)
-        self.control = ((self.wells.gene == CONTROL) | (self.wells.treatment == CONTROL)).to_numpy()
+        self.control = (self.wells.gene.isin(controls) | self.wells.treatment.isin(controls)).to_numpy()
+        self.batch = self.wells[list(batch)].agg(" ".join, axis=1)
 
     def map(self, aligner: str) -> pd.DataFrame:
         """One row a perturbation: the mean of its aligned wells."""
@@ -50,13 +62,17 @@ class Twin:
             pd.to_numeric(w.concentration).fillna(-1).where(~crispr, -1).rename("dose"),
         ]
         means = pd.DataFrame(getattr(self, aligner.replace("-", "_"))()).groupby(keys).mean()
-        return means[~means.index.get_level_values("name").str.endswith("_control")]
+        names = means.index.get_level_values("name")
+        return means[~(names.str.endswith("_control") | names.isin(list(self.controls)))]
 
     def none(self) -> Floats:
         return self.x
 
     def center_scale(self) -> Floats:
         return self._by_experiment(self.x, self._scaled)
+
+    def center_scale_all(self) -> Floats:
+        return self._scaled(self.x, self.x[self.control])
 
     def pca_cs(self) -> Floats:
         return self._by_experiment(self._pca(self.x), self._scaled)
@@ -67,13 +83,13 @@ class Twin:
 
     def _pca(self, x: Floats) -> Floats:
         # "full" is exact; "auto", which for many wells is quicker, loses digits where the mean is large.
-        rotated: Floats = PCA(svd_solver=self.solver).fit(x[self.control]).transform(x)
+        rotated: Floats = PCA(self.components, svd_solver=self.solver).fit(x[self.control]).transform(x)
         return rotated
 
     def _by_experiment(self, x: Floats, function: Callable[[Floats, Floats], Floats]) -> Floats:
         out = np.empty_like(x)
-        for name in self.wells.experiment_name.unique():
-            here = (self.wells.experiment_name == name).to_numpy()
+        for name in self.batch.unique():
+            here = (self.batch == name).to_numpy()
             out[here] = function(x[here], x[here & self.control])
         return out
 
@@ -89,14 +105,17 @@ class Twin:
         return whitened
 
 
-def check_against_twin(twin: Twin, wells: Wells, aligner: Aligner, *, exact_values: float) -> None:
+def check_against_twin(
+    twin: Twin, wells: WellSource, aligner: Aligner, *, exact_values: float, components: Any = None
+) -> None:
     """Same perturbations, cosines to 1e-8, and values to a bound where axes have no free sign."""
-    ours, theirs = build_map(wells, aligner), twin.map(aligner)
+    ours, theirs = build_map(wells, Alignment(aligner, components)), twin.map(aligner)
     p = ours.perturbations
     keys = list(zip(p.type, p.name, np.nan_to_num(p.concentration, nan=-1.0).tolist(), strict=True))
     assert sorted(keys) == sorted(theirs.index.tolist())
     x = theirs.loc[keys].to_numpy()
     assert np.abs(cosine(ours.x, ours.x) - cosine(x, x)).max() < 1e-8
+    assert ours.x.shape == x.shape
     if aligner in ("pca-cs", "tvn"):  # a component's sign is anybody's choice
         np.testing.assert_allclose(
             np.linalg.norm(ours.x, axis=1), np.linalg.norm(x, axis=1), rtol=exact_values
@@ -149,6 +168,134 @@ def test_a_large_offset_costs_no_digits_that_matter(tmp_path: Path, aligner: Ali
 
     files = small(tmp_path, dtype=np.float64, change_embeddings=far)
     check_against_twin(Twin(*files), read_wells(*files), aligner, exact_values=1e-8)
+
+
+@pytest.mark.parametrize("aligner", ["pca-cs", "tvn"])
+@pytest.mark.parametrize("components", [1, 4, 6, 0.3, 0.8, 0.999999])
+def test_components_are_scikit_learn_s(tmp_path: Path, aligner: Aligner, components: float) -> None:
+    files = small(tmp_path, dtype=np.float64)
+    twin, wells = Twin(*files, components=components), read_wells(*files)
+    check_against_twin(twin, wells, aligner, exact_values=1e-9, components=components)
+    protocol = build_map(wells, Alignment(aligner, components)).protocol
+    assert protocol["components"] == components and protocol["n_directions_dropped"] == 0
+    x = twin.x[twin.control] if aligner == "pca-cs" else StandardScaler().fit_transform(twin.x[twin.control])
+    share = np.cumsum(PCA().fit(x).explained_variance_ratio_)
+    np.testing.assert_allclose(protocol["variance_kept"], share[protocol["n_components"] - 1], rtol=1e-12)
+    if components < 1:
+        assert share[protocol["n_components"] - 1] >= components
+        assert protocol["n_components"] == 1 or share[protocol["n_components"] - 2] < components
+
+
+def test_a_share_that_is_met_exactly_is_enough() -> None:
+    # Four directions of one size: half of the variance is two of them.
+    controls = align.Moments(100, np.zeros(4), 100 * np.eye(4))
+    assert align.basis(Alignment("pca-cs", 0.5), controls, 4).width == 2
+
+
+def test_components_of_features_of_very_different_sizes() -> None:
+    """Where directions are computed by way of the correlations, shares are of the variance all the same."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(500, 5)) * np.array([1e7, 3e6, 1, 1e-3, 1e-4])
+    moments = align.moments(x)
+    variance = np.sort(np.linalg.svd(x - x.mean(0), compute_uv=False) ** 2)[::-1]
+    for k in (1, 2, 4):
+        found = align.basis(Alignment("pca-cs", k), moments, 5)
+        assert found.width == k and found.n_directions == 5
+        np.testing.assert_allclose(found.kept, variance[:k].sum() / variance.sum(), rtol=1e-9)
+    both = [align.basis(how, moments, 5).rotation for how in ("pca-cs", Alignment("pca-cs", 3))]
+    assert both[0] is not None and both[1] is not None
+    assert np.array_equal(both[0][:, :3], both[1])
+
+
+def test_all_components_change_no_bit(tmp_path: Path) -> None:
+    wells = read_wells(*small(tmp_path))
+    for aligner in align.WITH_COMPONENTS:
+        all_of_them = build_map(wells, Alignment(aligner, 6)).x
+        assert np.array_equal(build_map(wells, aligner).x, all_of_them)
+
+
+@pytest.mark.parametrize(
+    ("aligner", "components", "message"),
+    [
+        ("pca-cs", 0, "components are 0; a whole number from 1, or a share"),
+        ("pca-cs", 1.5, "components are 1.5; a whole number from 1"),
+        ("tvn", True, "components are True"),
+        ("center-scale", 3, "components mean nothing for center-scale; they are of pca-cs and tvn"),
+        ("none", 0.5, "components mean nothing for none"),
+        ("tvn", 7, "components are 7, and the control wells vary in 6 directions; at most"),
+    ],
+)
+def test_components_that_cannot_be(tmp_path: Path, aligner: Aligner, components: float, message: str) -> None:
+    wells = read_wells(*small(tmp_path))
+    with pytest.raises(UsageError, match=message):
+        build_map(wells, Alignment(aligner, components))
+
+
+def test_centering_on_all_controls_wants_none_in_each_experiment(tmp_path: Path) -> None:
+    plan = (*(g for g in PLAN if (g.experiment, g.name) != ("gene-002", CONTROL)),)
+    files = small(tmp_path, plan=plan, dtype=np.float64)
+    wells = read_wells(*files)
+    check_against_twin(Twin(*files), wells, "center-scale-all", exact_values=1e-9)
+    with pytest.raises(
+        DataError, match="1 of 5 experiments have fewer than 2 EMPTY_control wells: 'gene-002"
+    ):
+        build_map(wells, "center-scale")
+
+
+# --- other batches, other controls --------------------------------------------------------------------------
+
+MORE = (*PLAN, *(Group(f"gene-00{e}", "ctrl", 20) for e in (1, 2, 3)), Group("gene-001", "safe, harbor", 9))
+MORE = (*MORE, *(Group(f"compound-00{e}", "vehicle", 25, "0.1") for e in (1, 2)))
+
+
+@pytest.fixture(scope="module")
+def crossed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Wells with four plates an experiment, and a column of three operators."""
+
+    def change(frame: pd.DataFrame) -> pd.DataFrame:
+        k = frame.address.str[1:].astype(int)
+        return frame.assign(plate=(k % 4 + 1).astype(str), operator=(k % 3).map({0: "Ann", 1: "Bo", 2: "Cy"}))
+
+    folder = tmp_path_factory.mktemp("crossed")
+    return small(folder, plan=MORE, dtype=np.float64, change_metadata=change)
+
+
+@pytest.mark.parametrize("aligner", ALIGNERS)
+@pytest.mark.parametrize(
+    ("design", "columns"),
+    [
+        (Design("plate"), ("experiment_name", "plate")),
+        (Design("operator"), ("operator",)),
+        (Design(controls=("ctrl", "vehicle")), ("experiment_name",)),
+        (Design("operator", ("ctrl", "safe, harbor")), ("operator",)),
+    ],
+)
+def test_batches_and_controls_are_the_twin_s(
+    crossed: tuple[Path, Path], aligner: Aligner, design: Design, columns: tuple[str, ...]
+) -> None:
+    twin = Twin(*crossed, controls=design.controls or (CONTROL,), batch=columns)
+    wells = read_wells(*crossed, design=design)
+    check_against_twin(twin, wells, aligner, exact_values=1e-9)
+    protocol = build_map(wells, aligner).protocol
+    assert protocol["n_experiments"] == twin.batch.nunique()
+    assert protocol["n_controls"] == twin.control.sum()
+    assert protocol.get("batch", "experiment") == design.batch
+    assert protocol["control"] == (list(design.controls) or CONTROL)
+
+
+def test_few_controls_of_a_batch_are_told_in_its_words(crossed: tuple[Path, Path]) -> None:
+    for design, message in (
+        (
+            Design("plate", ("safe, harbor",)),
+            "of 20 plates have fewer than 2 safe, harbor wells: 'compound-001_1",
+        ),
+        (
+            Design("operator", ("ONCE",)),
+            "3 of 3 batches have fewer than 2 ONCE wells: 'Ann', 'Bo', 'Cy'; tvn fits",
+        ),
+    ):
+        with pytest.raises(DataError, match=message):
+            build_map(read_wells(*crossed, design=design), "tvn")
 
 
 # --- the parts ---------------------------------------------------------------------------------------------

@@ -1,4 +1,5 @@
-"""`python -m tests.performance [--quick] [--data DIR] [--only NAME]`: every benchmark, one table.
+"""`python -m tests.performance [--quick] [--data DIR] [--only NAME] [--repeat N]`: every
+benchmark, one table.
 
 Each row measures the public way and ours in this very run, checks that both computed the same, and prints the
 ratio: figures of different machines or days are never compared.
@@ -22,11 +23,15 @@ BENCHMARKS = (
     "score_kernel",
     "score_process",
     "uncertainty",
+    "official_path",
     "map",
     "drug_target",
     "gene_gene",
     "energy",
+    "activity",
+    "trees",
     "containers",
+    "rxrx3",
 )
 ON_WELLS = {"map", "drug_target", "energy", "containers"}
 MAKER = ROOT.parent / "shared" / "tools" / "make_standin.py"
@@ -56,6 +61,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a tenth of everything")
     parser.add_argument("--data", type=Path, help="the folder with the metadata and OpenPhenom's embeddings")
     parser.add_argument("--only", choices=BENCHMARKS, help="one benchmark")
+    parser.add_argument("--repeat", type=int, default=3, metavar="N", help="the best of N runs of each side")
     asked = parser.parse_args()
     names = [asked.only] if asked.only else list(BENCHMARKS)
     rows: list[Row] = []
@@ -64,7 +70,9 @@ def main() -> None:
         data, note = scratch, ""
         if ON_WELLS & set(names):
             data, note = find_data(asked.data, scratch, quick=asked.quick)
-        settings = Settings(quick=asked.quick, data=data, data_note=note, scratch=scratch)
+        settings = Settings(
+            quick=asked.quick, data=data, data_note=note, scratch=scratch, repeat=asked.repeat
+        )
         for name in names:
             print(f"{name} ...", file=sys.stderr)
             rows += import_module(f"tests.performance.{name}").run(settings)

@@ -6,6 +6,7 @@ same run; what comes out is equal. "Four rows a well" has every well four times.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,7 @@ def run(settings: Settings) -> list[Row]:
         a, b = (min(sides, key=lambda side: side.seconds) for sides in (theirs, ours))
         if not np.allclose(a.value, b.value, rtol=1e-5):
             raise RuntimeError(f"{name}: {b.value} is not {a.value}")
+        print(f"  {name}: {a.seconds:.1f} s and {b.seconds:.1f} s", file=sys.stderr)
         note = f"both columns are ours; {settings.data_note}"
         rows.append(Row(f"wells of parquet, and of {name}", a, b, "", note))
         for made in (path, ids):

@@ -479,6 +479,39 @@ def test_neither_map_nor_table_are_changed(table: Affinities) -> None:
     assert (map_.x == before).all()
 
 
+@pytest.mark.parametrize("by", ["compound", "gene"])
+@pytest.mark.parametrize("legacy", [False, True])
+def test_compounds_without_concentrations_are_scored_by_their_one_row(
+    table: Affinities, legacy: bool, by: Any
+) -> None:
+    """As if each had been tested at one and the same concentration, random embeddings and all."""
+    rows = [row for row in perturbations(table, whole=True) if row[0] == "CRISPR" or row[2] == 1.0]
+    x = gaussian(rows)
+    p = replace(SMALL, concentrations=(1.0,), legacy=legacy, by=by)
+    at_one = evaluate(make_map(rows, x), table, p)
+    found = evaluate(
+        make_map([(t, n, -1.0) for t, n, _ in rows], x), table, replace(SMALL, legacy=legacy, by=by)
+    )
+    assert list(found.summary["by_dose"]) == ["max"] and found.protocol["concentrations"] == []
+    assert found.summary["max"]["average_precision"] > 0
+    assert found.summary["max"] == pytest.approx(at_one.summary["max"], rel=1e-9)
+    assert found.summary["interval_max"] == at_one.summary["interval_max"]
+    assert found.tables[f"per_{by}"] == at_one.tables[f"per_{by}"]
+    assert found.notes[0] == (
+        "no compound has a concentration: each of the 14 annotated ones has one row of the map, which is its "
+        "score, and the only dose rule is max"
+    )
+
+
+def test_a_compound_without_a_concentration_among_others_is_told(table: Affinities) -> None:
+    rows = perturbations(table, whole=True)
+    with_one = [*rows, ("COMPOUND", "C03", -1.0)]
+    x = gaussian(with_one)
+    whole, found = (evaluate(make_map(r, x[: len(r)]), table, SMALL) for r in (rows, with_one))
+    assert found.summary == whole.summary
+    assert found.notes[0] == "1 rows of compounds have no concentration and were left out: C03"
+
+
 # --- what is said ------------------------------------------------------------------------------------------
 
 

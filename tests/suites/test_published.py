@@ -11,9 +11,22 @@ import pytest
 import polaris_rxrx.suites.published as published
 from polaris_rxrx.bounded import read_toml
 from polaris_rxrx.cards import card_names, load_card
+from polaris_rxrx.dataset.screens import DEFAULT, load_screen
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.hub import card
-from polaris_rxrx.suites.published import ALL, FOLDER, NAMES, Figure, Published, load, read
+from polaris_rxrx.suites.published import (
+    ALL,
+    FOLDER,
+    FURTHER,
+    NAMES,
+    NOT_ON_RECORD,
+    Figure,
+    Published,
+    PublishedRow,
+    load,
+    load_whole,
+    read,
+)
 from polaris_rxrx.suites.reproduce import compare, run, to_dict
 from polaris_rxrx.suites.result import Result
 
@@ -23,7 +36,8 @@ def figures(name: str) -> dict[tuple[str, str, str | None], Figure]:
 
 
 def test_every_file_is_a_table_with_a_source_and_a_grade() -> None:
-    assert sorted(path.name.removesuffix(".toml") for path in FOLDER.glob("*")) == sorted(ALL)
+    there = [*ALL, *(name for further in FURTHER.values() for name in further)]
+    assert sorted(path.name.removesuffix(".toml") for path in FOLDER.glob("*")) == sorted(there)
     for name in ALL:
         table = load(name)
         assert table.name == name and table.source and table.grade in ("author-reported", "transcribed")
@@ -32,6 +46,33 @@ def test_every_file_is_a_table_with_a_source_and_a_grade() -> None:
         keys = [(f.model, f.suite, f.quantity, f.at) for f in table.figures()]
         assert len(set(keys)) == len(keys)
     assert [len(figures(name)) for name in ALL] == [20, 20, 18, 13, 1, 1]
+
+
+def test_rows_without_a_figure_have_their_protocol_and_no_number() -> None:
+    """Nobody transcribed what Table 6 says of RxRx3 and JUMP, so nothing may stand there."""
+    assert [t.name for t in load_whole("table6")] == ["table6", "table6-rxrx3", "table6-jump-crispr"]
+    assert [t.name for t in load_whole("table4")] == ["table4"]
+    assert {load(name).dataset for name in ALL} == {DEFAULT}
+    sources = ("CORUM", "HuMAP", "Reactome", "StringDB")
+    for name, dataset, model in (
+        ("table6-rxrx3", "rxrx3", "rxrx3-embeddings"),
+        ("table6-jump-crispr", "jump-crispr", "cellprofiler"),
+    ):
+        table = load(name)
+        assert (table.dataset, table.grade) == (dataset, NOT_ON_RECORD)
+        assert load_screen(dataset).profiles is not None
+        assert list(table.figures()) == []
+        assert list(table.rows()) == [PublishedRow(model, "gene-gene", "recall", s) for s in sources]
+        assert table.protocols["gene-gene"] | {"align": "pca-cs"} == load("table6").protocols["gene-gene"]
+        assert "Not on record here: the figures" in table.about["gene-gene"]
+        assert "revision " in table.source and table.source.startswith("arXiv 2503.20158, Table 6; ")
+        assert {c.verdict for c in compare(table, {})} == {"not here"}
+        recall = {s: {"recall": 0.5} for s in sources}
+        result = Result("gene-gene", {}, {"sources": recall}, {}, ())
+        cells = compare(table, {(model, "gene-gene"): result})
+        assert {(c.published, c.computed, c.difference, c.verdict) for c in cells} == {
+            (None, 0.5, None, NOT_ON_RECORD)
+        }
 
 
 def test_what_is_computed_again_has_cards_and_what_is_only_read_is_second_hand() -> None:
@@ -118,6 +159,12 @@ def test_the_second_hand_figures() -> None:
         ('phenom-1 = "zero-shot"\n', "", "broken.toml: supervision says nothing of 'phenom-1'"),
         ('phenom-1 = "zero-shot"', 'phenom-1 = "none"', "supervision.phenom-1 is 'none'"),
         ("\nsignal =", "\ngene-gene =", "broken.toml: about says nothing of 'signal'"),
+        ("value = 0.214, ", "", "a figure of 'random' has no value; the grade is author-reported"),
+        (
+            'grade = "author-reported"',
+            'grade = "not on record"',
+            "a figure of 'random' has a value; the grade",
+        ),
         ("\n[about]", "second_hand = true\n[about]", "its grade is transcribed and not author-reported"),
     ],
 )

@@ -306,6 +306,68 @@ def test_the_same_predictions_from_every_form_of_id(
     assert len(wells.provenance["reading"]["ids"]) == len(told)
 
 
+OBS: dict[str, Callable[[], pd.DataFrame]] = {
+    "experiment, plate, address": lambda: PLACE[["experiment_name", "plate", "address"]],
+    "Metadata_": lambda: ID_FORMS["Metadata_"]()[["Metadata_Plate", "Metadata_Well"]],
+    "plate, well": lambda: pd.DataFrame(
+        {"plate": PLACE.experiment_name + "/Plate" + PLACE.plate, "well": PLACE.address.map(_without_zero)}
+    ),
+    "categories and numbers": lambda: pd.DataFrame(
+        {
+            "Experiment": PLACE.experiment_name.astype("category"),
+            "Plate": PLACE.plate.astype(int),
+            "Well": PLACE.address.astype("category"),
+        }
+    ),
+}
+
+
+@pytest.mark.parametrize("numbered", [str, "{}-0".format])
+@pytest.mark.parametrize("obs", OBS)
+def test_ids_of_anndata_from_columns_of_obs(
+    tmp_path: Path, metadata: Path, task: Task, expected: Any, obs: str, numbered: Callable[[int], str]
+) -> None:
+    anndata = pytest.importorskip("anndata")
+    rows = OBS[obs]().set_axis([numbered(i) for i in range(len(FRAME))])
+    anndata.AnnData(X=X, obs=rows, var=pd.DataFrame(index=FEATURES)).write_h5ad(tmp_path / "e.h5ad")
+    wells = read_wells(metadata, tmp_path / "e.h5ad", width=WIDTH)
+    np.testing.assert_allclose(predictions(wells, task), expected, atol=1e-6)
+    (told,) = [note for note in wells.notes if "put together" in note]
+    assert f"well_id put together of {', '.join(rows.columns)}, such as " in told
+    assert any("e.h5ad: well_id put together of" in line for line in wells.provenance["reading"]["ids"])
+
+
+def test_names_of_anndata_that_are_no_numbers_are_its_ids(
+    tmp_path: Path, metadata: Path, task: Task, expected: Any
+) -> None:
+    anndata = pytest.importorskip("anndata")
+    wrong = pd.DataFrame({"plate": "p", "well": "A01"}, index=IDS)
+    anndata.AnnData(X=X, obs=wrong, var=pd.DataFrame(index=FEATURES)).write_h5ad(tmp_path / "e.h5ad")
+    np.testing.assert_allclose(
+        predictions(read_wells(metadata, tmp_path / "e.h5ad"), task), expected, atol=1e-6
+    )
+    numbers = pd.DataFrame({"batch": "p"}, index=[str(i) for i in range(len(IDS))])
+    anndata.AnnData(X=X, obs=numbers, var=pd.DataFrame(index=FEATURES)).write_h5ad(tmp_path / "e.h5ad")
+    with pytest.raises(DataError, match=r"194 of 194 wells .*'0', '1'.* of which 0 are in the table"):
+        read_wells(metadata, tmp_path / "e.h5ad")
+
+
+def test_a_tree_of_arrays(tmp_path: Path, metadata: Path, task: Task, expected: Any) -> None:
+    halves = np.arange(len(IDS)) < 90
+    np.savez(tmp_path / "a.npz", embeddings=X[halves], well_id=IDS[halves])
+    FRAME[~halves].to_parquet(tmp_path / "b.parquet", index=False)
+    wells = read_wells(metadata, f"{tmp_path}/[ab].*")
+    np.testing.assert_allclose(predictions(wells, task), expected, atol=1e-6)
+
+
+def test_a_column_beside_the_lists_is_a_feature_where_it_is_asked_for(tmp_path: Path, metadata: Path) -> None:
+    table = pa.table({"well_id": IDS, "embedding": pa.array(X.tolist()), "size": np.arange(len(IDS))})
+    pq.write_table(table, tmp_path / "e.parquet")
+    wells = read_wells(metadata, tmp_path / "e.parquet", features=["size", "feature_1"])
+    assert wells.features == ["feature_1", "size"]
+    assert np.array_equal(wells.x[np.argsort(wells.x[:, 1]), 0], X[:, 1])
+
+
 def test_both_sides_are_read_the_same_way(tmp_path: Path, task: Task, expected: Any) -> None:
     as_images = METADATA.assign(
         well_id=METADATA.experiment_name + "/Plate" + METADATA.plate + "/" + METADATA.address

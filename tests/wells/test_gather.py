@@ -63,11 +63,11 @@ def test_a_row_a_well_is_moved_to_the_bit(cuts: tuple[int, ...]) -> None:
     order = RNG.permutation(50)
     place = np.full(50, -1)
     place[order[:N_WELLS]] = np.arange(N_WELLS)
-    seen: list[int] = []
-    made = gather(
-        table(X[:50], cuts), NAMES, Places(place, N_WELLS), seen=lambda start, block: seen.append(len(block))
-    )
-    assert np.array_equal(made, X[order[:N_WELLS]]) and seen == [32, 5]
+    seen: list[tuple[int, Any]] = []
+    made = gather(table(X[:50], cuts), NAMES, Places(place, N_WELLS), seen=lambda *block: seen.append(block))
+    assert np.array_equal(made, X[order[:N_WELLS]])
+    assert [start for start, _ in seen] == ([0] if cuts else [0, 32])
+    assert np.array_equal(np.concatenate([block for _, block in seen]), made.T)
 
 
 def test_groups_are_wells_by_how_many_rows_they_have() -> None:

@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 
+from polaris_rxrx.dataset.screens import load_screen
 from polaris_rxrx.files import sha256
 from polaris_rxrx.wells.memory import read_wells
 from polaris_rxrx.wells.reading import Choices, read
+from polaris_rxrx.wells.screen import read_screen
 from polaris_rxrx.wells.source import WellSource
 from tests.wells_factory import small
 
@@ -34,6 +37,29 @@ def test_the_provenance_is_json_and_says_no_path(tmp_path: Path) -> None:
     assert str(tmp_path) not in json.dumps(found)
     assert wells.notes[-1].startswith("Cleaned: 6 features in;")
     assert steps[-2:] == [("hashing", 1, 2), ("hashing", 2, 2)]
+
+
+def test_tables_joined_to_the_wells_are_hashed_each(tmp_path: Path) -> None:
+    metadata, embeddings = small(tmp_path)
+    table = pd.read_csv(metadata, dtype=str, keep_default_na=False)
+    genes = table[["gene"]].drop_duplicates()[lambda t: t.gene != ""].rename(columns={"gene": "symbol"})
+    genes = genes.assign(gene=[f"g{i}" for i in range(len(genes))])
+    codes = dict(zip(genes.symbol, genes.gene, strict=True))
+    table[table.gene != ""].assign(gene=lambda t: t.gene.map(codes)).to_csv(
+        tmp_path / "wells.csv", index=False
+    )
+    genes.to_csv(tmp_path / "genes.csv", index=False)
+    (tmp_path / "mine.toml").write_text(
+        'name = "mine"\ntitle = "Mine"\nlicence = "mine"\n[wells]\nfile = "wells.csv"\nid = ["well_id"]\n'
+        'batch = ["experiment_name"]\n[[joins]]\nfile = "genes.csv"\non = ["gene"]\n'
+        '[controls]\ncolumns = ["symbol"]\nnegative = ["EMPTY_control"]\n'
+        '[[sides]]\ntype = "CRISPR"\nname = ["symbol"]\n'
+    )
+    found = read_screen(load_screen(str(tmp_path / "mine.toml")), tmp_path).metadata
+    wells = read(found, embeddings, hashed=True)
+    assert wells.provenance["joined_sha256"] == {"genes.csv": sha256(tmp_path / "genes.csv")}
+    assert wells.provenance["metadata_sha256"] == sha256(tmp_path / "wells.csv")
+    assert "joined_sha256" not in read(metadata, embeddings, hashed=True).provenance
 
 
 def test_missing_wells_are_told(tmp_path: Path) -> None:

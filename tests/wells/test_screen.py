@@ -13,8 +13,9 @@ import pytest
 from polaris_rxrx.dataset.rxrx3 import CONTROL
 from polaris_rxrx.dataset.screens import Screen, load_screen
 from polaris_rxrx.errors import DataError, MissingError
+from polaris_rxrx.wells.design import Design
 from polaris_rxrx.wells.metadata import Metadata, read_metadata
-from polaris_rxrx.wells.screen import read_screen
+from polaris_rxrx.wells.screen import CHOSEN, read_screen
 from tests.wells_factory import make_metadata
 
 CORE = "metadata_rxrx3_core.csv"
@@ -300,7 +301,7 @@ JOIN = {"file": "more.csv", "on": "drug", "keep": "matched"}
         (
             {"wells": {"file": "wells.csv", "id": "well", "batch": "batch", "where": {"plate": ["P9"]}}},
             "",
-            r"no well of My screen is left \(7 wells: plate is not P9\)",
+            r"no well of My screen is left \(7 wells: plate is not P9; plate holds 'P1', 'P2'\)",
         ),
         ({"joins": [JOIN]}, "drug,a\nDMSO,1\nDMSO,2\n", "'DMSO' stand more than once; one row a drug was"),
         ({"joins": [JOIN]}, "drog,a\nDMSO,1\n", "more.csv: no column 'drug', by which more.csv is joined"),
@@ -325,3 +326,104 @@ def test_what_is_said_of_tables(
 def test_nothing_goes_by_guide_where_there_are_none(own: Callable[..., tuple[Screen, Path]]) -> None:
     with pytest.raises(DataError, match="the card mine names no column of guides"):
         read_screen(*own(), guides=True)
+
+
+# --- other batches, controls and positions ------------------------------------------------------------------
+
+
+def test_a_batch_of_jump_is_its_plate_or_any_column(jump: Path) -> None:
+    screen, slow = load_screen("jump-crispr"), joined_slowly(jump)
+    by_id = {f"{w.Metadata_Plate}_{w.Metadata_Well}": w for w in slow.itertuples()}
+    for batch, of in {
+        "plate": lambda w: f"{w.Metadata_Batch}_{w.Metadata_Plate}",
+        "Metadata_Source": lambda w: w.Metadata_Source,
+    }.items():
+        meta = read_screen(screen, jump, design=Design(batch, positions=True)).metadata
+        assert [meta.experiments[i] for i in meta.experiment.tolist()] == [
+            of(by_id[well]) for well in meta.well_id.to_pylist()
+        ]
+        places = sorted({(w.Metadata_Well[0], int(w.Metadata_Well[1:])) for w in by_id.values()})
+        assert meta.position is not None and len(set(meta.position.tolist())) == len(places)
+        of_place: dict[int, set[str]] = {}
+        for well, code in zip(meta.well_id.to_pylist(), meta.position.tolist(), strict=True):
+            of_place.setdefault(code, set()).add(by_id[well].Metadata_Well)
+        assert all(len(wells) == 1 for wells in of_place.values())
+    # A column of a joined table that the card does not take is found, too; controls have no gene there.
+    with pytest.raises(DataError, match="Metadata_NCBI_Gene_ID is empty, and --batch"):
+        read_screen(screen, jump, design=Design("Metadata_NCBI_Gene_ID"))
+
+
+def test_controls_of_jump_by_their_names(jump: Path) -> None:
+    """Of two negative controls one, by its symbol or by its reagent; or the positive ones. Those that were
+    not asked for have no row in a map, either: they keep a control's name."""
+    screen, slow = load_screen("jump-crispr"), joined_slowly(jump)
+    symbols = sorted(set(slow.Metadata_Symbol[slow.Metadata_pert_type == "negcon"]))
+    assert len(symbols) == 2
+    reagent = slow.Metadata_JCP2022[slow.Metadata_Symbol == symbols[0]].iloc[0]
+    for chosen, column in (
+        (symbols[0], "Metadata_Symbol"),
+        (reagent, "Metadata_JCP2022"),
+        ("poscon", "Metadata_pert_type"),
+    ):
+        found = read_screen(screen, jump, design=Design(controls=(chosen,)))
+        meta = found.metadata
+        expected = {
+            f"{w.Metadata_Plate}_{w.Metadata_Well}" for w in slow[slow[column] == chosen].itertuples()
+        }
+        assert (
+            {w for w, c in zip(meta.well_id.to_pylist(), meta.control, strict=True) if c} == expected != set()
+        )
+        names = {meta.perturbations.name[i] for i in meta.perturbation[meta.control].tolist()}
+        assert names == {CHOSEN} and set(found.controls["negative"]) == {chosen}
+        assert found.controls["negative"][chosen] >= len(expected)  # also those that were left out
+        others = {meta.perturbations.name[i] for i in meta.perturbation[~meta.control].tolist()}
+        assert CONTROL in others and CHOSEN not in others and not others & set(symbols)
+        assert any(
+            note.endswith(f"{CHOSEN} stands for the negative controls, {chosen!r}") for note in meta.notes
+        )
+
+
+def test_the_card_of_core_and_its_file_have_the_same_other_controls(tmp_path: Path) -> None:
+    table = make_metadata()
+    table.to_csv(tmp_path / CORE, index=False)
+    design = Design("plate", ("CRISPR_control", "TP53"), positions=True)
+    found = read_screen(load_screen("rxrx3-core"), tmp_path, design=design).metadata
+    same_file = read_metadata(tmp_path / CORE, design=design)
+    assert found.design == same_file.design == design
+    for a, b in ((found.experiment, same_file.experiment), (found.control, same_file.control)):
+        assert np.array_equal(a, b)
+    assert found.position is not None and np.array_equal(found.position, same_file.position)
+    assert found.experiments == same_file.experiments
+    wells = [[m.perturbations.name[i] for i in m.perturbation.tolist()] for m in (found, same_file)]
+    assert [CHOSEN if c else n for n, c in zip(wells[1], same_file.control, strict=True)] == wells[0]
+
+
+def test_a_card_may_make_batches_of_plates_itself(own: Callable[..., tuple[Screen, Path]]) -> None:
+    wells = {"file": "wells.csv", "id": ["plate", "well"], "batch": ["batch", "plate"], "address": "well"}
+    by_card = read_screen(*own(wells=wells), design=Design(positions=True)).metadata
+    by_option = read_screen(*own(), design=Design("plate")).metadata
+    assert by_card.experiments == by_option.experiments == ["1_P1", "2_P2"]
+    assert np.array_equal(by_card.experiment, by_option.experiment)
+    assert by_card.position is not None and by_card.position.tolist() == [0, 1, 2, 3, 0, 2]
+
+
+@pytest.mark.parametrize(
+    ("design", "message"),
+    [
+        (Design("operator"), "no column 'operator', which --batch names; there are 'plate', 'well', 'drug'"),
+        (Design(positions=True), "the card mine names no column of addresses"),
+        (
+            Design(controls=("DMS0",)),
+            "no well's drug or alias is 'DMS0', which --controls names; there are .*'DMSO'",
+        ),
+        (Design(controls=("none",)), None),
+    ],
+)
+def test_what_a_screen_has_none_of(
+    design: Design, message: str | None, own: Callable[..., tuple[Screen, Path]]
+) -> None:
+    if message is None:  # an empty well that is asked for as a control is one
+        assert read_screen(*own(), design=design).metadata.control.sum() == 1
+        return
+    with pytest.raises(DataError, match=message):
+        read_screen(*own(), design=design)
