@@ -15,22 +15,29 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
 from polaris_rxrx.cards import Card, Recipe
-from polaris_rxrx.errors import DataError, some
-from polaris_rxrx.maps.build import Map, build_map
+from polaris_rxrx.errors import DataError, UsageError, some
+from polaris_rxrx.limits import default_limit, in_use
+from polaris_rxrx.maps.build import Map, build_map, has_wells
+from polaris_rxrx.maps.collect import Collected, collect
 from polaris_rxrx.maps.correct import ON_WELLS, told_of
 from polaris_rxrx.maps.pairs import pair_tables
+from polaris_rxrx.maps.summary import Summary
+from polaris_rxrx.maps.summary_file import SavedSummary, is_summary, load_summary
+from polaris_rxrx.parallel import Effort
 from polaris_rxrx.tables import fold
 from polaris_rxrx.task import Task
 from polaris_rxrx.types import Floats, Ints, Progress
 from polaris_rxrx.wells.memory import Wells
 from polaris_rxrx.wells.metadata import Metadata
-from polaris_rxrx.wells.reading import Choices, read
+from polaris_rxrx.wells.reading import Choices, finished, of_open, open_, read
 from polaris_rxrx.wells.source import WellSource
+
+W = TypeVar("W", bound=WellSource | Summary)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,30 +82,82 @@ def read_model(
     embeddings: Path | str,
     *,
     hashed: bool = False,
+    effort: Effort | None = None,
     progress: Progress | None = None,
     **choices: Any,
 ) -> Wells:
     """A card's wells, a profile cleaned, in its recipe's batches and with its controls.
 
     `choices` are the others of `polaris_rxrx.wells.reading.Choices`. Nothing is corrected yet: see
-    `corrected`.
+    `corrected`. With an `effort`, wells that do not fit into its memory stand on disk.
     """
-    chosen = Choices(
+    chosen = _choices(card, choices)
+    limit = None if effort is None else _limit(effort)
+    return read(metadata, embeddings, chosen, hashed=hashed, max_memory=limit, progress=progress)
+
+
+def read_means(
+    card: Card,
+    metadata: Path | str | Metadata,
+    embeddings: Path | str,
+    *,
+    hashed: bool = False,
+    effort: Effort | None = None,
+    progress: Progress | None = None,
+    **choices: Any,
+) -> Wells | Collected | SavedSummary:
+    """What a card's map is made of: a saved summary; or wells; or, where they do not fit, a summary of them.
+
+    Arguments are those of `read_model`; several workers always summarize. Medians, profiles, which are
+    cleaned, and corrections of wells need the wells themselves.
+    """
+    if isinstance(embeddings, (str, Path)) and is_summary(Path(embeddings)):
+        return load_summary(Path(embeddings), hashed=hashed)
+    effort, chosen = effort or Effort(), _choices(card, choices)
+    limit = _limit(effort)
+    opened = open_(metadata, embeddings, chosen)
+    sums = card.recipe.aggregate == "mean" and not ON_WELLS.keys() & set(card.recipe.correct)
+    if sums and not chosen.profile and opened.table.files != ():
+        size = len(opened.row) * len(opened.features) * opened.table.dtype(opened.features).itemsize
+        if not effort.alone or size * _BESIDE + in_use() > limit:
+            layer, ids = chosen.layer, None if chosen.ids is None else Path(chosen.ids)
+            with effort.at_work() as who:
+                collected = collect(
+                    opened, max_memory=limit, workers=who, layer=layer, ids=ids, progress=progress
+                )
+            return finished(collected, chosen, hashed=hashed, progress=progress)
+    return of_open(opened, chosen, hashed=hashed, max_memory=limit, progress=progress)
+
+
+_BESIDE = 1.5  # times the wells: what reading and aligning takes in all
+
+
+def _limit(effort: Effort) -> int:
+    return in_use() + default_limit() if effort.max_memory is None else effort.max_memory
+
+
+def _choices(card: Card, choices: Mapping[str, Any]) -> Choices:
+    return Choices(
         width=card.source.width, profile=card.kind == "profile", design=card.recipe.design, **choices
     )
-    return read(metadata, embeddings, chosen, hashed=hashed, progress=progress)
 
 
-def corrected(wells: WellSource, recipe: Recipe) -> WellSource:
-    """The wells with the corrections of wells that a recipe asks for, unless they have them."""
+def corrected(wells: W, recipe: Recipe) -> W:
+    """The wells with the corrections of wells that a recipe asks for, unless they have them.
+
+    Raises:
+        UsageError: It asks for one, and this is a summary.
+    """
     done = {each["correction"] for each in wells.provenance.get("corrections", ())}
     for name in recipe.correct:
         if name in ON_WELLS and name not in done:
-            wells = ON_WELLS[name](wells)
+            if not has_wells(wells):
+                raise UsageError(f"{name} correction needs the wells themselves; a summary holds their sums")
+            wells = cast(W, ON_WELLS[name](wells))
     return wells
 
 
-def map_of(wells: WellSource, recipe: Recipe, *, progress: Progress | None = None) -> Map:
+def map_of(wells: WellSource | Summary, recipe: Recipe, *, progress: Progress | None = None) -> Map:
     """The map that a recipe asks for, of corrected wells.
 
     Corrections of maps are not in it: they rest on tables, see `polaris_rxrx.maps.correct.by_arm`.
@@ -114,12 +173,16 @@ def read_map(
     embeddings: Path | str,
     *,
     correct: Callable[[Map], Map] = lambda map_: map_,
-    hashed: bool = False,
+    need_wells: bool = False,
     progress: Progress | None = None,
     **choices: Any,
-) -> tuple[Wells, Map]:
-    """A card's wells, as `read_model` gives them, and the map of its recipe, corrected by `correct`."""
-    wells = read_model(card, metadata, embeddings, hashed=hashed, progress=progress, **choices)
+) -> tuple[Wells | Collected | SavedSummary, Map]:
+    """The map of a card's recipe, corrected by `correct`, and what it is made of.
+
+    That is what `read_means` gives, or with `need_wells` the wells that `read_model` does.
+    """
+    reader = read_model if need_wells else read_means
+    wells = reader(card, metadata, embeddings, progress=progress, **choices)
     return wells, correct(map_of(wells, card.recipe, progress=progress))
 
 

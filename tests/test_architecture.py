@@ -22,7 +22,8 @@ from tests.conftest import ROOT
 PACKAGE = "polaris_rxrx"
 # Imports go to earlier rows, or leftward within a row. Places that are not built yet are kept free.
 LAYERS = (
-    ("_version", "errors", "types", "files", "bounded", "damage", "validation", "network", "arrow", "tables"),
+    ("_version", "errors", "types", "files", "bounded", "damage", "validation", "network", "arrow", "tables")
+    + ("limits", "cluster", "parallel"),
     ("metrics", "stats", "present"),
     ("task", "predictions", "scoring", "comparison", "quick"),
     ("dataset", "wells", "maps", "cards", "baselines", "local_task"),

@@ -49,6 +49,9 @@ COVERED_BY = {
     "hub/tokens": "hub/test_account",
     "hub/zarrs": "test_bounded",
     "maps/names": "maps/test_align",
+    "maps/partial": "maps/test_collect",
+    "maps/summary": "maps/test_collect",
+    "maps/summary_file": "maps/test_collect",
     "present/html": "report/test_page",
     "present/style": "report/test_figures",
     "present/svg": "report/test_figures",
@@ -66,7 +69,7 @@ COVERED_BY = {
     "suites/replicates": "suites/test_signal",
     "suites/reproduce": "cli/test_reproduce",
     "suites/result": "suites/test_drug_target",
-    "wells/join": "wells/test_containers",
+    "wells/join": "maps/test_collect",
     "wells/check": "cli/test_dataset",
     "wells/deepprofiler": "wells/test_trees",
     "wells/hdf5": "wells/test_arrays",
@@ -74,6 +77,8 @@ COVERED_BY = {
     "wells/named": "wells/test_arrays",
     "wells/source": "maps/test_build",
     "wells/table": "wells/test_memory",
+    "wells/pieces": "maps/test_collect",
+    "wells/opened": "maps/test_collect",
     "suites/relations": "suites/test_gene_gene",
     "suites/sampled": "suites/test_drug_target",
     "suites/study": "suites/test_signal",
@@ -95,6 +100,7 @@ WHOLE = {
     "test_mirror": "this",
     "test_packaging": "what an installation needs",
     "test_readme": "the README's commands and output",
+    "test_slurm": "the lines of docs/clusters.md, on a SLURM of one node",
 }
 KNOWN = modules(ROOT)
 

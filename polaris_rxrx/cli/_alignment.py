@@ -7,62 +7,18 @@ nothing was asked for. Lists are written with commas; a name with a comma stands
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Mapping, Sequence
-from functools import wraps
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from polaris_rxrx.cli.options import F, together
 
 if TYPE_CHECKING:
     from polaris_rxrx.cards import Card
 
-F = TypeVar("F", bound=Callable[..., Any])
 NAMES = ("batch", "controls", "components", "correct")
 CORRECT_NOTHING = "none"
-
-
-def alignment_options(function: F) -> F:
-    """Options that change a card's recipe; the command takes them as `alignment`."""
-    options = [
-        click.option(
-            "--batch",
-            metavar="experiment|plate|COLUMN",
-            help="What wells are aligned in, instead of the card's way: their experiment (of a dataset: its "
-            "batch), their plate, or the wells with one cell in this column of the metadata.  [default: "
-            "experiment]",
-        ),
-        click.option(
-            "--controls",
-            metavar="NAME[,NAME]",
-            callback=_names,
-            help="The perturbations whose wells are the control wells of the alignment; they have no row in "
-            "the map.  [default: EMPTY_control, or the dataset's negative controls]",
-        ),
-        click.option(
-            "--components",
-            metavar="N|SHARE",
-            callback=_components,
-            help="How many principal components pca-cs and tvn keep: a number, or the share of the control "
-            "wells' variance that is kept, such as 0.95.  [default: all]",
-        ),
-        click.option(
-            "--correct",
-            metavar="WHAT[,WHAT]",
-            callback=_corrections,
-            help="Corrections, instead of the card's: well-position (from each well, before the alignment, "
-            "the mean of all wells at its address, over all plates), chromosome-arm (of the map; wants "
-            "--gene-arms, which alone asks for it, too), or none.",
-        ),
-    ]
-
-    @wraps(function)
-    def command(*args: Any, **given: Any) -> Any:
-        return function(*args, alignment={name: given.pop(name) for name in NAMES}, **given)
-
-    found: Any = command
-    for option in reversed(options):
-        found = option(found)
-    return cast(F, found)
 
 
 def with_recipe(card: Card, alignment: Mapping[str, Any], **changes: Any) -> Card:
@@ -122,3 +78,48 @@ def _corrections(ctx: click.Context, param: click.Parameter, value: str | None) 
     if not names:
         raise click.UsageError(f"--correct: expected some of {', '.join(CORRECTIONS)}, or {CORRECT_NOTHING}")
     return tuple(names)
+
+
+_DESIGN = [
+    click.option(
+        "--batch",
+        metavar="experiment|plate|COLUMN",
+        help="What wells are aligned in, instead of the card's way: their experiment (of a dataset: its "
+        "batch), their plate, or the wells with one cell in this column of the metadata.  [default: "
+        "experiment]",
+    ),
+    click.option(
+        "--controls",
+        metavar="NAME[,NAME]",
+        callback=_names,
+        help="The perturbations whose wells are the control wells of the alignment; they have no row in "
+        "the map.  [default: EMPTY_control, or the dataset's negative controls]",
+    ),
+]
+_ALIGNED = [
+    click.option(
+        "--components",
+        metavar="N|SHARE",
+        callback=_components,
+        help="How many principal components pca-cs and tvn keep: a number, or the share of the control "
+        "wells' variance that is kept, such as 0.95.  [default: all]",
+    ),
+    click.option(
+        "--correct",
+        metavar="WHAT[,WHAT]",
+        callback=_corrections,
+        help="Corrections, instead of the card's: well-position (from each well, before the alignment, "
+        "the mean of all wells at its address, over all plates), chromosome-arm (of the map; wants "
+        "--gene-arms, which alone asks for it, too), or none.",
+    ),
+]
+
+
+def alignment_options(function: F) -> F:
+    """Options that change a card's recipe; the command takes them as `alignment`."""
+    return together("alignment", NAMES, [*_DESIGN, *_ALIGNED])(function)
+
+
+def design_options(function: F) -> F:
+    """`--batch` and `--controls` alone; the command takes them as `design`."""
+    return together("design", NAMES[:2], _DESIGN)(function)

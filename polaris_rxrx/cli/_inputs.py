@@ -16,6 +16,7 @@ from polaris_rxrx.errors import UsageError
 if TYPE_CHECKING:
     from polaris_rxrx.cards import Card, Recipe
     from polaris_rxrx.maps.build import Map
+    from polaris_rxrx.maps.summary import Summary
     from polaris_rxrx.predictions import Predictions
     from polaris_rxrx.suites.gene_sets import GeneSets
     from polaris_rxrx.suites.relations import Relations
@@ -55,11 +56,11 @@ aliases_option = click.option(
 
 @dataclass(frozen=True, eq=False)
 class ModelInput:
-    """A model's wells, its map, or both, its recipe, and what tells its files apart from others."""
+    """A model's wells (or a summary), its map, or both, its recipe, and what tells its files apart."""
 
     title: str
     inputs: dict[str, Any]
-    wells: WellSource | None = None
+    wells: WellSource | Summary | None = None
     recipe: Recipe | None = None
     map_: Map | None = None
 
@@ -145,18 +146,20 @@ def read_source(
     bar: Bar,
     *,
     mapped: bool = True,
+    need_wells: bool = False,
     correct: Callable[[Map], Map] = lambda map_: map_,
     **choices: Any,
 ) -> ModelInput:
     """Read and hash a card's wells and, unless they are to stay unmapped, build and correct their map.
 
-    Wells have the corrections of wells that the card asks for; `choices` are those of
-    `polaris_rxrx.baselines.read_model`.
+    A map alone may be made of a summary, unless the wells are needed. Wells have the corrections of wells
+    that the card asks for; `choices` are those of `polaris_rxrx.baselines.read_model`.
     """
     from polaris_rxrx import baselines
     from polaris_rxrx.maps.correct import told_of
 
-    read = baselines.read_model(card, metadata, embeddings, hashed=True, progress=bar.step, **choices)
+    reader = baselines.read_means if mapped and not need_wells else baselines.read_model
+    read = reader(card, metadata, embeddings, hashed=True, progress=bar.step, **choices)
     wells = baselines.corrected(read, card.recipe)
     map_: Map | None = None
     if mapped:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from polaris_rxrx.cli._alignment import NAMES, alignment_options, with_recipe
+from polaris_rxrx.cli._alignment import alignment_options, with_recipe
 from polaris_rxrx.cli._datasets import dataset_option, features_of, provenance_of, wells_of
 from polaris_rxrx.cli._inputs import ModelInput, arms_reader, card_embeddings, read_map, read_source
 from polaris_rxrx.cli.options import (
@@ -21,6 +21,7 @@ from polaris_rxrx.cli.options import (
     aggregate_option,
     arms_options,
     data_option,
+    effort_options,
     features_option,
     reading_options,
     together,
@@ -30,8 +31,39 @@ from polaris_rxrx.maps.names import ALIGNERS
 if TYPE_CHECKING:
     from polaris_rxrx.cards import Card
     from polaris_rxrx.maps.build import Map
+    from polaris_rxrx.parallel import Effort
+    from polaris_rxrx.wells.metadata import Metadata
 
+# Options about a table of wells and its reading, which mean nothing where there are none.
+OF_WELLS = (
+    "features",
+    "sites",
+    "ids",
+    "layer",
+    "metadata",
+    "dataset",
+    "batch",
+    "controls",
+    "allow_missing_wells",
+)
+OF_EFFORT = ("workers", "scheduler")
 METADATA = "The well metadata.  [default: the one in --data]"
+
+
+def refuse_given(context: click.Context, names: Sequence[str], what: str) -> None:
+    """Raise `click.UsageError` for an option of these that was given beside something it does not concern."""
+    for name in names:
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{name.replace('_', '-')} means nothing for {what}")
+
+
+def is_summary(path: Path) -> bool:
+    """Whether a table is a saved summary; anything that is no file is none."""
+    if not path.is_file():
+        return False
+    from polaris_rxrx.maps.summary_file import is_summary
+
+    return is_summary(path)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +75,7 @@ class Source:
     embeddings: Path | None
     features: tuple[str, ...]
     reading: dict[str, Any]
+    effort: Effort
     map_path: Path | None
     metadata: Path | None
     dataset: str
@@ -65,37 +98,24 @@ class Source:
             click.UsageError: Neither a model nor a map; or, beside a map, something that concerns wells.
         """
         self._corrected  # noqa: B018  # its files are read before any wells are
-        if self.map_path is None:
-            if self.model is None and self._table is None:
-                raise click.UsageError("give --model, --embeddings or --map")
+        if self.map_path is not None:
+            what, holds = "a saved map (--map)", "a map (--map) holds only their means"
+            refused = ["model", "embeddings", *OF_WELLS, *OF_EFFORT, "max_memory", "align", "aggregate"]
+            refused += ["components"]
+            refused = [n for n in refused if n != "metadata" or not layout]
+        elif self.model is None and self._table is None:
+            raise click.UsageError("give --model, --embeddings or --map")
+        elif self.embeddings is not None and is_summary(self.embeddings):
+            what, refused = "a summary (--embeddings)", [*OF_WELLS, *OF_EFFORT]
+            holds = f"{self.embeddings} is a summary, which holds only their sums"
+        else:
             return
-        refused = [
-            "model",
-            "embeddings",
-            "features",
-            "sites",
-            "ids",
-            "layer",
-            "dataset",
-            "align",
-            "aggregate",
-            *(n for n in NAMES if n != "correct"),
-            "allow_missing_wells",
-        ]
-        refused += [] if layout else ["metadata"]
-        for name in refused:
-            if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
-                raise click.UsageError(f"--{name.replace('_', '-')} means nothing for a saved map (--map)")
+        refuse_given(context, refused, what)
         if "well-position" in (self.alignment["correct"] or ()):
-            raise click.UsageError(
-                "--correct well-position is of wells, and a map (--map) holds only their means; give --model "
-                "or --embeddings"
-            )
+            wells = ["--correct well-position"]
         if wells:
-            raise click.UsageError(
-                f"{wells[0]} needs wells, and a map (--map) holds only their means; give --model or "
-                "--embeddings"
-            )
+            instead = "--model or --embeddings" if self.map_path is not None else "the table"
+            raise click.UsageError(f"{wells[0]} needs wells, and {holds}; give {instead}")
 
     @cached_property
     def card(self) -> Card | None:
@@ -123,17 +143,26 @@ class Source:
     def title(self) -> str:
         return str(self.map_path) if self.card is None else self.card.title
 
-    def read(self, bar: Bar, *, mapped: bool = True, guides: bool = False) -> ModelInput:
-        """The map, or the model's wells and, where it is `mapped`, their map; corrected."""
+    def read(
+        self, bar: Bar, *, mapped: bool = True, need_wells: bool = False, guides: bool = False
+    ) -> ModelInput:
+        """The map, or the model's wells and, where it is `mapped`, their map; corrected.
+
+        Unless wells are needed one by one, a summary may stand for them.
+        """
         if self.map_path is not None:
             return read_map(self.map_path, self._corrected)
         assert self.card is not None
+        summarized = self._table is not None and is_summary(self._table)
+        wells = Path() if summarized else self._wells(guides)
         found = read_source(
             self.card,
-            wells_of(self.dataset, self.metadata, self.data, self.card.recipe.design, guides=guides),
+            wells,
             self._table or card_embeddings(self.card, self.data),
             bar,
             mapped=mapped,
+            need_wells=need_wells,
+            effort=self.effort,
             correct=self._corrected,
             allow_missing=self.allow_missing_wells,
             guides=guides,
@@ -141,6 +170,11 @@ class Source:
             **self.reading,
         )
         return replace(found, inputs={**found.inputs, **provenance_of(self.dataset)})
+
+    def _wells(self, guides: bool) -> Path | Metadata:
+        assert self.card is not None
+        design = self.card.recipe.design
+        return wells_of(self.dataset, self.metadata, self.data, design, guides=guides)
 
     @cached_property
     def _corrected(self) -> Callable[[Map], Map]:
@@ -167,11 +201,12 @@ def source_options(*, metadata: str = METADATA) -> Callable[[F], F]:
             "--embeddings",
             type=FILE,
             metavar="PATH",
-            help="The model's table: a file, a folder of files, or a glob in quotes.  [default: the card's "
-            "file in --data, or what --dataset has there, a file a plate]",
+            help="The model's table: a file, a folder of files, a glob in quotes, or a summary of one.  "
+            "[default: the card's file in --data, or what --dataset has there, a file a plate]",
         ),
         features_option,
         reading_options,
+        effort_options,
         click.option(
             "--map",
             "map_path",

@@ -19,6 +19,7 @@ from polaris_rxrx.cli.options import Bar
 if TYPE_CHECKING:
     from polaris_rxrx.maps.build import Map
     from polaris_rxrx.suites.result import Result
+    from polaris_rxrx.wells.source import WellSource
 
     Job = Callable[[ModelInput, Bar], list[Result]]
 
@@ -158,8 +159,8 @@ def _signal(data: Path, by: str | None, options: dict[str, Any]) -> Job:
     chosen: dict[str, Any] = {"by": by or "gene", "seed": options["seed"], "null": genes or "controls"}
 
     def run(source: ModelInput, bar: Bar) -> list[Result]:
-        assert source.wells is not None and source.recipe is not None
-        return evaluate_wells(source.wells, align_by=source.recipe.alignment, progress=bar.step, **chosen)
+        assert source.recipe is not None
+        return evaluate_wells(_wells(source), align_by=source.recipe.alignment, progress=bar.step, **chosen)
 
     return run
 
@@ -231,8 +232,8 @@ def _activity(data: Path, by: str | None, options: dict[str, Any]) -> Job:
     chosen = {**_given(options, "null_size", "legacy"), "by": by or "gene", "seed": options["seed"]}
 
     def run(source: ModelInput, bar: Bar) -> list[Result]:
-        assert source.wells is not None and source.recipe is not None
-        return [evaluate_activity(source.wells, align_by=source.recipe.alignment, **chosen)]
+        assert source.recipe is not None
+        return [evaluate_activity(_wells(source), align_by=source.recipe.alignment, **chosen)]
 
     return run
 
@@ -240,3 +241,11 @@ def _activity(data: Path, by: str | None, options: dict[str, Any]) -> Job:
 def _map(source: ModelInput) -> Map:
     assert source.map_ is not None
     return source.map_
+
+
+def _wells(source: ModelInput) -> WellSource:
+    """Wells one by one; `Source.check` refuses what has none."""
+    from polaris_rxrx.maps.build import has_wells
+
+    assert source.wells is not None and has_wells(source.wells)
+    return source.wells

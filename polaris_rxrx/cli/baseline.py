@@ -13,6 +13,7 @@ import click
 from polaris_rxrx.cli._alignment import alignment_options, with_recipe
 from polaris_rxrx.cli._datasets import DEFAULT, dataset_option, features_of, provenance_of, wells_of
 from polaris_rxrx.cli._inputs import arms_reader, card_embeddings
+from polaris_rxrx.cli._source import OF_EFFORT, OF_WELLS, is_summary, refuse_given
 from polaris_rxrx.cli.options import (
     FILE,
     Bar,
@@ -21,6 +22,7 @@ from polaris_rxrx.cli.options import (
     arms_options,
     data_option,
     default_task,
+    effort_options,
     features_option,
     fill_option,
     note,
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from polaris_rxrx.baselines import Prediction
     from polaris_rxrx.cards import Card
     from polaris_rxrx.maps.build import Map
+    from polaris_rxrx.parallel import Effort
     from polaris_rxrx.task import Task
 
 
@@ -61,11 +64,12 @@ def _named_out(ctx: click.Context, _: click.Parameter, value: Path | None) -> Pa
     "--embeddings",
     type=FILE,
     metavar="PATH",
-    help="The model's table: a file, a folder of files, or a glob in quotes.  [default: the card's file in "
-    "--data, or what --dataset has there, a file a plate]",
+    help="The model's table: a file, a folder of files, a glob in quotes, or a summary of one.  [default: "
+    "the card's file in --data, or what --dataset has there, a file a plate]",
 )
 @features_option
 @reading_options
+@effort_options
 @click.option(
     "--out",
     type=NEW_FILE,
@@ -93,7 +97,10 @@ def _named_out(ctx: click.Context, _: click.Parameter, value: Path | None) -> Pa
     "--allow-missing-wells", is_flag=True, help="Build the map without wells that have no embedding."
 )
 @fill_option
+@click.pass_context
 def command(
+    context: click.Context,
+    /,
     name: str,
     task: Path,
     data: Path,
@@ -102,6 +109,7 @@ def command(
     embeddings: Path | None,
     features: tuple[str, ...],
     reading: dict[str, Any],
+    effort: Effort,
     out: Path,
     seed: int,
     align: str | None,
@@ -134,6 +142,8 @@ def command(
             "--ids, --layer, --gene-arms, --dataset, --batch, --controls, --components, --correct mean "
             "nothing"
         )
+    if embeddings is not None and is_summary(embeddings):
+        refuse_given(context, [*OF_WELLS, *OF_EFFORT], "a summary (--embeddings)")
     loaded = load_task(task)
     if card.kind == "random":
         from polaris_rxrx.baselines import predict_random
@@ -148,7 +158,7 @@ def command(
             dataset,
             embeddings,
             save_map,
-            {"allow_missing": allow_missing_wells, "features": features, **reading},
+            {"allow_missing": allow_missing_wells, "features": features, "effort": effort, **reading},
             corrected,
         )
     write_predictions(out, loaded, prediction.complete(loaded, fill, note))
@@ -188,7 +198,7 @@ def _predict(
         found = predict_with(
             card,
             task,
-            wells_of(dataset, metadata, data, card.recipe.design),
+            Path() if is_summary(embeddings) else wells_of(dataset, metadata, data, card.recipe.design),
             embeddings,
             correct=corrected,
             provenance=provenance_of(dataset),

@@ -157,7 +157,12 @@ def command(
     layout_of = source.metadata if source.map_path is not None else None
     wanted = jobs(suites, source.data, by, {**options, "layout_of": layout_of})
     with Bar(title) as bar:
-        given = source.read(bar, mapped=bool(set(suites) - set(WELLS)), guides=by == "guide")
+        given = source.read(
+            bar,
+            mapped=bool(set(suites) - set(WELLS)),
+            need_wells=bool(set(suites) & set(WELLS)),
+            guides=by == "guide",
+        )
         given = without_blinded(given, source.dataset)
         done = [given.stamp(result) for job in wanted for result in job(given, bar)]
     results = {result.suite: result for result in done}

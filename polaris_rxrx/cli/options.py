@@ -136,6 +136,52 @@ reading_options = together(
 )
 
 
+def _size(_: click.Context, __: click.Parameter, value: str | None) -> int | None:
+    if value is None:
+        return None
+    from polaris_rxrx.limits import parse_size
+
+    return parse_size(value)
+
+
+def _effort(**given: Any) -> Any:
+    from polaris_rxrx.parallel import Effort
+
+    return Effort(**given)
+
+
+# What a command may use of the machine, or of others: fields of `polaris_rxrx.parallel.Effort`.
+effort_options = together(
+    "effort",
+    ("max_memory", "workers", "scheduler"),
+    [
+        click.option(
+            "--max-memory",
+            metavar="SIZE",
+            callback=_size,
+            help="How much memory all processes may take together, such as 500MB or 4GB; what does not fit "
+            "is summarized as it is read, or kept on disk in $TMPDIR.  [default: half of what is free]",
+        ),
+        click.option(
+            "--workers",
+            type=click.IntRange(min=1),
+            default=1,
+            show_default=True,
+            metavar="N",
+            help="How many processes read the table and sum its wells; no more than there are files, or row "
+            "groups of one.",
+        ),
+        click.option(
+            "--scheduler",
+            metavar="ADDRESS",
+            help="Let the workers of a Dask cluster do it: its scheduler's address, such as "
+            "tcp://host:8786, or local for --workers of one's own (extra distributed).",
+        ),
+    ],
+    _effort,
+)
+
+
 def wide_option(function: F) -> F:
     """`--wide`: print whatever is shown without regard to the terminal's width."""
 

@@ -29,6 +29,7 @@ from polaris_rxrx.cli.options import (
     Bar,
     CardName,
     data_option,
+    effort_options,
     features_option,
     json_option,
     note,
@@ -42,6 +43,7 @@ from polaris_rxrx.present.terminal import json_text, notes, table, wrapped
 if TYPE_CHECKING:
     from polaris_rxrx.cards import Card
     from polaris_rxrx.errors import MissingError
+    from polaris_rxrx.parallel import Effort
     from polaris_rxrx.suites.published import Published
     from polaris_rxrx.suites.reproduce import Cell, Data, Results
 
@@ -59,6 +61,7 @@ if TYPE_CHECKING:
 )
 @features_option
 @reading_options
+@effort_options
 @click.option("--metadata", type=FILE, help="The well metadata.  [default: the one in --data]")
 @annotations_option
 @relations_option
@@ -72,6 +75,7 @@ def command(
     models: tuple[str, ...],
     features: tuple[str, ...],
     reading: dict[str, Any],
+    effort: Effort,
     metadata: Path | None,
     annotations: Path | None,
     relations: tuple[Path, ...],
@@ -98,7 +102,7 @@ def command(
     inputs: dict[str, Any] = {}
     for run in runs:
         with Bar(run.card.title) as bar:
-            source = run.read(data, metadata, bar, features=features, **reading)
+            source = run.read(data, metadata, bar, features=features, effort=effort, **reading)
             _run(run.tables, run.card.name, source, held, renamer, bar, results)
         inputs[run.name] = source.inputs
         del source  # or two models' wells would be held while the next is read
@@ -137,7 +141,9 @@ class _ModelRun:
         card = self.card.with_recipe(align=align)
         own = metadata if self.dataset == DEFAULT else None
         wells = wells_of(self.dataset, own, data, card.recipe.design)
-        source = without_blinded(read_source(card, wells, self.embeddings, bar, **choices), self.dataset)
+        need_wells = any("signal" in t.suites for t in self.tables)
+        read = read_source(card, wells, self.embeddings, bar, need_wells=need_wells, **choices)
+        source = without_blinded(read, self.dataset)
         return replace(source, inputs={**source.inputs, **provenance_of(self.dataset)})
 
 
@@ -235,9 +241,11 @@ def _run(
     results: dict[str, Results],
 ) -> None:
     """Add a model's results; the random rows stay those run beside the first model."""
+    from polaris_rxrx.maps.build import has_wells
     from polaris_rxrx.suites.reproduce import run
 
     assert source.map_ is not None
+    wells = source.wells if source.wells is not None and has_wells(source.wells) else None
     cache: dict[str, Any] = {}
     if held.relations is not None:
         own = {n: renamer.relations(n, known, source.map_) for n, known in held.relations.items()}
@@ -246,7 +254,7 @@ def _run(
             note(f"{source.title}: {line}")
     for t in tables:
         if model in t.models:
-            done = run(t, model, source.map_, source.wells, held, cache=cache, progress=bar.step)
+            done = run(t, model, source.map_, wells, held, cache=cache, progress=bar.step)
             stamped = {at: renamer.stamp(r) if r.suite == "gene-gene" else r for at, r in done.items()}
             results[t.name] = stamped | results[t.name]
 

@@ -256,6 +256,22 @@ def fit(shared: Basis, controls: NDArray[Any]) -> Affine:
     return Affine(controls.mean(axis=0, dtype=np.float64), shared.rotation, scale)
 
 
+def fit_moments(shared: Basis, own: Moments) -> Affine:
+    """As `fit`, from the moments of an experiment's control wells, n >= `MIN_CONTROLS`."""
+    if not fits_experiments(shared.aligner):
+        return Affine(shared.center, None, shared.scale)
+    if shared.rotation is None:
+        return Affine(own.mean, None, 1 / _deviation(np.diag(own.scatter) / own.n, own.mean, own.n))
+    turned = own.scatter @ shared.rotation
+    if shared.aligner == "tvn":
+        covariance = shared.rotation.T @ turned / (own.n - 1)
+        whitening = _inverse_root((covariance + covariance.T) / 2 + 0.5 * np.eye(shared.width))
+        return Affine(shared.center, shared.rotation @ whitening, None)
+    variance = np.einsum("ij,ij->j", shared.rotation, turned) / own.n
+    mean = (own.mean - shared.center) @ shared.rotation
+    return Affine(own.mean, shared.rotation, 1 / _deviation(variance, mean, own.n))
+
+
 def _deviation(variance: Floats, mean: Floats, n: int) -> Floats:
     """Standard deviations, 1 where a column is constant up to rounding."""
     return np.where(_constant(variance, mean, n), 1.0, np.sqrt(np.maximum(variance, 0)))

@@ -1,9 +1,10 @@
 """Wells to a map: one aligned mean, or median, a perturbation.
 
-Two reductions over whole experiments, each a function of one experiment and a way to add two results up, so
-that experiments may be streamed from disk or spread over machines:
-    1. `control_moments` of each experiment, merged, give the basis all experiments share;
-    2. `aligned_sums` of each experiment, added up by perturbation, give the map.
+A map of means is made of a summary (`polaris_rxrx.maps.summary`), that of wells at hand or one collected
+before, in two reductions over its batches (experiments), each a function of one batch and a way to add two
+results up:
+    1. the moments of each batch's controls, merged, give the basis all batches share;
+    2. `aligned_sums` of each batch, added up by perturbation, give the map.
 A median needs the aligned wells themselves: the experiments are gone through again for as many perturbations
 at a time as fit into the memory that is allowed for it.
 
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 import numpy as np
 
@@ -28,6 +29,15 @@ from polaris_rxrx.errors import DataError, UsageError, some
 from polaris_rxrx.maps import align
 from polaris_rxrx.maps.align import AlignBy, Basis, Moments, as_alignment
 from polaris_rxrx.maps.names import AGGREGATES, Aggregate
+from polaris_rxrx.maps.summary import (
+    BatchSummary,
+    Summary,
+    WellSummary,
+    fit,
+    moments_of,
+    n_controls,
+    summarize_block,
+)
 from polaris_rxrx.types import Floats, Ints, Progress
 from polaris_rxrx.wells.metadata import Perturbations
 from polaris_rxrx.wells.source import WellBlock, WellSource
@@ -88,22 +98,19 @@ class Sums:
 
 def control_moments(block: WellBlock) -> Moments:
     """First reduction: the moments of an experiment's control wells."""
-    return align.moments(block.x[block.control])
+    return moments_of(block.x[block.control])
 
 
-def aligned_sums(block: WellBlock, basis: Basis) -> Sums:
-    """Second reduction: an experiment's sums of aligned wells, by perturbation."""
-    affine = align.fit(basis, block.x[block.control])
-    start = np.flatnonzero(np.r_[True, block.perturbation[1:] != block.perturbation[:-1]])
-    counts = np.diff(np.r_[start, len(block.x)])
-    sums = np.empty((len(start), block.x.shape[1]))
-    for i, (a, n) in enumerate(zip(start, counts, strict=True)):
-        np.sum(block.x[a : a + n], axis=0, dtype=np.float64, out=sums[i])
-    return Sums(block.perturbation[start], counts, affine.sums(sums, counts))
+def aligned_sums(batch: BatchSummary | WellBlock, basis: Basis) -> Sums:
+    """Second reduction: a batch's sums of aligned wells, by perturbation."""
+    if isinstance(batch, WellBlock):
+        batch = summarize_block(batch)
+    sums = fit(basis, batch.controls).sums(batch.sums, batch.n_wells)
+    return Sums(batch.perturbation, batch.n_wells, sums)
 
 
 def build_map(
-    wells: WellSource,
+    wells: WellSource | Summary,
     align_by: AlignBy = "pca-cs",
     *,
     aggregate: Aggregate = "mean",
@@ -112,23 +119,27 @@ def build_map(
     """Align on controls and take the mean, or the median of every dimension, by perturbation.
 
     Args:
-        wells: From `read_wells`, or anything that yields whole experiments.
+        wells: From `read_wells`, or anything that yields whole experiments; or a summary of wells.
         align_by: See `polaris_rxrx.maps.align`; an `Alignment` where not all components are kept.
         aggregate: What a perturbation's row is of its aligned wells.
         progress: Called with a word, how far, out of how many.
 
     Raises:
-        UsageError: The aligner or the aggregate is unknown, or there are not so many components.
+        UsageError: The aligner or the aggregate is unknown, there are not so many components, or a median is
+            asked of a summary.
         DataError: An experiment has fewer than two control wells.
     """
     if aggregate not in AGGREGATES:
         raise UsageError(f"aggregate is {aggregate!r}; expected one of {', '.join(AGGREGATES)}")
-    controls, counts = pooled_controls(wells, align_by)
+    if aggregate == "median" and not has_wells(wells):
+        raise UsageError("a median needs the wells themselves, and a summary holds their sums")
+    summary = _summary_of(wells)
+    controls, counts = pooled_controls(summary, align_by)
     basis = align.basis(align_by, controls, len(wells.features))
     n = len(wells.perturbations)
     sums, n_wells = np.zeros((n, basis.width)), np.zeros(n, dtype=np.int64)
-    for done, block in enumerate(wells.blocks(), 1):
-        part = aligned_sums(block, basis)
+    for done, batch in enumerate(summary.batches(), 1):
+        part = aligned_sums(batch, basis)
         sums[part.perturbation] += part.sums
         n_wells[part.perturbation] += part.n_wells
         if progress is not None:
@@ -152,7 +163,7 @@ def build_map(
     }
     if "components" in protocol:
         protocol["variance_kept"] = basis.kept
-    if aggregate == "median":
+    if aggregate == "median" and has_wells(wells):
         x = _medians(wells, basis, keep, n_wells, progress)
     else:
         x = sums[keep] / n_wells[keep, None]
@@ -212,19 +223,19 @@ def _batches(sizes: Ints, most: int) -> Iterator[tuple[int, int]]:
         yield first, len(sizes)
 
 
-def control_names(wells: WellSource) -> str:
+def control_names(wells: WellSource | Summary) -> str:
     """What the control wells are called, for messages."""
     return ", ".join(wells.provenance.get("controls", [CONTROL]))
 
 
-def pooled_controls(wells: WellSource, align_by: AlignBy) -> tuple[Moments | None, dict[str, int]]:
-    """Moments of all control wells (None where the aligner needs none), and how many each experiment has."""
+def pooled_controls(wells: WellSource | Summary, align_by: AlignBy) -> tuple[Moments | None, dict[str, int]]:
+    """Moments of all control wells (None where the aligner needs none), and how many each batch has."""
     pooled: Moments | None = None
     counts: dict[str, int] = {}
-    for block in wells.blocks():
-        counts[block.experiment] = int(block.control.sum())
-        if align.needs_moments(align_by) and counts[block.experiment]:
-            found = control_moments(block)
+    for batch, controls in _summary_of(wells).controls():
+        counts[batch] = n_controls(controls)
+        if align.needs_moments(align_by) and counts[batch]:
+            found = moments_of(controls)
             pooled = found if pooled is None else pooled.merge(found)
     few = [name for name, n in counts.items() if n < align.MIN_CONTROLS]
     if few and align.fits_experiments(align_by):
@@ -236,3 +247,12 @@ def pooled_controls(wells: WellSource, align_by: AlignBy) -> tuple[Moments | Non
             f"{as_alignment(align_by).aligner} fits on them in every {what}"
         )
     return pooled, counts
+
+
+def has_wells(source: WellSource | Summary) -> TypeGuard[WellSource]:
+    """Whether these are wells, and not a summary of them."""
+    return hasattr(source, "blocks")
+
+
+def _summary_of(source: WellSource | Summary) -> Summary:
+    return WellSummary(source) if has_wells(source) else cast(Summary, source)

@@ -43,6 +43,7 @@ import numpy as np
 from polaris_rxrx.errors import DataError, UsageError, some
 from polaris_rxrx.maps.build import Map
 from polaris_rxrx.maps.names import Correction
+from polaris_rxrx.maps.summary import Summary
 from polaris_rxrx.tables import read_table
 from polaris_rxrx.types import Bools, Floats, Ints
 from polaris_rxrx.wells.metadata import Perturbations
@@ -112,7 +113,7 @@ class CorrectedWells:
             yield replace(block, x=x)
 
 
-def told_of(wells: WellSource) -> tuple[str, ...]:
+def told_of(wells: WellSource | Summary) -> tuple[str, ...]:
     """What a user should be told of the corrections that wells have."""
     return (wells.told,) if isinstance(wells, CorrectedWells) else ()
 

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from polaris_rxrx import limits
 from polaris_rxrx.errors import DataError, some
 from polaris_rxrx.types import Bools, Floats
 from polaris_rxrx.wells.memory import Wells
@@ -92,7 +93,7 @@ def clean(wells: Wells) -> tuple[Wells, Cleaning]:
         raise DataError(f"{table}: no control well is left after cleaning")
 
     # A few columns at a time, so the peak is one matrix in and one out.
-    x = np.empty((int(whole.sum()), len(kept)))
+    x = limits.empty((int(whole.sum()), len(kept)), np.float64, 0 if limits.is_on_disk(wells.x) else None)
     varies = np.empty(len(kept), dtype=bool)
     n_imputed = n_clipped = 0
     for a in range(0, len(kept), _COLUMNS_AT_ONCE):
@@ -101,6 +102,8 @@ def clean(wells: Wells) -> tuple[Wells, Cleaning]:
         part[~(np.abs(part) <= LARGEST)] = np.nan
         out, varying, imputed, clipped = _clean_columns(part, control)
         x[:, a : a + len(columns)], varies[a : a + len(columns)] = out, varying
+        limits.release(x)
+        limits.release(wells.x)
         n_imputed, n_clipped = n_imputed + imputed, n_clipped + clipped
     if not varies.any():
         raise DataError(f"{table}: every feature is constant in control wells")

@@ -19,6 +19,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from polaris_rxrx import limits
 from polaris_rxrx.errors import UsageError
 from polaris_rxrx.types import Ints, Matrix, Progress
 from polaris_rxrx.wells.table import OpenTable, Part
@@ -98,6 +99,7 @@ def gather(
     *,
     sites: Sites = "mean",
     absent: bool = False,
+    limit: int | None = None,
     progress: Progress | None = None,
     seen: Callable[[int, Matrix], None] | None = None,
 ) -> Matrix:
@@ -109,10 +111,11 @@ def gather(
         places: Where its rows go; every well has one.
         sites: How several rows make one.
         absent: Whether values that are not finite are left out of a mean or a median.
+        limit: Bytes of the matrix beyond which it stands on disk.
         progress: Called with a word, how far, out of how many.
         seen: Called with the first feature's number and some features (k, n_wells) of all wells.
     """
-    x = np.empty((places.n_wells, len(names)), dtype=table.dtype(list(names)))
+    x = limits.empty((places.n_wells, len(names)), table.dtype(list(names)), limit)
     if table.parts:
         _by_parts(table, names, places, x, sites, absent, progress)
         if seen is not None:
@@ -137,6 +140,7 @@ def gather(
         if seen is not None:
             seen(start, block)
         x[:, start : start + len(here)] = block.T
+        limits.release(x)
         if progress is not None:
             progress("reading", start + len(here), len(names))
     return x
@@ -162,13 +166,14 @@ def _by_parts(
         kept = np.flatnonzero(place >= 0)
         if kept.size:
             place = place[kept]
-            block = _block(part, names, kept, x.dtype)
+            block = block_of(part, names, kept, x.dtype)
             if places.single:
                 x[place] = block
             else:
                 waiting.append((place, block))
                 n_waiting += len(place)
                 left -= np.bincount(place, minlength=len(left))
+        limits.release(x)
         if progress is not None:
             progress("reading", done, len(table.parts))
         if waiting and (done == len(table.parts) or n_waiting >= limit):
@@ -191,7 +196,7 @@ def _combine_wells(x: Matrix, place: Ints, block: Matrix, whole: Ints, sites: Si
             x[wells[a : a + step]] = combine(turned, sites, absent=absent)
 
 
-def _block(part: Part, names: Sequence[str], rows: Ints, dtype: Any) -> Matrix:
+def block_of(part: Part, names: Sequence[str], rows: Ints, dtype: Any) -> Matrix:
     """Some rows of a part (n, d)."""
     if part.matrix is not None:
         found = part.matrix(list(names))

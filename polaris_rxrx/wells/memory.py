@@ -16,27 +16,22 @@ Reading
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from polaris_rxrx.errors import DataError, UsageError, some
+from polaris_rxrx import limits
+from polaris_rxrx.errors import DataError
 from polaris_rxrx.types import Bools, Ints, Matrix, Progress
-from polaris_rxrx.wells.containers import open_embeddings
 from polaris_rxrx.wells.design import Design
-from polaris_rxrx.wells.features import LEAST, Choice, choose
-from polaris_rxrx.wells.gather import Places, Sites, check_sites, gather
-from polaris_rxrx.wells.ids import as_ids
-from polaris_rxrx.wells.join import Join, join
-from polaris_rxrx.wells.metadata import Metadata, Perturbations, read_metadata
+from polaris_rxrx.wells.gather import Sites, gather
+from polaris_rxrx.wells.metadata import Metadata, Perturbations
+from polaris_rxrx.wells.opened import OpenWells, open_wells
 from polaris_rxrx.wells.source import WellBlock
-from polaris_rxrx.wells.table import OpenTable
 from polaris_rxrx.wells.values import Extremes, look
-
-_LEAST_NUMBERED = 20  # rows; of fewer, whole numbers without a gap may be chance
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +78,7 @@ class Wells:
                 None if self.plate is None else self.plate[a:b],
                 None if self.position is None else self.position[a:b],
             )
+            limits.release(self.x)
 
 
 def read_wells(
@@ -97,6 +93,7 @@ def read_wells(
     sites: Sites = "mean",
     ids: Path | str | None = None,
     layer: str | None = None,
+    max_memory: int | None = None,
     design: Design | None = None,
     progress: Progress | None = None,
 ) -> Wells:
@@ -115,6 +112,8 @@ def read_wells(
         sites: What several rows of a well become: their `mean` or their `median`.
         ids: The ids of the rows of an .npy file, or the index of a folder of DeepProfiler's files.
         layer: A layer of an AnnData file, in place of X.
+        max_memory: Bytes that this process may take; a matrix of more than a third of what is left of them
+            stands on disk. Without a number it is in memory.
         design: Batches, controls and positions; of wells that were read, those that they were read with.
         progress: Called with a word, how far, out of how many.
 
@@ -123,40 +122,49 @@ def read_wells(
         UsageError: `ids` or `layer` mean nothing for such a file, `sites` is something else, or the wells
             were read with another design.
     """
-    check_sites(sites)
-    if isinstance(metadata, Metadata):
-        meta = metadata
-        if design is not None and design != meta.design:
-            raise UsageError(f"{meta.path}: the wells were read with {meta.design}, not {design}")
-    else:
-        meta = read_metadata(Path(metadata), guides=guides, design=design)
-    table = open_embeddings(embeddings, ids=None if ids is None else Path(ids), layer=layer)
-    path = table.path
-    choice = _choose(table, meta, [features] if isinstance(features, str) else features)
-    names = choice.names
-    if width is not None and len(names) != width:
-        raise DataError(
-            f"{path} has {len(names):,} features; {width:,} were expected. Is it another model's file? Taken "
-            f"are {choice.told(table.numeric())}"
-        )
-    well_id, stripped = as_ids(path, "well_id", table.read(["well_id"]).column(0))
-    joined = join(path, well_id, meta, allow_missing=allow_missing)
-    row, places = _in_order(joined, meta)
-    well_id = meta.well_id.take(row)
-    extremes = None if allow_nan else Extremes.of(len(names))
+    found = open_wells(
+        metadata,
+        embeddings,
+        width=width,
+        allow_nan=allow_nan,
+        allow_missing=allow_missing,
+        guides=guides,
+        features=features,
+        sites=sites,
+        ids=ids,
+        layer=layer,
+        design=design,
+    )
+    return wells_of(found, max_memory=max_memory, progress=progress)
+
+
+def wells_of(found: OpenWells, *, max_memory: int | None = None, progress: Progress | None = None) -> Wells:
+    """The wells of an open table, read; arguments and errors are those of `read_wells`."""
+    path, names, meta, row = found.table.path, found.features, found.meta, found.row
+    extremes = None if found.absent else Extremes.of(len(names))
 
     def seen_block(start: int, block: Matrix) -> None:
         if extremes is not None and not extremes.add(start, block):
-            _refuse_nan(path, names[start : start + len(block)], block, well_id)
+            refuse_nan(path, names[start : start + len(block)], block, found.name)
 
-    x = gather(table, names, places, sites=sites, absent=allow_nan, progress=progress, seen=seen_block)
-    seen = look(x, names, lambda i: str(well_id[i].as_py()), path, extremes)
-    told = [
-        *((meta.path, note) for note in meta.notes),
-        *((path, note) for note in (*table.told, *stripped)),
-        *joined.told,
-    ]
-    rows_told, rows = _about_rows(path, joined, places, sites, meta)
+    x = gather(
+        found.table,
+        names,
+        found.places,
+        sites=found.sites,
+        absent=found.absent,
+        limit=None if max_memory is None else max(max_memory - limits.in_use(), 0) // 3,
+        progress=progress,
+        seen=seen_block,
+    )
+    seen = look(x, names, found.name, path, extremes)
+    limits.release(x)
+    notes = found.notes(seen.notes)
+    if limits.is_on_disk(x):
+        notes = (
+            *notes,
+            f"The wells ({limits.size_text(x.nbytes)}) are kept on disk: they do not fit into memory",
+        )
     return Wells(
         x=x,
         features=names,
@@ -165,115 +173,23 @@ def read_wells(
         perturbation=meta.perturbation[row],
         perturbations=meta.perturbations,
         control=meta.control[row],
-        missing=len(meta) - len(row),
-        sources={"metadata": str(meta.path), "embeddings": str(path)},
-        notes=(choice.told(table.numeric()), *(note for _, note in told), *rows_told, *seen.notes),
-        provenance={
-            "n_wells_missing": len(meta) - len(row),
-            "reading": {
-                "features": choice.to_dict(),
-                "ids": [n.replace(f"{p}:", f"{p.name}:", 1) for p, n in told],  # a protocol says not where
-                "values": seen.to_dict(),
-                **rows,
-            },
-            "made_up": table.synthetic,
-            **meta.design.to_dict(),
-        },
+        missing=found.missing,
+        sources=found.sources,
+        notes=notes,
+        provenance=found.provenance(seen.to_dict()),
         plate=None if meta.plate is None else meta.plate[row],
         position=None if meta.position is None else meta.position[row],
-        files={} if table.files is None else {"embeddings": table.files},
+        files=found.files,
         joined=meta.joined,
     )
 
 
-def _in_order(joined: Join, meta: Metadata) -> tuple[Ints, Places]:
-    """The metadata's rows that have wells, in the order of `Wells`, and where the table's rows go."""
-    import pyarrow.compute as pc
-
-    there = np.zeros(len(meta), dtype=bool)
-    there[joined.row[joined.row >= 0]] = True
-    row = np.flatnonzero(there)
-    by_name = np.empty(len(row), dtype=np.int64)
-    by_name[pc.sort_indices(meta.well_id.take(row)).to_numpy()] = np.arange(len(row))
-    row = row[np.lexsort((by_name, meta.perturbation[row], meta.experiment[row]))]
-    at = np.full(len(meta) + 1, -1, dtype=np.int64)  # the last one is that of a row without a well
-    at[row] = np.arange(len(row))
-    return row, Places(at[joined.row], len(row))
-
-
-def _about_rows(
-    path: Path, joined: Join, places: Places, sites: Sites, meta: Metadata
-) -> tuple[list[str], dict[str, Any]]:
-    """What to tell, and what a protocol keeps, of rows that were left out or made one."""
-    notes, kept = list[str](), dict[str, Any]()
-    if joined.n_left_out:
-        n_rows = int((joined.row < 0).sum())
-        more = " ..." if joined.n_left_out > len(joined.left_out) else ""
-        notes.append(
-            f"{path}: {joined.n_left_out:,} wells ({n_rows:,} rows) are not in {meta.path} and were left "
-            f"out: {', '.join(map(repr, joined.left_out))}{more}"
-        )
-        kept["left_out"] = {"n_wells": joined.n_left_out, "n_rows": n_rows, "wells": list(joined.left_out)}
-    if not places.single:
-        several, rows = int((places.counts > 1).sum()), int(places.counts.sum())
-        least, most = int(places.counts.min()), int(places.counts.max())
-        span = f"{most:,}" if least == most else f"{least:,} to {most:,}"
-        notes.append(
-            f"{path}: {rows:,} rows of {places.n_wells:,} wells, {span} a well; the {sites} was taken of the "
-            f"{several:,} wells that have several"
-        )
-        kept["rows"] = {
-            "n": rows,
-            "n_wells": places.n_wells,
-            "n_wells_with_several": several,
-            "least": least,
-            "most": most,
-            "sites": sites,
-        }
-    return notes, kept
-
-
-def _choose(table: OpenTable, meta: Metadata, patterns: Sequence[str]) -> Choice:
-    """The features of a table."""
-    if "well_id" not in table.names:
-        raise DataError(f"{table.path}: no column 'well_id'; it has {some(table.names)}")
-
-    def counts_wells(name: str) -> bool:
-        import pyarrow as pa
-
-        kind = table.schema.field(name).type
-        if not (pa.types.is_integer(kind) or (table.is_csv and pa.types.is_floating(kind))):
-            return False
-        values = table.read([name]).column(0)
-        if values.null_count or len(values) < _LEAST_NUMBERED:
-            return False
-        found = np.sort(values.to_numpy())
-        return float(found[0]).is_integer() and bool((np.diff(found) == 1).all())
-
-    commas = table.with_decimal_commas()
-    if len(commas) >= LEAST:
-        raise DataError(f"{table.path}: column {some(commas)} has decimal commas; write decimal points")
-    one_file = table.path.exists() and table.path.samefile(meta.path)
-    found = choose(
-        table.path,
-        {name: table.kind(name) for name in table.header},
-        indices=table.indices,
-        metadata=() if one_file else meta.columns,
-        patterns=patterns,
-        counts_wells=counts_wells,
-    )
-    if all(str(table.schema.field(name).type) == "uint16" for name in found.names):
-        raise DataError(
-            f"{table.path}: every feature is uint16, which is what bfloat16 comes as; save them as float32"
-        )
-    return found
-
-
-def _refuse_nan(path: Path, names: Sequence[str], block: Matrix, ids: Any) -> None:
+def refuse_nan(path: Path, names: Sequence[str], block: Matrix, name: Callable[[int], str]) -> None:
+    """Raise `DataError` naming the first value that is not finite, of features (k, n) of all wells."""
     column = next(i for i, values in enumerate(block) if not np.isfinite(values).all())
     row = int(np.flatnonzero(~np.isfinite(block[column]))[0])
     n = int((~np.isfinite(block[column])).sum())
-    well = ids[row].as_py()
+    well = name(row)
     raise DataError(
         f"{path}: feature {names[column]!r} is {block[column, row]} in well {well!r} (not finite in {n:,} of "
         f'{block.shape[1]:,} wells); an embedding holds finite numbers. A card with kind = "profile" '

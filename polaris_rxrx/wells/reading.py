@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from polaris_rxrx.files import sha256
 from polaris_rxrx.types import Progress
 from polaris_rxrx.wells.design import Design
 from polaris_rxrx.wells.gather import Sites
-from polaris_rxrx.wells.memory import Wells, read_wells
+from polaris_rxrx.wells.memory import Wells, wells_of
 from polaris_rxrx.wells.metadata import Metadata
+from polaris_rxrx.wells.opened import OpenWells, open_wells
 
 
 @dataclass(frozen=True)
@@ -41,21 +42,9 @@ class Choices:
     design: Design | None = None
 
 
-def read(
-    metadata: Path | str | Metadata,
-    embeddings: Any,
-    choices: Choices | None = None,
-    *,
-    hashed: bool = False,
-    progress: Progress | None = None,
-) -> Wells:
-    """Read wells as the choices say; with `hashed`, the SHA-256 of the files is in the provenance.
-
-    Raises:
-        DataError: Naming the file and what is wrong with it, or nothing is left after cleaning.
-    """
-    choices = choices or Choices()
-    wells = read_wells(
+def open_(metadata: Path | str | Metadata, embeddings: Any, choices: Choices) -> OpenWells:
+    """Open a table as the choices say, and read no feature of it."""
+    return open_wells(
         metadata,
         embeddings,
         width=choices.width,
@@ -67,23 +56,73 @@ def read(
         ids=choices.ids,
         layer=choices.layer,
         design=choices.design,
-        progress=progress,
     )
-    told, added = list(wells.notes), dict[str, Any]()
+
+
+def read(
+    metadata: Path | str | Metadata,
+    embeddings: Any,
+    choices: Choices | None = None,
+    *,
+    hashed: bool = False,
+    max_memory: int | None = None,
+    progress: Progress | None = None,
+) -> Wells:
+    """Read wells as the choices say; with `hashed`, the SHA-256 of the files is in the provenance.
+
+    Raises:
+        DataError: Naming the file and what is wrong with it, or nothing is left after cleaning.
+    """
+    choices = choices or Choices()
+    opened = open_(metadata, embeddings, choices)
+    return of_open(opened, choices, hashed=hashed, max_memory=max_memory, progress=progress)
+
+
+def of_open(
+    opened: OpenWells,
+    choices: Choices,
+    *,
+    hashed: bool = False,
+    max_memory: int | None = None,
+    progress: Progress | None = None,
+) -> Wells:
+    """Read the wells of a table that was opened; see `read`."""
+    wells = wells_of(opened, max_memory=max_memory, progress=progress)
     if choices.profile:
         from polaris_rxrx.wells.clean import clean
 
         wells, cleaning = clean(wells)
-        told.append(f"Cleaned: {cleaning}")
-        added["cleaning"] = cleaning.to_dict()
-    elif wells.missing:
-        told.append(f"{wells.missing:,} wells of the metadata have no embedding and were left out")
+        told, added = [*wells.notes, f"Cleaned: {cleaning}"], {"cleaning": cleaning.to_dict()}
+        wells = replace(wells, notes=tuple(told), provenance={**wells.provenance, **added})
+    return finished(wells, choices, hashed=hashed, progress=progress)
+
+
+class Read(Protocol):
+    """What was read: wells, or a summary of them."""
+
+    notes: tuple[str, ...]
+    provenance: dict[str, Any]
+    sources: dict[str, str]
+    files: dict[str, tuple[Path, ...]]
+    joined: Mapping[str, Path]
+    missing: int
+
+
+R = TypeVar("R", bound=Any)  # a dataclass with the fields of `Read`
+
+
+def finished(found: R, choices: Choices, *, hashed: bool, progress: Progress | None) -> R:
+    """What was read, with what is to be told of all of it and the hashes of its files."""
+    told, added = list(found.notes), dict[str, Any]()
+    if found.missing and not choices.profile:
+        told.append(f"{found.missing:,} wells of the metadata have no embedding and were left out")
     if hashed:
-        added |= _hashes(wells, choices, progress)
-    return replace(wells, notes=tuple(told), provenance={**wells.provenance, **added})
+        added |= _hashes(found, choices, progress)
+    made: R = replace(found, notes=tuple(told), provenance={**found.provenance, **added})
+    return made
 
 
-def _hashes(wells: Wells, choices: Choices, progress: Progress | None) -> dict[str, Any]:
+def _hashes(wells: Read, choices: Choices, progress: Progress | None) -> dict[str, Any]:
     """The SHA-256 of each source; of many files that of their list, a line with hash and path a file.
 
     A table in memory has none. Of the tables joined to the metadata each has its own.

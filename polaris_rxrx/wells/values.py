@@ -70,6 +70,7 @@ class Seen:
     n_wells_with_outliers: int = 0
     outliers: tuple[str, ...] = ()
     wide: tuple[str, ...] = ()
+    far: tuple[str, ...] = ()  # features that have outliers, where nobody counted them
 
     @property
     def notes(self) -> list[str]:
@@ -90,6 +91,8 @@ class Seen:
                 f"{self.n_outliers:,} {what} over {FAR:g} robust standard deviations off, in wells "
                 f"{_few(self.outliers, self.n_wells_with_outliers)}; kept"
             )
+        if self.far:
+            notes.append(f"{some(self.far, _NAMED)} reach over {FAR:g} robust standard deviations off; kept")
         if self.wide:
             notes.append(
                 f"{some(self.wide, _NAMED)} spread over more than {WIDE:g} times as much as most features; "
@@ -107,6 +110,7 @@ class Seen:
             "n_wells_with_outliers": self.n_wells_with_outliers,
             "outliers": list(self.outliers),
             "wide_features": list(self.wide),
+            **({"far_features": list(self.far)} if self.far else {}),
         }
 
 
@@ -129,16 +133,14 @@ def look(
     outliers: tuple[int, Ints] = (0, np.zeros(0, dtype=np.int64))
     wide: list[str] = []
     if extremes is not None:
-        # Halved, as the difference of two finite numbers need not be finite.
-        sample = x[:: -(-len(x) // SAMPLE)].astype(np.float64) / 2
-        middle = np.median(sample, axis=0)
-        spread = 1.4826 * np.median(np.abs(sample - middle), axis=0) * 2
-        middle *= 2
-        _refuse_swamping(x, features, name, path, extremes.size(), spread)
+        middle, spread, typical, wide = _spreads(x[:: -(-len(x) // SAMPLE)], features)
+
+        def largest(j: int) -> str:
+            row = int(np.argmax(np.abs(x[:, j])))
+            return f"{float(x[row, j]):.6g} in well {name(row)!r}"
+
+        _refuse_size(x.size, features, path, extremes.size(), typical, largest)
         outliers = _outliers(x, extremes, middle, spread)
-        if (spread > 0).any():
-            typical = float(np.median(spread[spread > 0]))
-            wide = [features[i] for i in np.flatnonzero(spread / WIDE > typical).tolist()]
     return Seen(
         n_zero=len(zero),
         zero=tuple(name(i) for i in zero[:_NAMED]),
@@ -149,6 +151,78 @@ def look(
         outliers=tuple(name(i) for i in outliers[1][:_NAMED].tolist()),
         wide=tuple(wide),
     )
+
+
+def look_once(
+    low: Floats,
+    high: Floats,
+    sample: Matrix,
+    zero: Ints,
+    well: Ints,
+    key: Any,
+    features: Sequence[str],
+    name: Callable[[int], str],
+    path: Path,
+    n: int,
+) -> Seen:
+    """What can be said of n wells after one pass in which none was kept.
+
+    Args:
+        low: The least value of each feature (d,).
+        high: The largest.
+        sample: Values of some wells (s, d).
+        zero: Wells that are zero in every feature.
+        well: All wells, in any order.
+        key: A number for each of them, equal where the values are.
+        features: Their names.
+        name: The well_id of a well.
+        path: The table, for messages.
+        n: How many wells there are.
+
+    Raises:
+        DataError: A value swamps all others.
+    """
+    middle, spread, typical, wide = _spreads(sample, features)
+    size = np.maximum(np.abs(low), np.abs(high))
+    _refuse_size(n * len(features), features, path, size, typical, lambda j: f"{_largest(low, high, j):.6g}")
+    far = (spread > 0) & ((low < middle - FAR * spread) | (high > middle + FAR * spread))
+    zero = np.sort(zero)
+    groups = _equal(well, key, zero)
+    return Seen(
+        n_zero=len(zero),
+        zero=tuple(name(int(i)) for i in zero[:_NAMED]),
+        n_identical=sum(map(len, groups)),
+        identical=tuple(tuple(name(i) for i in group[:_NAMED]) for group in groups[:_NAMED]),
+        wide=tuple(wide),
+        far=tuple(features[i] for i in np.flatnonzero(far).tolist()),
+    )
+
+
+def _largest(low: Floats, high: Floats, j: int) -> float:
+    return float(low[j] if abs(low[j]) > abs(high[j]) else high[j])
+
+
+def _equal(well: Ints, key: Any, zero: Ints) -> list[list[int]]:
+    """Groups of wells with one key, each by its first well; without those of zeros alone."""
+    keep = ~np.isin(well, zero)
+    well, key = well[keep], key[keep]
+    order = np.lexsort((well, key))
+    well, key = well[order], key[order]
+    start = np.flatnonzero(np.r_[True, key[1:] != key[:-1]]) if len(key) else np.zeros(0, dtype=np.int64)
+    n = np.diff(np.r_[start, len(key)])
+    found = [well[a : a + k].tolist() for a, k in zip(start[n > 1].tolist(), n[n > 1].tolist(), strict=True)]
+    return sorted(found)
+
+
+def _spreads(sample: Matrix, features: Sequence[str]) -> tuple[Floats, Floats, float, list[str]]:
+    """Middle and spread of each feature over some wells, the typical spread, features of a far wider one."""
+    # Halved, as the difference of two finite numbers need not be finite.
+    half = sample.astype(np.float64) / 2
+    middle = np.median(half, axis=0)
+    spread = 1.4826 * np.median(np.abs(half - middle), axis=0) * 2
+    typical = float(np.median(spread[spread > 0])) if (spread > 0).any() else 0.0
+    wide = [features[i] for i in np.flatnonzero(spread / WIDE > typical).tolist()] if typical else []
+    return middle * 2, spread, typical, wide
 
 
 def _repeated(x: Matrix) -> tuple[list[int], list[list[int]]]:
@@ -186,24 +260,32 @@ def _outliers(x: Matrix, extremes: Extremes, middle: Floats, spread: Floats) -> 
     return n, np.flatnonzero(rows)
 
 
-def _refuse_swamping(
-    x: Matrix,
+def _refuse_size(
+    n_values: int,
     features: Sequence[str],
-    name: Callable[[int], str],
     path: Path,
     size: Floats,
-    spread: Floats,
+    typical: float,
+    largest: Callable[[int], str],
 ) -> None:
-    typical = float(np.median(spread[spread > 0])) if (spread > 0).any() else 0.0
-    often = np.sqrt(x.size / np.finfo(np.float64).eps)
+    """Raise `DataError` if a value swamps all others, or none has a square.
+
+    Args:
+        n_values: Of the whole table.
+        features: Their names.
+        path: The table, for messages.
+        size: The largest absolute value of each feature.
+        typical: The median spread, 0 if no feature has any.
+        largest: That value of a feature, and perhaps its well, in words.
+    """
+    often = np.sqrt(n_values / np.finfo(np.float64).eps)
     worst = int(np.argmax(size))
     if size[worst] > LARGEST or (typical > 0 and size[worst] / often > typical):
-        row = int(np.argmax(np.abs(x[:, worst])))
         n = int((size > (min(LARGEST, typical * often) if typical > 0 else LARGEST)).sum())
         others = f" ({n:,} features have such values)" if n > 1 else ""
         beside = f"; the others spread over about {typical:.3g}" if typical > 0 else ""
         raise DataError(
-            f"{path}: feature {features[worst]!r} is {float(x[row, worst]):.6g} in well {name(row)!r}{beside}"
+            f"{path}: feature {features[worst]!r} is {largest(worst)}{beside}"
             f"{others}. Beside it nothing is left of the others in a sum. An embedding holds numbers of like "
             'size; a card with kind = "profile" brings features to one unit, and --features PATTERN leaves '
             "some out"

@@ -220,7 +220,7 @@ def test_beside_a_map_they_mean_nothing(run: Run) -> None:
         assert code == 2 and f"--{name} means nothing for a saved map (--map)" in err
     code, _, err = run("evaluate", "gene-gene", "--map", "map.parquet", "--correct", "well-position")
     assert (
-        code == 2 and "--correct well-position is of wells, and a map (--map) holds only their means" in err
+        code == 2 and "--correct well-position needs wells, and a map (--map) holds only their means" in err
     )
     code, _, err = run("evaluate", "gene-gene", "--map", "map.parquet", "--correct", "chromosome-arm")
     assert code == 2 and "chromosome-arm correction needs --gene-arms" in err

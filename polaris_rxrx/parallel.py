@@ -1,0 +1,153 @@
+"""Work spread over processes of this machine, or over the workers of a Dask cluster.
+
+Conventions
+    A function of one argument is called for each item of a list; both pickle, and results come as they are
+    ready, with the item's number. At most two items a worker are on their way. An error of the function ends
+    the work and is raised here. A process that dies (killed, out of memory) loses its item alone, which is
+    done again; when `TRIES` times in a row nothing was finished before another died, that is an error.
+    Every process has one BLAS thread: several that each use all cores wait for one another.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import Any, Protocol
+
+from polaris_rxrx.errors import DataError, UsageError
+
+TRIES = 3
+_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+class Workers(Protocol):
+    """Whoever does the work: `n` at once."""
+
+    @property
+    def n(self) -> int: ...
+    def run(self, function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+        """Number and result of each item, in any order."""
+        ...
+
+
+@dataclass(frozen=True)
+class Here:
+    """This process, one item after another."""
+
+    n: int = 1
+
+    def run(self, function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+        for i, item in enumerate(items):
+            yield i, function(item)
+
+
+@dataclass(frozen=True)
+class Processes:
+    """`n` processes of this machine."""
+
+    n: int
+
+    def run(self, function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+        left = list(range(len(items)))
+        fruitless = 0
+        while left:
+            before = len(left)
+            try:
+                for i, result in self._pool(function, items, left):
+                    left.remove(i)
+                    yield i, result
+            except BrokenProcessPool:
+                fruitless = 0 if len(left) < before else fruitless + 1
+                if fruitless == TRIES:
+                    raise DataError(
+                        f"the {self.n} worker processes were ended from outside {TRIES} times before any had "
+                        "finished a piece; is there too little memory? Fewer --workers need less of it"
+                    ) from None
+
+    def _pool(
+        self, function: Callable[[Any], Any], items: Sequence[Any], left: Sequence[int]
+    ) -> Iterator[tuple[int, Any]]:
+        rest = list(left)[::-1]
+        with _one_thread(), ProcessPoolExecutor(self.n, get_context("spawn"), _quiet) as pool:
+            running: dict[Future[Any], int] = {}
+            try:
+                while rest or running:
+                    while rest and len(running) < 2 * self.n:
+                        i = rest.pop()
+                        running[pool.submit(function, items[i])] = i
+                    done, _ = wait(running, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        yield running.pop(future), future.result()
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Processes that are started within use one BLAS thread each."""
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _quiet() -> None:
+    """A worker leaves Ctrl-C to the process that started it, which ends it."""
+    import signal
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What may be used: bytes of memory for all processes (half of what is free), workers, a scheduler."""
+
+    max_memory: int | None = None
+    workers: int = 1
+    scheduler: str | None = None
+
+    @property
+    def alone(self) -> bool:
+        """Whether this process does everything."""
+        return self.workers == 1 and self.scheduler is None
+
+    @contextmanager
+    def at_work(self) -> Iterator[Workers]:
+        """Who does the work; a cluster is left at the end."""
+        who = workers(self.workers, self.scheduler)
+        try:
+            yield who
+        finally:
+            if hasattr(who, "close"):
+                who.close()
+
+
+def workers(n: int = 1, scheduler: str | None = None) -> Workers:
+    """Who does the work.
+
+    Args:
+        n: Processes of this machine; 1 is this process. Beside `scheduler="local"`, its workers.
+        scheduler: The address of a Dask scheduler (`tcp://host:8786`), or `local` for one of our own.
+
+    Raises:
+        UsageError: `n` is below 1, or Dask is not installed.
+        DataError: The scheduler cannot be reached.
+    """
+    if n < 1:
+        raise UsageError(f"workers is {n}; 1 or more was expected")
+    if scheduler is None:
+        return Here() if n == 1 else Processes(n)
+    from polaris_rxrx.cluster import Cluster
+
+    return Cluster.connect(scheduler, n)

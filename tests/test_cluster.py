@@ -1,0 +1,121 @@
+"""A Dask cluster does what one process does; a scheduler that is not there is told as that."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from polaris_rxrx import cluster
+from polaris_rxrx.cluster import Cluster
+from polaris_rxrx.errors import DataError, UsageError
+from polaris_rxrx.maps import collect as collecting
+from polaris_rxrx.maps.build import build_map
+from polaris_rxrx.maps.collect import collect
+from polaris_rxrx.maps.partial import Job, reduce_job
+from polaris_rxrx.parallel import workers
+from polaris_rxrx.wells.memory import read_wells
+from polaris_rxrx.wells.opened import open_wells
+from tests.wells_factory import make_embeddings, make_metadata, write
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # of Dask's own clean-up
+
+
+def _kill_once(job: Job) -> Any:
+    mark = Path(os.environ["KILLED_ONCE"])
+    try:
+        mark.touch(exist_ok=False)
+    except FileExistsError:
+        return reduce_job(job)
+    os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(60)
+    raise AssertionError
+
+
+def _fail(_: int) -> int:
+    raise DataError("row 3 is wrong")
+
+
+@pytest.fixture(scope="module")
+def mark(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("mark") / "killed"
+
+
+@pytest.fixture(scope="module")
+def local(mark: Path) -> Iterator[Cluster]:
+    pytest.importorskip("distributed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KILLED_ONCE", str(mark))
+        patch.setenv("PYTHONPATH", os.pathsep.join(p for p in sys.path if p))
+        found = workers(2, "local")
+    assert isinstance(found, Cluster)
+    yield found
+    found.close()
+
+
+def test_the_cluster_s_map_is_that_of_one_process(
+    tmp_path: Path, local: Cluster, mark: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert local.n == 2
+    assert local.dashboard in ("", str(local.client.dashboard_link))  # which bokeh serves, if it is there
+    metadata = make_metadata()
+    frame = make_embeddings(metadata)
+    paths = write(tmp_path, metadata, frame)
+    (tmp_path / "plates").mkdir()
+    for i in range(6):
+        frame.iloc[i::6].to_parquet(tmp_path / "plates" / f"{i}.parquet", index=False)
+    monkeypatch.setattr(collecting, "JOB", 2000)
+    wells = open_wells(paths[0], tmp_path / "plates")
+    one, many = collect(wells), collect(wells, workers=local)
+    assert np.array_equal(one.sums, many.sums)
+    np.testing.assert_allclose(build_map(many).x, build_map(read_wells(*paths)).x, atol=1e-8)
+    # And the same where a worker is killed in the middle of its work.
+    monkeypatch.setattr(collecting, "reduce_job", _kill_once)
+    after = collect(wells, workers=local)
+    assert mark.exists() and np.array_equal(one.sums, after.sums)
+
+
+def test_an_error_comes_home(local: Cluster) -> None:
+    with pytest.raises(DataError, match="row 3 is wrong"):
+        list(local.run(_fail, [1, 2]))
+
+
+def test_workers_of_another_version_are_refused(local: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = cluster.versions()
+    theirs = {"tcp://127.0.0.1:1": {**held, "numpy": "0.1"}}
+    monkeypatch.setattr(local.client, "run", lambda _: theirs)
+    with pytest.raises(DataError, match=r"worker tcp://127.0.0.1:1 has numpy 0.1, and here it is"):
+        local._check_versions()
+    monkeypatch.setattr(local.client, "run", lambda _: {})
+    with pytest.raises(DataError, match="has no workers"):
+        local._check_versions()
+
+
+def test_a_scheduler_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("distributed")
+    monkeypatch.setattr(cluster, "PATIENCE", 1)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port = taken.getsockname()[1]
+    with pytest.raises(DataError, match=rf"no Dask scheduler answers at tcp://127.0.0.1:{port} within"):
+        workers(scheduler=f"tcp://127.0.0.1:{port}")
+
+
+def test_an_address_that_is_none() -> None:
+    pytest.importorskip("distributed")
+    with pytest.raises(UsageError, match=r"--scheduler nonsense://x.*an address such as tcp://host:8786"):
+        workers(scheduler="nonsense://x")
+
+
+def test_without_dask(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    with pytest.raises(UsageError, match=r'pip install "polaris-rxrx\[distributed\]"'):
+        workers(scheduler="local")

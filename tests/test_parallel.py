@@ -1,0 +1,52 @@
+"""Work done by several processes is the work of one, and their errors come home."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+
+from polaris_rxrx.errors import DataError, UsageError
+from polaris_rxrx.parallel import Here, Processes, workers
+
+
+def _square(x: int) -> tuple[int, str | None]:
+    return x * x, os.environ.get("OPENBLAS_NUM_THREADS")
+
+
+def _fail(x: int) -> int:
+    if x == 3:
+        raise DataError("row 3 is wrong")
+    return x
+
+
+@pytest.mark.parametrize("who", [Here(), Processes(1), Processes(2)])
+def test_every_item_is_done_once(who: Any) -> None:
+    found = dict(who.run(_square, range(7)))
+    assert {i: r[0] for i, r in found.items()} == {i: i * i for i in range(7)}
+    if isinstance(who, Processes):
+        assert {r[1] for r in found.values()} == {"1"}
+
+
+def test_processes_leave_the_environment_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    assert len(list(Processes(1).run(_square, [1]))) == 1
+    assert os.environ["OMP_NUM_THREADS"] == "7" and "MKL_NUM_THREADS" not in os.environ
+
+
+@pytest.mark.parametrize("who", [Here(), Processes(2)])
+def test_an_error_is_raised_here(who: Any) -> None:
+    with pytest.raises(DataError, match="row 3 is wrong"):
+        list(who.run(_fail, range(6)))
+
+
+def test_nothing_to_do() -> None:
+    assert list(Processes(2).run(_square, [])) == [] == list(Here().run(_square, []))
+
+
+def test_who_is_asked() -> None:
+    assert workers() == Here() and workers(3) == Processes(3)
+    with pytest.raises(UsageError, match="workers is 0; 1 or more was expected"):
+        workers(0)
