@@ -7,9 +7,11 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from polaris_rxrx import files
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.files import new_file, new_folder, open_binary, sha256, write_text
 
@@ -236,3 +238,31 @@ def test_what_cannot_be_opened(tmp_path: Path, name: str, message: str) -> None:
     with pytest.raises(DataError) as raised, open_binary(tmp_path / name):
         pytest.fail("the block must not be entered")
     assert str(raised.value).startswith(str(tmp_path)) and message in str(raised.value)
+
+
+def test_a_hash_is_remembered_only_of_a_file_that_rests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One just written is read again, for it may change within a tick of the clock; one that is old is not."""
+    path = tmp_path / "file"
+    path.write_bytes(b"first")
+    first, second = (hashlib.sha256(word).hexdigest() for word in (b"first", b"other"))
+    assert files.sha256(path) == first
+    state = path.stat()
+    path.write_bytes(b"other")
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert files.sha256(path) == second
+    later = max(path.stat().st_mtime_ns, path.stat().st_ctime_ns) + 3_000_000_000
+    monkeypatch.setattr(files.time, "time_ns", lambda: later)
+    assert files.sha256(path) == second
+    reads: list[int] = []
+    real = hashlib.sha256
+
+    def counted() -> Any:
+        reads.append(1)
+        return real()
+
+    monkeypatch.setattr(files.hashlib, "sha256", counted)
+    assert files.sha256(path) == second and reads == []
+    path.write_bytes(b"longer")  # of another size
+    assert files.sha256(path) == real(b"longer").hexdigest() and reads == [1]

@@ -80,6 +80,10 @@ class RemotePath(_Path):
         bare = re.sub(r"^(\w+://)[^/@]*@", r"\1", location)
         return bare if bare.startswith("s3://") else re.split(r"[?#]", bare)[0]
 
+    @property
+    def name(self) -> str:
+        return PurePosixPath(str(self)).name
+
     def __reduce__(self) -> Any:
         return RemotePath, (self.location, self.identity)
 

@@ -89,6 +89,7 @@ def test_what_is_an_address() -> None:
     path = remote("HTTPS://user:secret@host.example/a//b.parquet?Signature=abc")
     assert path is not None and path.location == "https://user:secret@host.example/a//b.parquet?Signature=abc"
     assert str(path) == "https://host.example/a//b.parquet" and path.host == "host.example"
+    assert path.name == "b.parquet" and path.suffix == ".parquet"
     assert str(remote("s3://bucket/a b/")) == "s3://bucket/a b/"
     again = pickle.loads(pickle.dumps(path))
     assert again == path and again.location == path.location and path.absolute() is path
