@@ -243,7 +243,7 @@ def test_what_cannot_be_opened(tmp_path: Path, name: str, message: str) -> None:
 def test_a_hash_is_remembered_only_of_a_file_that_rests(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One just written is read again, for it may change within a tick of the clock; one that is old is not."""
+    """One just written is read again, as it may change within a tick of the clock; an old one is not."""
     path = tmp_path / "file"
     path.write_bytes(b"first")
     first, second = (hashlib.sha256(word).hexdigest() for word in (b"first", b"other"))
