@@ -312,7 +312,7 @@ def signalled(function):
 if place == "building":
     baselines.map_of = signalled(baselines.map_of)
 elif place == "reading":
-    baselines.read = signalled(baselines.read)
+    baselines.of_open = signalled(baselines.of_open)
 else:
     Path.replace = signalled(Path.replace)
 cli.main()
