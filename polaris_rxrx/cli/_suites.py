@@ -157,11 +157,13 @@ def _signal(data: Path, by: str | None, options: dict[str, Any]) -> Job:
     if by not in (None, "gene", "guide") and genes is not None:
         raise click.UsageError(f"--unexpressed names genes, which --by {by} is not about")
     chosen: dict[str, Any] = {"by": by or "gene", "seed": options["seed"], "null": genes or "controls"}
-    chosen["max_memory"] = options["max_memory"]
+    effort = options["effort"]
 
     def run(source: ModelInput, bar: Bar) -> list[Result]:
         assert source.recipe is not None
-        return evaluate_wells(_wells(source), align_by=source.recipe.alignment, progress=bar.step, **chosen)
+        how = {"align_by": source.recipe.alignment, "max_memory": effort.max_memory, **chosen}
+        with effort.at_work() as who:
+            return evaluate_wells(_wells(source), progress=bar.step, who=who, **how)
 
     return run
 
@@ -238,7 +240,7 @@ def _activity(data: Path, by: str | None, options: dict[str, Any]) -> Job:
             evaluate_activity(
                 _wells(source),
                 align_by=source.recipe.alignment,
-                max_memory=options["max_memory"],
+                max_memory=options["effort"].max_memory,
                 **chosen,
             )
         ]

@@ -155,7 +155,7 @@ def command(
         check_folder(out)
     title = source.title
     layout_of = source.metadata if source.map_path is not None else None
-    options |= {"layout_of": layout_of, "max_memory": source.effort.max_memory}
+    options |= {"layout_of": layout_of, "effort": source.effort}
     wanted = jobs(suites, source.data, by, options)
     with Bar(title) as bar:
         given = source.read(

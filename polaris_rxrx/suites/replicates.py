@@ -38,6 +38,7 @@ from polaris_rxrx import limits
 from polaris_rxrx.errors import DataError, some
 from polaris_rxrx.maps.align import AlignBy
 from polaris_rxrx.maps.similarity import unit_rows
+from polaris_rxrx.parallel import Workers
 from polaris_rxrx.suites.groups import MIN_WELLS, N_RANDOM, By, aligned_wells
 from polaris_rxrx.suites.result import Result
 from polaris_rxrx.suites.signal import evaluate_signal
@@ -114,11 +115,12 @@ def evaluate_wells(
     null: Null,
     progress: Progress,
     max_memory: int | None = None,
+    who: Workers | None = None,
 ) -> list[Result]:
-    """Signal and replicate consistency of the same wells, tested against held-out controls once."""
+    """Signal and replicate consistency of the same wells, tested against held-out controls once, by `who`."""
     progress("signal", 0, 3)
     chosen: dict[str, Any] = {"by": by, "align_by": align_by, "seed": seed, "max_memory": max_memory}
-    tested = held_out(wells, **chosen) if isinstance(null, str) else None
+    tested = held_out(wells, who=who, **chosen) if isinstance(null, str) else None
     progress("signal", 1, 3)
     energy = evaluate_signal(wells, null=null, tested=tested, **chosen)
     progress("signal", 2, 3)

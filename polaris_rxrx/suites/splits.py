@@ -33,7 +33,7 @@ Source
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import comb, prod
@@ -46,6 +46,7 @@ from polaris_rxrx.errors import some
 from polaris_rxrx.maps import align
 from polaris_rxrx.maps.align import AlignBy, Moments
 from polaris_rxrx.maps.similarity import unit_rows
+from polaris_rxrx.parallel import Here, Workers
 from polaris_rxrx.suites.energy import ReferenceWells, distances, left_factor, right_factor
 from polaris_rxrx.suites.groups import (
     MAX_GROUP,
@@ -102,11 +103,12 @@ def held_out(
     seed: int = 0,
     n_random: int = N_RANDOM,
     max_memory: int | None = None,
+    who: Workers | None = None,
 ) -> Tested:
     """The tests of both suites at once, for their `tested`; arguments are theirs."""
     check_choices(by, min_wells=min_wells, seed=seed, n_random=n_random)
     groups = group_wells(wells, by, min_wells)
-    return hold(wells, align_by, groups, n_random=n_random, seed=seed, max_memory=max_memory)
+    return hold(wells, align_by, groups, n_random=n_random, seed=seed, max_memory=max_memory, who=who)
 
 
 def hold(
@@ -117,6 +119,7 @@ def hold(
     n_random: int,
     seed: int,
     max_memory: int | None = None,
+    who: Workers | None = None,
 ) -> Tested:
     """Hold every group against held-out controls, by both statistics.
 
@@ -127,18 +130,19 @@ def hold(
         n_random: Exchanges, over all splits.
         seed: Of splits and exchanges.
         max_memory: Bytes that this process may take; see `polaris_rxrx.suites.groups.room`.
+        who: Who does the tests, this process unless another is named; wells are aligned here, and those of a
+            test go with it.
     """
     n = len(groups.sizes)
     found = np.full((4, SPLITS, n), np.nan)
     used = np.zeros((SPLITS, n), dtype=np.int64)
     for s in range(SPLITS):
         half = Half.of(wells, align_by, groups, seed, s, max_memory)
-        for k, pool in enumerate(half.pools(groups, seed, s)):
-            if pool is None:
-                continue
-            used[s, k] = pool.own
-            found[:, s, k] = _statistics(pool, half.reference, -(-n_random // SPLITS), [seed, SPLIT, s])
-        del half  # before the next one is made
+        tests = half.tests(groups, -(-n_random // SPLITS), seed, s)
+        for i, values in (who or Here()).run(_judge, tests):
+            choice = tests.choices[i]
+            found[:, s, choice.group], used[s, choice.group] = values, len(choice.own)
+        del half, tests  # before the next ones are made
     whole = ~np.isnan(found[0]).any(axis=0)
     with np.errstate(invalid="ignore"):
         p = np.where(whole, combined(found[:2]), np.nan)
@@ -167,6 +171,50 @@ class _Pool:
     x: Floats
     stratum: Ints
     own: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Choice:
+    """Which wells (m,) are held against which held-out controls (k,), and the stratum of each, (m + k,)."""
+
+    group: int
+    own: Ints
+    held: Ints
+    stratum: Ints
+
+
+@dataclass(frozen=True, eq=False)
+class _Test:
+    """All that a group's test takes, wherever it is done."""
+
+    pool: _Pool
+    reference: ReferenceWells
+    n_random: int
+    seed: list[int]
+
+
+@dataclass(frozen=True, eq=False)
+class _Tests(Sequence[_Test]):
+    """The tests of groups that can be tested; the wells of one are brought together when it is asked for."""
+
+    half: Half
+    choices: list[_Choice]
+    n_random: int
+    seed: list[int]
+
+    def __len__(self) -> int:
+        return len(self.choices)
+
+    def __getitem__(self, i: Any) -> Any:
+        choice, half = self.choices[i], self.half
+        x = np.concatenate([half.x[choice.own], half.held[choice.held]])
+        limits.release(half.x)
+        limits.release(half.held)
+        return _Test(_Pool(x, choice.stratum, len(choice.own)), half.reference, self.n_random, self.seed)
+
+
+def _judge(test: _Test) -> list[float]:
+    return _statistics(test.pool, test.reference, test.n_random, test.seed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,12 +285,16 @@ class Half:
             ReferenceWells.of(reference),
         )
 
-    def pools(self, groups: WellGroups, seed: int, split: int) -> Iterator[_Pool | None]:
-        """The wells that can change places, for every group."""
+    def tests(self, groups: WellGroups, n_random: int, seed: int, split: int) -> _Tests:
+        """A test of every group whose wells can change places with held-out controls."""
+        found = [c for c in self._choices(groups, seed, split) if c is not None]
+        return _Tests(self, found, n_random, [seed, SPLIT, split])
+
+    def _choices(self, groups: WellGroups, seed: int, split: int) -> Iterator[_Choice | None]:
         by_experiment = _places(self.held_experiment)
         by_plate = None if self.held_plate is None else _places(self.held_plate)
         rng = np.random.default_rng([seed, SPLIT, split, 2])
-        for start, n in zip(groups.start.tolist(), groups.sizes.tolist(), strict=True):
+        for k, (start, n) in enumerate(zip(groups.start.tolist(), groups.sizes.tolist(), strict=True)):
             rows = np.arange(start, start + n)
             if n > MAX_GROUP:
                 rows = start + np.sort(rng.choice(n, MAX_GROUP, replace=False))
@@ -251,29 +303,30 @@ class Half:
                 there = [len(by_plate.get(int(c), ())) for c in np.unique(self.plate[rows])]
                 if min(there) >= PLATE_LEAST:
                     own, places = self.plate[rows], by_plate
-            yield self._pool(rows, own, places, rng)
-            limits.release(self.x)
-            limits.release(self.held)
+            yield _choice(k, rows, own, places, rng)
 
-    def _pool(self, rows: Ints, own: Ints, places: dict[int, Ints], rng: np.random.Generator) -> _Pool | None:
-        codes, counts = np.unique(own, return_counts=True)
-        chosen, strata, ways = [], [], []
-        for code, n in zip(codes.tolist(), counts.tolist(), strict=True):
-            there = places.get(code)
-            if there is None:
-                continue
-            k = min(len(there), max(HELD * n, HELD_LEAST))
-            chosen.append(rng.permutation(there)[:k])
-            strata.append(np.full(k, code))
-            ways.append(comb(n + k, n))
-        if not chosen:
-            return None
-        keep = np.isin(own, [s[0] for s in strata])
-        if keep.sum() < 2 or prod(ways) < WAYS:
-            return None
-        x = np.concatenate([self.x[rows[keep]], self.held[np.concatenate(chosen)]])
-        stratum = np.unique(np.concatenate([own[keep], *strata]), return_inverse=True)[1].reshape(-1)
-        return _Pool(x, stratum, int(keep.sum()))
+
+def _choice(
+    group: int, rows: Ints, own: Ints, places: dict[int, Ints], rng: np.random.Generator
+) -> _Choice | None:
+    """Of wells `rows` in strata `own` those with held-out controls, and these; None where they are few."""
+    codes, counts = np.unique(own, return_counts=True)
+    chosen, strata, ways = [], [], []
+    for code, n in zip(codes.tolist(), counts.tolist(), strict=True):
+        there = places.get(code)
+        if there is None:
+            continue
+        k = min(len(there), max(HELD * n, HELD_LEAST))
+        chosen.append(rng.permutation(there)[:k])
+        strata.append(np.full(k, code))
+        ways.append(comb(n + k, n))
+    if not chosen:
+        return None
+    keep = np.isin(own, [s[0] for s in strata])
+    if keep.sum() < 2 or prod(ways) < WAYS:
+        return None
+    stratum = np.unique(np.concatenate([own[keep], *strata]), return_inverse=True)[1].reshape(-1)
+    return _Choice(group, rows[keep], np.concatenate(chosen), stratum)
 
 
 def _places(codes: Ints) -> dict[int, Ints]:
