@@ -155,8 +155,10 @@ def check_texts(source: Any, where: object, schema: Any, most: int = OBJECT, *, 
     import pyarrow.parquet as pq
 
     t = pa.types
-    values = {f.name: f.type.value_type if t.is_dictionary(f.type) else f.type for f in schema}
-    names = [name for name, kind in values.items() if t.is_string(kind) or t.is_large_string(kind)]
+    kinds = set(schema.types)  # few, of many columns
+    inner = {kind: kind.value_type if t.is_dictionary(kind) else kind for kind in kinds}
+    texts = {kind for kind, value in inner.items() if t.is_string(value) or t.is_large_string(value)}
+    names = [n for n, kind in zip(schema.names, schema.types, strict=True) if kind in texts]
     if metadata is not None and metadata.num_columns == len(schema):
         names = [name for name in names if _longest(metadata, schema.get_field_index(name)) > most]
         if not names:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import itertools
 import os
 import signal
@@ -198,19 +200,35 @@ def odd_task() -> Task:
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What `polaris-rxrx demo` writes: task/, data/ and predictions of three baselines. For reading only."""
+def told_demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """What `polaris-rxrx demo` writes and what it prints. For reading only."""
     from polaris_rxrx.cli import run
 
     folder = tmp_path_factory.mktemp("made-up") / "demo"
-    assert run(["demo", str(folder)]) == 0
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        assert run(["demo", str(folder)]) == 0
+    return folder, printed.getvalue()
+
+
+@pytest.fixture(scope="session")
+def demo(told_demo: tuple[Path, str]) -> Path:
+    """What `polaris-rxrx demo` writes: task/, data/ and predictions of three baselines. For reading only."""
+    folder, _ = told_demo
     return folder
 
 
 @pytest.fixture(scope="session")
 def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
     """Starts processes that have the client imported. For what is about them, not about their imports."""
-    warm = Warm(tmp_path_factory.mktemp("warm"))
+    warm = Warm(tmp_path_factory.mktemp("warm"), client=True)
+    yield warm
+    warm.close()
+
+
+@pytest.fixture(scope="session")
+def lukewarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
+    """Starts processes that have NumPy and its like imported, but neither the client nor this package."""
+    warm = Warm(tmp_path_factory.mktemp("lukewarm"), client=False)
     yield warm
     warm.close()
 

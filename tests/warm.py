@@ -1,8 +1,10 @@
-"""Processes that have the client imported when they start: `Warm.start` instead of `subprocess.Popen`.
+"""Processes that have their imports done when they start: `Warm.start` instead of `subprocess.Popen`.
 
-`import polaris` costs about 5 seconds of processor time. Here one process imports it once and forks: what a
-test starts is a process of its own (its own pid, signals, files and environment, ended as Python ends a
-program) that begins after the imports. A test about the imports themselves starts a whole one by subprocess.
+`import polaris` costs about 5 seconds of processor time, the libraries of the other commands about 1. Here
+one process imports them once and forks: what a test starts is a process of its own (its own pid, signals,
+files and environment, ended as Python ends a program) that begins after the imports. A test about the imports
+themselves starts a whole one by subprocess. Without the client nothing of this package is imported either, so
+that a test can change it, or run a copy of it.
 
 The forking process has one thread. It reads what to start, a line of JSON each, answers with the pid, and
 leaves in a file how the process ended.
@@ -28,11 +30,11 @@ PATIENCE = 0.02  # seconds between looks
 
 
 class Process:
-    """A forked process, as `subprocess.Popen` shows one; what it prints is in one file, errors too."""
+    """A forked process, as `subprocess.Popen` shows one; what it prints is in one file or in two."""
 
-    def __init__(self, pid: int, output: Path) -> None:
+    def __init__(self, pid: int, output: Path, errors: Path | None) -> None:
         self.pid, self.returncode = pid, None
-        self._output, self._status = output, output.with_suffix(".status")
+        self._output, self._errors, self._status = output, errors, output.with_suffix(".status")
         self.returncode: int | None
 
     def poll(self) -> int | None:
@@ -47,8 +49,8 @@ class Process:
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
 
-    def communicate(self, timeout: float = 60) -> tuple[str, None]:
-        """All that was printed, once it has ended.
+    def communicate(self, timeout: float = 60) -> tuple[str, str]:
+        """All that was printed, once it has ended: on stdout, on stderr; or both in one, and nothing.
 
         Raises:
             subprocess.TimeoutExpired: It has not ended; it is killed then.
@@ -59,16 +61,17 @@ class Process:
                 self.kill()
                 raise subprocess.TimeoutExpired(str(self._output), timeout)
             time.sleep(PATIENCE)
-        return self._output.read_text("utf-8"), None
+        errors = "" if self._errors is None else self._errors.read_text("utf-8")
+        return self._output.read_text("utf-8"), errors
 
 
 class Warm:
-    """The process that forks; `folder` is for what the others print."""
+    """The process that forks, with the client or without; `folder` is for what the others print."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, client: bool) -> None:
         self._folder, self._n = folder, 0
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.warm"],
+            [sys.executable, "-m", "tests.warm", *(["client"] if client else [])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -76,10 +79,20 @@ class Warm:
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )
 
-    def start(self, code: str, words: Sequence[str] = (), *, ignored: Sequence[int] = ()) -> Process:
-        """`python -c code words` in the caller's folder and environment, with some signals ignored."""
+    def start(
+        self, code: str, words: Sequence[str] = (), *, ignored: Sequence[int] = (), apart: bool = False
+    ) -> Process:
+        """`python -c code words` in the caller's folder and environment.
+
+        Args:
+            code: The program.
+            words: Its arguments.
+            ignored: Signals that it ignores from the start.
+            apart: What it prints on stderr is kept apart from what it prints on stdout.
+        """
         self._n += 1
         output = self._folder / f"{self._n}.out"
+        errors = output.with_suffix(".err") if apart else None
         wanted = {
             "code": code,
             "words": list(words),
@@ -87,10 +100,11 @@ class Warm:
             "folder": str(Path.cwd()),
             "environment": {**os.environ, "PYTHONPATH": str(ROOT)},
             "output": str(output),
+            "errors": str(errors or output),
         }
         assert self._process.stdin is not None and self._process.stdout is not None
         print(json.dumps(wanted), file=self._process.stdin, flush=True)
-        return Process(int(self._process.stdout.readline()), output)
+        return Process(int(self._process.stdout.readline()), output, errors)
 
     def close(self) -> None:
         assert self._process.stdin is not None and self._process.stdout is not None
@@ -128,10 +142,9 @@ def _serve() -> dict[str, Any] | None:
 
 def _become(wanted: dict[str, Any]) -> None:
     """Make a forked process one that was started alone: its files, folder, environment, signals and words."""
-    printed = os.open(wanted["output"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    for from_, to in ((nothing, 0), (printed, 1), (printed, 2)):
-        os.dup2(from_, to)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    for name, number in (("output", 1), ("errors", 2)):
+        os.dup2(os.open(wanted[name], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), number)
     os.chdir(wanted["folder"])
     os.environ.clear()
     os.environ.update(wanted["environment"])
@@ -141,7 +154,7 @@ def _become(wanted: dict[str, Any]) -> None:
     sys.argv = ["-c", *wanted["words"]]
 
 
-if __name__ == "__main__":
+def _import_client() -> None:
     import httpcore  # noqa: F401  # these three come with the first request, or the first table
     import pyarrow.dataset  # noqa: F401
     import socksio  # noqa: F401
@@ -158,6 +171,25 @@ if __name__ == "__main__":
         import polaris.evaluate
         import polaris.hub.client
         import polaris.model  # noqa: F401
+
+
+def _import_libraries() -> None:
+    """What the commands that are started so import, nothing of this package."""
+    import click  # noqa: F401
+    import httpcore  # noqa: F401
+    import huggingface_hub  # noqa: F401
+    import numpy  # noqa: F401
+    import pandas  # noqa: F401
+    import pyarrow.csv
+    import pyarrow.dataset
+    import pyarrow.parquet  # noqa: F401
+    import pydantic  # noqa: F401
+    import rich.progress  # noqa: F401
+    import scipy.stats  # noqa: F401
+
+
+if __name__ == "__main__":
+    _import_client() if sys.argv[1:] == ["client"] else _import_libraries()
     gc.freeze()  # else a forked process copies what is here when it looks for garbage
     started = _serve()
     if started is not None:

@@ -6,7 +6,6 @@ Conventions are those of `polaris_rxrx.audit.leaks`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 import numpy as np
@@ -119,22 +118,23 @@ def one_order(gene: Ints, score: Floats, group: Ints) -> bool:
     Higher before lower is an edge of a graph; such an order exists if the graph has no cycle. A node between
     two blocks of equal scores spares an edge for every two genes.
     """
-    graph: TopologicalSorter[int] = TopologicalSorter()
-    closing, opened = 0, None  # nodes below and above a block; genes are 0.., these are negative
-    at: tuple[int, float] | None = None
-    for i in np.lexsort((-score, group)).tolist():
-        before, at = at, (int(group[i]), float(score[i]))
-        if at != before:
-            opened = closing if before is not None and before[0] == at[0] else None
-            closing -= 1
-        node = int(gene[i])
-        graph.add(node, *([] if opened is None else [opened]))
-        graph.add(closing, node)
-    try:
-        graph.prepare()
-    except CycleError:
-        return False
-    return True
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    order = np.lexsort((-score, group))
+    s, g, node = score[order], group[order], gene[order]
+    later = g[1:] == g[:-1]  # than another of its group
+    starts = ~later | (s[1:] != s[:-1])
+    block = np.r_[0, np.cumsum(starts)][: len(s)]
+    opens = np.flatnonzero(np.r_[True, starts][: len(s)])
+    below_another = np.r_[False, later][opens][block]  # by pair: its block is not the first of its group
+    closing = int(node.max(initial=-1)) + 1 + block  # the node below a block; the one above is that before it
+    high = np.r_[node, closing[below_another] - 1]
+    low = np.r_[closing, node[below_another]]
+    n = int(low.max(initial=-1)) + 1
+    graph = coo_array((np.ones(len(high), dtype=np.int8), (high, low)), shape=(n, n))
+    # On a cycle, nodes reach each other; no edge leads from a node to itself.
+    return n == 0 or int(connected_components(graph, connection="strong", return_labels=False)) == n
 
 
 def row_order(x: Labeled, row: Floats, values: Floats) -> Check:

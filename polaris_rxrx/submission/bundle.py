@@ -15,6 +15,7 @@ bundle and scores it again, `unpack` reads archives that somebody else made, als
 
 from __future__ import annotations
 
+import functools
 import gzip
 import hashlib
 import io
@@ -64,21 +65,27 @@ class Proof:
     detail: str = ""
 
 
-def environment() -> dict[str, Any]:
-    """What the scores were computed with."""
+@functools.cache
+def _versions() -> dict[str, str]:
+    """By package; once a process, since the metadata of a package are long and are read whole."""
     versions = {"polaris-rxrx": __version__}
     for package in PACKAGES:
         try:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
+    return versions
+
+
+def environment() -> dict[str, Any]:
+    """What the scores were computed with."""
     return {
         "schema_version": 1,
         "python": platform.python_version(),
         "implementation": platform.python_implementation(),
         "system": platform.system(),
         "machine": platform.machine(),
-        "versions": versions,
+        "versions": dict(_versions()),
     }
 
 

@@ -96,7 +96,10 @@ def spread_lists(table: OpenTable) -> OpenTable:
     """
     import pyarrow.types as t
 
-    lists = [f.name for f in table.schema if _is_list(f.type) and f.name in table.names]
+    kinds = {kind for kind in set(table.schema.types) if _is_list(kind)}  # few, of many columns
+    if not kinds:
+        return table
+    lists = [f.name for f in table.schema if f.type in kinds and f.name in table.names]
     if len(lists) != 1 or families(table.numeric()):
         return table
     (name,) = lists

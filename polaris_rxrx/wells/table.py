@@ -11,6 +11,7 @@ Conventions
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +75,7 @@ class OpenTable:
         self.names: list[str] = [n for n in schema.names if not n.startswith("__index_level_")]
         self.indices, self._categories = _of_pandas(schema)
         if len(set(self.names)) < len(self.names):
-            twice = sorted({n for n in self.names if self.names.count(n) > 1})
+            twice = sorted(n for n, k in Counter(self.names).items() if k > 1)
             raise DataError(f"{path}: column {some(twice)} stands more than once")
 
     def read(self, names: list[str]) -> Any:

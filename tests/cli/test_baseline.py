@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +20,7 @@ from polaris_rxrx.maps.store import load_map
 from polaris_rxrx.predictions import read_predictions
 from polaris_rxrx.task import MetricSpec, Task, load_task
 from polaris_rxrx.wells.memory import read_wells
+from tests.warm import Warm
 from tests.wells_factory import make_embeddings, make_metadata, small
 
 pytestmark = pytest.mark.filterwarnings("ignore:anndata will no longer support zarr v2")
@@ -331,20 +329,23 @@ cli.main()
     ],
 )
 def test_an_interrupted_run_leaves_nothing_half_written(
-    run: Run, tmp_path: Path, place: str, number: signal.Signals, before: str | None
+    run: Run,
+    lukewarm: Warm,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    place: str,
+    number: signal.Signals,
+    before: str | None,
 ) -> None:
     if before is not None:
         (tmp_path / "mine.csv").write_text(before)
-    done = subprocess.run(
-        [sys.executable, "-c", HOOKED, str(int(number)), place, "baseline", "mine.toml"],
-        cwd=tmp_path,
-        env={**os.environ, "POLARIS_RXRX_DATA": str(tmp_path)},
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 128 + number and done.stdout == "", done.stderr
-    assert done.stderr.splitlines()[-1] == "Interrupted; no output was left half-written."
-    assert "Traceback" not in done.stderr
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("POLARIS_RXRX_DATA", str(tmp_path))
+    process = lukewarm.start(HOOKED, [str(int(number)), place, "baseline", "mine.toml"], apart=True)
+    out, err = process.communicate()
+    assert process.returncode == 128 + number and out == "", err
+    assert err.splitlines()[-1] == "Interrupted; no output was left half-written."
+    assert "Traceback" not in err
     if before is None:
         assert made(tmp_path) == set()
     else:

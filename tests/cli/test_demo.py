@@ -4,49 +4,42 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 from polaris_rxrx.cli import run
 
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    folder = tmp_path_factory.mktemp("demo") / "here"
-    import contextlib
-    import io
-
-    out = io.StringIO()
-    with contextlib.redirect_stdout(out):
-        assert run(["demo", str(folder)]) == 0
-    return folder, out.getvalue()
+UNEXPRESSED = "data/unexpressed_genes.txt"
 
 
-def test_the_baselines_order_as_published(demo: tuple[Path, str]) -> None:
-    _, out = demo
+def test_the_baselines_order_as_published(told_demo: tuple[Path, str]) -> None:
+    _, out = told_demo
     scores = {name: float(ap) for name, ap in re.findall(r"^(\w+) +(0\.\d{4}) +0\.\d{4}$", out, re.M)}
     assert list(scores) == ["random", "cellprofiler", "openphenom"]
     assert scores["random"] + 0.05 < scores["cellprofiler"] < scores["openphenom"] - 0.05
 
 
-def test_it_is_labelled_as_made_up(demo: tuple[Path, str]) -> None:
-    folder, out = demo
+def test_it_is_labelled_as_made_up(told_demo: tuple[Path, str]) -> None:
+    folder, out = told_demo
     assert "synthetic data" in out
     assert (folder / "data" / "README.txt").read_text().startswith("THIS DATA IS MADE UP")
 
 
-def test_it_shows_the_commands_it_runs(demo: tuple[Path, str]) -> None:
-    _, out = demo
+def test_it_shows_the_commands_it_runs(told_demo: tuple[Path, str]) -> None:
+    _, out = told_demo
     shown = re.findall(r"^\$ polaris-rxrx (\w+)", out, re.M)
     assert shown == ["prepare", "baseline", "baseline", "baseline", "score", "compare"]
 
 
-def test_a_second_run_needs_force(demo: tuple[Path, str], capsys: pytest.CaptureFixture[str]) -> None:
-    folder, _ = demo
+def test_a_second_run_needs_force(demo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "here"
+    shutil.copytree(demo, folder)
     before = (folder / "openphenom.csv").read_bytes()
     assert run(["demo", str(folder)]) == 2
     assert "replace it with --force" in capsys.readouterr().err
+    (folder / "openphenom.csv").write_bytes(before[:-9])
     assert run(["demo", str(folder), "--force"]) == 0
     assert (folder / "openphenom.csv").read_bytes() == before
 
@@ -62,10 +55,10 @@ def test_a_folder_of_someone_elses_is_left_alone(tmp_path: Path, capsys: pytest.
 @pytest.mark.parametrize(
     "words",
     [
-        ["evaluate", "all", "--model", "openphenom", "--out", "results"],
-        ["evaluate", "signal", "--model", "openphenom", "--unexpressed", "data/unexpressed_genes.txt"],
+        ["evaluate", "all", "--model", "openphenom", "--unexpressed", UNEXPRESSED, "--out", "results"],
         ["evaluate", "signal", "--model", "cellprofiler", "--by", "compound"],
-        pytest.param(["reproduce"], marks=pytest.mark.slow),  # all tables, a hundred samplings each
+        ["reproduce", "table6"],  # of three models
+        pytest.param(["reproduce", "--model", "phenom-1"], marks=pytest.mark.slow),  # all three tables
         ["targets"],
         ["prepare", "--annotations", "data/compound_gene_interactions.csv", "--smiles", "--out", "smiles"],
         ["score", "openphenom.csv", "--json", "--per-treatment", "rows.csv"],
@@ -77,15 +70,14 @@ def test_a_folder_of_someone_elses_is_left_alone(tmp_path: Path, capsys: pytest.
     ids=" ".join,
 )
 def test_every_command_runs_on_what_it_wrote(
-    demo: tuple[Path, str],
+    demo: Path,
     words: list[str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Nothing has to be fetched, and what the figures stand on is told."""
-    folder, _ = demo
-    for path in folder.iterdir():
+    for path in demo.iterdir():
         (tmp_path / path.name).symlink_to(path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("POLARIS_RXRX_DATA", "data")
@@ -97,36 +89,32 @@ def test_every_command_runs_on_what_it_wrote(
         assert "synthetic" in printed.out
 
 
-def test_it_tells_how_to_go_on(demo: tuple[Path, str]) -> None:
-    folder, out = demo
+def test_it_tells_how_to_go_on(told_demo: tuple[Path, str]) -> None:
+    folder, out = told_demo
     assert f"cd {folder} && export POLARIS_RXRX_DATA=data" in out
 
 
-def test_no_real_data_goes_beside_the_made_up(
-    demo: tuple[Path, str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    folder, _ = demo
-    before = sorted((folder / "data").rglob("*"))
+def test_no_real_data_goes_beside_the_made_up(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = sorted((demo / "data").rglob("*"))
     for words in (["fetch"], ["fetch", "relations", "--force"], ["fetch", "phenom-2", "--accept-licence"]):
-        assert run([*words, "--data", str(folder / "data")]) == 2
+        assert run([*words, "--data", str(demo / "data")]) == 2
         assert "holds the synthetic data of a demo" in capsys.readouterr().err
-    assert sorted((folder / "data").rglob("*")) == before
-    assert run(["fetch", "--list", "--json", "--data", str(folder / "data")]) == 0
+    assert sorted((demo / "data").rglob("*")) == before
+    assert run(["fetch", "--list", "--json", "--data", str(demo / "data")]) == 0
     for row in json.loads(capsys.readouterr().out):
         assert (row["source"] == "synthetic (polaris-rxrx demo)") == (row["path"] is not None)
         assert row["problem"] is None
 
 
-def test_a_map_of_it_says_so_too(demo: tuple[Path, str], capsys: pytest.CaptureFixture[str]) -> None:
-    folder, _ = demo
-    map_, table = str(folder / "map.parquet"), str(folder / "data" / "compound_gene_interactions.csv")
+def test_a_map_of_it_says_so_too(demo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    map_, table = str(tmp_path / "map.parquet"), str(demo / "data" / "compound_gene_interactions.csv")
     places = [
         "--task",
-        str(folder / "task"),
+        str(demo / "task"),
         "--data",
-        str(folder / "data"),
+        str(demo / "data"),
         "--out",
-        str(folder / "again.csv"),
+        str(tmp_path / "again.csv"),
     ]
     assert run(["baseline", "openphenom", *places, "--save-map", map_]) == 0
     capsys.readouterr()

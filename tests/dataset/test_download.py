@@ -31,6 +31,7 @@ from polaris_rxrx.dataset import download, screens, transfer
 from polaris_rxrx.dataset.registry import DEFAULT, KNOWN, LICENCE_COPY, Record, locate
 from polaris_rxrx.errors import DataError, MissingError
 from tests.servers.huggingface import COMMIT, SIGNATURE, Fault, Repository, serving
+from tests.warm import Warm
 
 METADATA = "metadata_rxrx3_core.csv"
 OPENPHENOM = "OpenPhenom_rxrx3_core_embeddings.parquet"
@@ -39,6 +40,7 @@ LICENCE = b"The RxRx3-core licence\nYou may not redistribute.\n"
 WELLS = b"well_id,experiment_name\n" + b"".join(b"gene-001_1_A%06d,gene-001\n" % i for i in range(8000))
 TABLE = b'gene_symbol,nM_value,measurement_type,database,treatment\nBCL2,4.4,"ec50, ic50",ChEMBL,ABT-199\n'
 TOKEN = "hf_NeverToBeShownAnywhere"
+MAIN = "from polaris_rxrx.cli import main; main()"
 
 Fetch = Callable[..., "tuple[int, str, str]"]
 
@@ -365,16 +367,10 @@ def test_a_server_that_ignores_ranges_costs_bytes_but_not_the_file(
 
 @pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_a_killed_run_leaves_no_final_file_and_the_next_continues(
-    which: signal.Signals, fetch: Fetch, server: Repository, data: Path
+    which: signal.Signals, fetch: Fetch, lukewarm: Warm, server: Repository, data: Path
 ) -> None:
     server.faults = [Fault(f"storage/{METADATA}", stall=0.1, times=1)]
-    words = ["fetch", "metadata", "--accept-licence", "--data", str(data)]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "polaris_rxrx", *words],
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    process = lukewarm.start(MAIN, ["fetch", "metadata", "--accept-licence", "--data", str(data)], apart=True)
     deadline = time.monotonic() + 20
     while not any(p.stat().st_size > 30_000 for p in parts(data)) and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -393,20 +389,10 @@ def test_a_killed_run_leaves_no_final_file_and_the_next_continues(
 
 
 def test_of_two_runs_at_once_one_waits_and_finds_the_file(
-    fetch: Fetch, server: Repository, data: Path
+    fetch: Fetch, lukewarm: Warm, server: Repository, data: Path
 ) -> None:
     server.faults = [Fault(f"storage/{METADATA}", stall=0.08, times=1)]
-    words = [
-        sys.executable,
-        "-m",
-        "polaris_rxrx",
-        "fetch",
-        "metadata",
-        "--accept-licence",
-        "--data",
-        str(data),
-    ]
-    first = subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    first = lukewarm.start(MAIN, ["fetch", "metadata", "--accept-licence", "--data", str(data)])
     while not parts(data) and first.poll() is None:
         time.sleep(0.02)
     code, _, err = fetch("metadata", "--accept-licence")
@@ -832,19 +818,14 @@ def test_a_disk_too_small_is_told_before_anything_is_sent(
 
 
 def test_a_disk_that_fills_up_is_told_and_what_came_is_kept(
-    fetch: Fetch, server: Repository, data: Path
+    fetch: Fetch, lukewarm: Warm, server: Repository, data: Path
 ) -> None:
-    limit = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000));"
-    call = "from polaris_rxrx.cli import run; sys.exit(run(sys.argv[1:]))"
-    done = subprocess.run(
-        [sys.executable, "-c", limit + call, "fetch", "metadata", "--accept-licence", "--data", str(data)],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert (
-        "cannot be written (File too large)" in done.stderr and "goes on from where it stopped" in done.stderr
-    )
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)); "
+    words = ["fetch", "metadata", "--accept-licence", "--data", str(data)]
+    process = lukewarm.start(limit + MAIN, words, apart=True)
+    _, err = process.communicate()
+    assert process.returncode == 1 and "Traceback" not in err
+    assert "cannot be written (File too large)" in err and "goes on from where it stopped" in err
     assert [p.stat().st_size for p in parts(data)] == [100_000] and not (data / METADATA).exists()
     assert fetch("metadata")[0] == 0
     assert server.starts_of(METADATA) == [0, 100_000]

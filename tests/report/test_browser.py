@@ -153,7 +153,8 @@ def test_every_column_sorts(page: Any, material: Material, key: str) -> None:
     assert shown(page) == by_name(material)
     undefined = {n for n, v in column(material, 3).items() if math.isnan(v)}
     assert undefined == {NO_ACTIVE}
-    for place in range(heads.count()):
+    # A key presses a button in any column alike: in the first, in one of numbers, in the last.
+    for place in range(heads.count()) if key == "click" else (0, 3, heads.count() - 1):
         for falling in (True, False):  # names stand from A to Z at first, numbers begin with the highest
             if key == "click":
                 heads.nth(place).click()

@@ -84,8 +84,8 @@ def made(n_treatments: int, n_against: int, everything: bool = True) -> Material
 
 
 @functools.cache
-def drawn(n_treatments: int, n_against: int) -> Any:
-    return draw(made(n_treatments, n_against))
+def drawn(n_treatments: int, n_against: int, everything: bool = True) -> Any:
+    return draw(made(n_treatments, n_against, everything))
 
 
 @functools.cache
@@ -102,7 +102,7 @@ def test_every_figure_in_the_order_of_a_report() -> None:
 
 
 def test_what_there_is_no_material_for_is_left_out() -> None:
-    assert list(draw(made(5, 0, everything=False))) == [
+    assert list(drawn(5, 0, everything=False)) == [
         "scale",
         "treatments",
         "precision-recall",
@@ -245,7 +245,7 @@ def test_many_treatments_are_a_histogram_of_all_of_them() -> None:
 def test_the_users_settings_are_neither_used_nor_changed() -> None:
     import matplotlib
 
-    before = inline_svg(draw(made(5, 0, everything=False))["roc"])
+    before = inline_svg(drawn(5, 0, everything=False)["roc"])
     with matplotlib.rc_context({"font.size": 30, "svg.hashsalt": "other", "lines.linewidth": 9}):
         settings = dict(matplotlib.rcParams)
         assert inline_svg(draw(made(5, 0, everything=False))["roc"]) == before
@@ -253,9 +253,8 @@ def test_the_users_settings_are_neither_used_nor_changed() -> None:
 
 
 def test_writing_again_gives_the_same_bytes(tmp_path: Path) -> None:
-    material = made(5, 0, everything=False)
-    for name in ("one", "two"):
-        write(draw(material), tmp_path / "deep" / name)
+    write(drawn(5, 0, everything=False), tmp_path / "deep" / "one")
+    write(draw(made(5, 0, everything=False)), tmp_path / "deep" / "two")
     one, two = (
         {p.name: p.read_bytes() for p in (tmp_path / "deep" / name).iterdir()} for name in ("one", "two")
     )
