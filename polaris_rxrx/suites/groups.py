@@ -201,10 +201,18 @@ def room(shape: tuple[int, int], max_memory: int | None) -> Floats:
     """An array for aligned wells, in memory or on disk.
 
     In memory it takes at most `MOST` bytes, and a third of what is left of the bytes that the process may
-    take, where there is such a bound.
+    take, where there is such a bound. Without one, where the disk has no room, it is in memory after all.
+
+    Raises:
+        DataError: There is a bound, and the disk is full.
     """
     left = MOST if max_memory is None else max(max_memory - limits.in_use(), 0) // 3
-    return limits.empty(shape, np.float64, min(MOST, left))
+    try:
+        return limits.empty(shape, np.float64, min(MOST, left))
+    except DataError:
+        if max_memory is not None:
+            raise
+        return np.empty(shape)
 
 
 def put(out: Floats, to: Ints, affine: Affine, block: WellBlock, rows: Ints) -> None:

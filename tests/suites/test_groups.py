@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 
 from polaris_rxrx import limits
+from polaris_rxrx.errors import DataError
 from polaris_rxrx.maps.align import Affine
 from polaris_rxrx.suites import groups
 from polaris_rxrx.suites.activity import evaluate_activity
@@ -91,6 +94,18 @@ def test_a_third_of_what_is_left_is_taken(monkeypatch: pytest.MonkeyPatch) -> No
     assert not limits.is_on_disk(room((10, 10), 1000 + 3 * 800))
     assert limits.is_on_disk(room((10, 10), 1000 + 3 * 800 - 3))
     assert limits.is_on_disk(room((1, 1), 500))
+
+
+def test_a_full_disk_is_an_error_only_where_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(groups, "MOST", 800)
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    found = room((10, 11), None)
+    assert found.shape == (10, 11) and not limits.is_on_disk(found)
+    with pytest.raises(DataError, match=r"880 bytes are needed there .*--max-memory"):
+        room((10, 11), limits.in_use() + 1000)
 
 
 @pytest.mark.parametrize("make", [np.empty, lambda shape: limits.on_disk(shape, np.float64)])
