@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from polaris_rxrx.maps.build import build_map
 from polaris_rxrx.maps.store import load_map
 from polaris_rxrx.predictions import read_predictions
 from polaris_rxrx.task import load_task
+from polaris_rxrx.wells.design import Design
 from polaris_rxrx.wells.memory import read_wells
 from tests.conftest import ROOT
 from tests.test_architecture import APART, LAYERS, LINES, PACKAGE, modules, place, problems
@@ -87,7 +89,7 @@ def copy(tmp_path: Path, demo: Path, lukewarm: Warm, monkeypatch: pytest.MonkeyP
 
 def test_every_recipe_is_followed_here() -> None:
     recipes = re.findall(r"^## To add (.+), touch$", PAGE, re.M)
-    assert recipes == ["a baseline", "a dataset", "an aligner", "a suite", "a command"]
+    assert recipes == ["a baseline", "a dataset", "an aligner", "a correction", "a suite", "a command"]
     text = Path(__file__).read_text("utf-8")
     assert all(f'copy.follows("{recipe}"' in text for recipe in recipes)
 
@@ -158,6 +160,46 @@ def test_an_aligner(copy: Copy) -> None:
     assert 0.9 < np.corrcoef(median, mean)[0, 1] < 0.9999, "much like the one it was made from"
     assert load_map(copy.root / "map.parquet").protocol["align"] == "median"
     copy.follows("an aligner", "median")
+
+
+SHRUNK = '''\
+def by_shrunk_position(wells: WellSource) -> CorrectedWells:
+    """The wells less the mean of their position, the less so the fewer wells it is of."""
+    found = by_position(wells)
+    means = found.means
+    mean = means.mean * (means.n_wells / (means.n_wells + 10))[:, None]
+    done = {**found.done, "correction": "shrunk-position"}
+    return replace(found, means=replace(means, mean=mean), done=done)
+
+
+'''
+
+
+def test_a_correction(copy: Copy) -> None:
+    """Well position, by means that are drawn to nothing where few wells lie."""
+    copy.change(
+        f"{PACKAGE}/maps/names.py", '"well-position", "chrom', '"well-position", "shrunk-position", "chrom'
+    )
+    correct = f"{PACKAGE}/maps/correct.py"
+    copy.change(correct, "def _lost(", f"{SHRUNK}def _lost(")
+    copy.change(
+        correct,
+        '{"well-position": by_position}',
+        '{"well-position": by_position, "shrunk-position": by_shrunk_position}',
+    )
+    words = ["--align", "center-scale", "--correct", "shrunk-position", "--save-map", "map.parquet"]
+    copy.run("baseline", "openphenom", *words)
+    metadata, table = (next((copy.demo / "data").glob(n)) for n in ("metadata*", "OpenPhenom*"))
+    wells = read_wells(metadata, table, design=Design(positions=True))
+    x = wells.x.astype(np.float64)
+    for address in np.unique(wells.position):
+        here = wells.position == address
+        x[here] -= wells.x[here].sum(axis=0, dtype=np.float64) / (here.sum() + 10)
+    found = load_map(copy.root / "map.parquet")
+    expected, plain = (build_map(w, "center-scale") for w in (replace(wells, x=x), wells))
+    assert np.allclose(found.x, expected.x, atol=1e-5) and not np.allclose(found.x, plain.x, atol=0.1)
+    assert [c["correction"] for c in found.protocol["corrections"]] == ["shrunk-position"]
+    copy.follows("a correction", "shrunk-position")
 
 
 SUITE = '''\

@@ -31,7 +31,8 @@ def imports(path: Path) -> Iterator[str]:
 def named(minor: int) -> dict[str, str]:
     """Distribution -> requirement on Python 3.`minor`, the extras' included."""
     found = {}
-    for line in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["h5ad"]:
+    extras = PROJECT["optional-dependencies"]
+    for line in PROJECT["dependencies"] + extras["h5ad"] + extras["distributed"]:
         requirement, _, marker = line.partition(";")
         if marker:
             match = re.fullmatch(r" python_version (<|>=) '3\.(\d+)'", marker)

@@ -156,7 +156,7 @@ def test_every_command_runs_on_the_demos_data(
     monkeypatch.setenv("POLARIS_RXRX_DATA", "data")
     lines = [words for words in command_lines() if words[0] not in ONLINE]
     assert {words[0] for words in lines} >= {"baseline", "score", "compare", "audit", "leaderboard", "report"}
-    assert {words[0] for words in lines} >= {"evaluate", "reproduce", "targets", "dataset"}
+    assert {words[0] for words in lines} >= {"evaluate", "reproduce", "targets", "dataset", "summarize"}
     for words in lines:
         assert run(words) == 0, f"{shlex.join(words)}: {capsys.readouterr().err}"
         printed = capsys.readouterr()

@@ -55,6 +55,7 @@ from polaris_rxrx.types import Bools, Floats, Ints
 MIN_CONTROLS = 2
 GRADED = 1e8
 _ROWS_AT_ONCE = 4096
+WITH_MOMENTS: tuple[Aligner, ...] = ("pca-cs", "tvn", "center-scale")  # for which moments do in `fit_moments`
 WITH_COMPONENTS: tuple[Aligner, ...] = ("pca-cs", "tvn")
 FLAT = "the control wells do not vary: every feature is constant"
 
@@ -266,6 +267,8 @@ def fit_moments(shared: Basis, own: Moments) -> Affine:
     """As `fit`, from the moments of an experiment's control wells, n >= `MIN_CONTROLS`."""
     if not fits_experiments(shared.aligner):
         return Affine(shared.center, None, shared.scale)
+    if shared.aligner not in WITH_MOMENTS:
+        raise UsageError(f"{shared.aligner} needs the control wells themselves, not their moments")
     if shared.rotation is None:
         return Affine(own.mean, None, 1 / _deviation(np.diag(own.scatter) / own.n, own.mean, own.n))
     turned = own.scatter @ shared.rotation

@@ -80,6 +80,19 @@ def test_jump_from_its_tables_to_recall_and_activity(
     assert silent.sum() > 200 and active[~silent].mean() > 0.98 and active[silent].mean() < 0.05
 
 
+def test_an_effect_of_places_on_plates_is_corrected(run: Run, shared_data: Path, tmp_path: Path) -> None:
+    """Genes stand at one place in all replicates, so what a place does looks like what they do."""
+    jump = make_jump(tmp_path, shared_data, every=16, place=2.5)
+    words = ["--dataset", "jump-crispr", "--model", "cellprofiler", "--align", "center-scale", "--json"]
+    words += ["--relations", jump.relations(tmp_path / "planted.txt")]
+    recall = []
+    for more in ([], ["--correct", "well-position"]):
+        code, out, err = run("evaluate", "gene-gene", *words, *more)
+        assert code == 0, err
+        recall.append(json.loads(out)["gene-gene"]["summary"]["sources"]["planted"]["recall"])
+    assert recall[0] < 0.7 and recall[1] > 0.95
+
+
 def test_rxrx3_from_its_tree_to_recall_and_predictions(
     run: Run, shared_data: Path, prepared: Path, tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +32,7 @@ from polaris_rxrx.suites.relations import Relations
 from polaris_rxrx.wells.design import Design
 from polaris_rxrx.wells.memory import Wells, read_wells
 from polaris_rxrx.wells.metadata import Perturbations, read_metadata
+from tests.conftest import ROOT
 from tests.wells_factory import small, write
 
 
@@ -268,3 +270,35 @@ def test_every_correction_that_can_be_named_is_of_wells_or_of_a_map() -> None:
     assert {*ON_WELLS} | {*ON_MAP} == {*CORRECTIONS} and not {*ON_WELLS} & {*ON_MAP}
     for function in (*ON_WELLS.values(), *ON_MAP.values()):
         assert "Source:" in (function.__doc__ or "")
+
+
+def test_the_page_makes_a_table_of_arms(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lines of docs/corrections.md, on locations as HGNC writes them."""
+    locations = {
+        "PLK1": "16p12.2",
+        "TP53": "17p13.1",
+        "MYC": "8q24.21",
+        "SHOX": "Xp22.33 and Yp11.2",
+        "KDM5D": "Yq11.223",
+        "RPS17": "15q25.2",
+        "DEFB4A": "8p23.1 alternate reference locus",
+        "MT-ND1": "mitochondria",
+        "UNKNOWN1": "not on reference assembly",
+        "UNKNOWN2": "",
+        "BAND": "19cen",
+    }
+    monkeypatch.chdir(tmp_path)
+    rows = [f"HGNC:{i}\t{symbol}\t{at}" for i, (symbol, at) in enumerate(locations.items())]
+    Path("hgnc_complete_set.txt").write_text("\n".join(["hgnc_id\tsymbol\tlocation", *rows, ""]), "utf-8")
+    page = (ROOT / "docs" / "corrections.md").read_text("utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)
+    exec(compile(code, "docs/corrections.md", "exec"), {})
+    assert read_arms(Path("arms.csv")) == {
+        "PLK1": "16p",
+        "TP53": "17p",
+        "MYC": "8q",
+        "SHOX": "Xp",
+        "KDM5D": "Yq",
+        "RPS17": "15q",
+        "DEFB4A": "8p",
+    }
