@@ -64,7 +64,6 @@ COVERED_BY = {
     "submission/unpack": "submission/test_bundle",
     "submission/verify": "submission/test_bundle",
     "suites/energy": "suites/test_signal",
-    "suites/groups": "suites/test_signal",
     "suites/layout": "suites/test_gene_gene",
     "suites/replicates": "suites/test_signal",
     "suites/reproduce": "cli/test_reproduce",

@@ -157,10 +157,13 @@ def _signal(data: Path, by: str | None, options: dict[str, Any]) -> Job:
     if by not in (None, "gene", "guide") and genes is not None:
         raise click.UsageError(f"--unexpressed names genes, which --by {by} is not about")
     chosen: dict[str, Any] = {"by": by or "gene", "seed": options["seed"], "null": genes or "controls"}
+    effort = options["effort"]
 
     def run(source: ModelInput, bar: Bar) -> list[Result]:
         assert source.recipe is not None
-        return evaluate_wells(_wells(source), align_by=source.recipe.alignment, progress=bar.step, **chosen)
+        how = {"align_by": source.recipe.alignment, "max_memory": effort.max_memory, **chosen}
+        with effort.at_work() as who:
+            return evaluate_wells(_wells(source), progress=bar.step, who=who, **how)
 
     return run
 
@@ -233,7 +236,14 @@ def _activity(data: Path, by: str | None, options: dict[str, Any]) -> Job:
 
     def run(source: ModelInput, bar: Bar) -> list[Result]:
         assert source.recipe is not None
-        return [evaluate_activity(_wells(source), align_by=source.recipe.alignment, **chosen)]
+        return [
+            evaluate_activity(
+                _wells(source),
+                align_by=source.recipe.alignment,
+                max_memory=options["effort"].max_memory,
+                **chosen,
+            )
+        ]
 
     return run
 

@@ -170,7 +170,8 @@ def command(
     elif resume:
         raise click.UsageError("--resume keeps what is finished in --out, which was not given")
     layout_of = source.metadata if source.map_path is not None else None
-    wanted = jobs(suites, source.data, by, {**options, "layout_of": layout_of})
+    options |= {"layout_of": layout_of, "effort": source.effort}
+    wanted = jobs(suites, source.data, by, options)
     kept: dict[str, Kept] = {}
     write: Keep | None = None
     if out is not None:

@@ -186,8 +186,8 @@ effort_options = together(
             default=1,
             show_default=True,
             metavar="N",
-            help="How many processes read the table and sum its wells; no more than there are files, or row "
-            "groups of one.",
+            help="How many processes read the table and sum its wells, no more than there are files, or row "
+            "groups of one; for signal, how many hold perturbations against control wells.",
         ),
         click.option(
             "--scheduler",

@@ -54,6 +54,7 @@ from polaris_rxrx.types import Bools, Floats, Ints
 
 MIN_CONTROLS = 2
 GRADED = 1e8
+_ROWS_AT_ONCE = 4096
 WITH_MOMENTS: tuple[Aligner, ...] = ("pca-cs", "tvn", "center-scale")  # for which moments do in `fit_moments`
 WITH_COMPONENTS: tuple[Aligner, ...] = ("pca-cs", "tvn")
 FLAT = "the control wells do not vary: every feature is constant"
@@ -136,10 +137,15 @@ class Affine:
 
     def sums(self, sums: Floats, counts: Ints) -> Floats:
         """Sums of aligned rows, from sums (k, d) and counts (k,) of rows as they are."""
-        moved = sums - counts[:, None] * self.center
-        if self.linear is not None:
-            moved = moved @ self.linear
-        return moved if self.scale is None else moved * self.scale
+        width = len(self.center) if self.linear is None else self.linear.shape[1]
+        out = np.empty((len(sums), width))
+        for a in range(0, len(sums), _ROWS_AT_ONCE):  # a large batch has a sum for each of its many doses
+            part = slice(a, a + _ROWS_AT_ONCE)
+            moved = sums[part] - counts[part, None] * self.center
+            if self.linear is not None:
+                moved = moved @ self.linear
+            out[part] = moved if self.scale is None else moved * self.scale
+        return out
 
 
 @dataclass(frozen=True, eq=False)

@@ -166,7 +166,9 @@ def build_map(
     if aggregate == "median" and has_wells(wells):
         x = _medians(wells, basis, keep, n_wells, progress)
     else:
-        x = sums[keep] / n_wells[keep, None]
+        x = sums[keep]
+        del sums
+        x /= n_wells[keep, None]
     return Map(wells.perturbations.take(keep), x, n_wells[keep], protocol, _dropped(protocol))
 
 

@@ -24,10 +24,18 @@ from typing import Any
 
 import numpy as np
 
+from polaris_rxrx import limits
 from polaris_rxrx.errors import some
 from polaris_rxrx.maps.align import AlignBy, as_alignment
-from polaris_rxrx.maps.similarity import unit_rows
-from polaris_rxrx.suites.groups import MIN_WELLS, By, WellGroups, aligned_wells, check_choices, group_wells
+from polaris_rxrx.suites.groups import (
+    MIN_WELLS,
+    By,
+    WellGroups,
+    aligned_wells,
+    check_choices,
+    group_wells,
+    to_unit_length,
+)
 from polaris_rxrx.suites.result import Result, versions
 from polaris_rxrx.suites.retrieval import NULL_SIZE, Retrieved, adjusted, average_precision, by_group
 from polaris_rxrx.suites.splits import Half
@@ -47,6 +55,7 @@ def evaluate_activity(
     null_size: int = NULL_SIZE,
     seed: int = 0,
     legacy: bool = False,
+    max_memory: int | None = None,
 ) -> Result:
     """Mean average precision of every perturbation's wells against control wells.
 
@@ -58,6 +67,7 @@ def evaluate_activity(
         null_size: Random orders for each pair of counts.
         seed: Of halves and random orders.
         legacy: As copairs is commonly used; see above.
+        max_memory: As in `polaris_rxrx.suites.signal.evaluate_signal`.
 
     Raises:
         UsageError: A number or word that cannot be.
@@ -66,12 +76,15 @@ def evaluate_activity(
     check_choices(by, min_wells=min_wells, seed=seed, n_random=null_size)
     groups = group_wells(wells, by, min_wells)
     if legacy:
-        x, negatives = aligned_wells(wells, align_by, groups, np.arange(groups.n_side_controls))
+        everyone = np.arange(groups.n_side_controls)
+        x, negatives = aligned_wells(wells, align_by, groups, everyone, max_memory)
         experiment, held = np.zeros(len(x), dtype=np.int64), np.zeros(len(negatives), dtype=np.int64)
     else:
-        half = Half.of(wells, align_by, groups, seed, 0)
+        half = Half.of(wells, align_by, groups, seed, 0, max_memory)
         x, negatives, experiment, held = half.x, half.held, half.experiment, half.held_experiment
-    found, group = _retrieve(groups, unit_rows(x), experiment, unit_rows(negatives), held, legacy)
+    to_unit_length(x)
+    to_unit_length(negatives)
+    found, group = _retrieve(groups, x, experiment, negatives, held, legacy)
     grouped = by_group(found, group, len(groups.sizes), null_size=null_size, seed=seed)
     q = adjusted(grouped.p_value)
     tested = ~np.isnan(q)
@@ -119,11 +132,14 @@ def _untested(groups: WellGroups, tested: Bools) -> Iterator[str]:
 def _retrieve(
     groups: WellGroups, own: Floats, experiment: Ints, controls: Floats, held: Ints, first: bool
 ) -> tuple[Retrieved, Ints]:
-    """Every well as a query, among unit vectors of wells, group after group, and of controls."""
+    """Every well as a query, among unit vectors of wells, group after group, and of controls.
+
+    Experiments of wells and of controls are numbers (n,); the controls' are ascending, as blocks come.
+    """
     ap, n_positive, n_negative = np.full(len(own), np.nan), np.zeros(len(own), int), np.zeros(len(own), int)
-    controls, held = controls[~np.isnan(controls).any(axis=1)], held[~np.isnan(controls).any(axis=1)]
-    order = np.argsort(held, kind="stable")
-    controls, held = controls[order], held[order]
+    there = np.flatnonzero(~np.isnan(controls[:, 0]))  # a row without length is NaN in every column
+    if len(there) < len(controls):
+        controls, held = controls[there], held[there]
     for start, size in zip(groups.start.tolist(), groups.sizes.tolist(), strict=True):
         rows = start + np.flatnonzero(~np.isnan(own[start : start + size]).any(axis=1))
         if len(rows) < 2:
@@ -139,5 +155,7 @@ def _retrieve(
                 negative = np.round(own[some_rows] @ controls[a:b].T, DECIMALS)
                 ap[some_rows] = average_precision(positive, negative, positives_first=first)
             n_positive[queries], n_negative[queries] = len(rows) - 1, b - a
+        limits.release(own)
+        limits.release(controls)
     group = np.repeat(np.arange(len(groups.sizes)), groups.sizes)
     return Retrieved(ap, n_positive, n_positive + n_negative), group

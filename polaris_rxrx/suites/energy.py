@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from polaris_rxrx import limits
 from polaris_rxrx.errors import DataError
 from polaris_rxrx.types import Floats, Ints
 
@@ -37,7 +38,10 @@ def energy_distances(x: Floats, start: Ints, reference: ReferenceWells) -> Float
     """Energy distances of groups of rows from one reference; group k, not empty, begins at x[start[k]]."""
     end = np.r_[start[1:], len(x)]
     cross = np.add.reduceat(reference.mean_distances(x), start) / (end - start)
-    own = np.array([mean_self_distance(x[a:b]) for a, b in zip(start, end, strict=True)])
+    own = np.empty(len(start))
+    for k, (a, b) in enumerate(zip(start, end, strict=True)):
+        own[k] = mean_self_distance(x[a:b])
+        limits.release(x)
     energy: Floats = 2 * cross - own - reference.own
     return energy
 
@@ -61,6 +65,7 @@ class ReferenceWells:
         for a in range(0, len(x), _ROWS_AT_ONCE):
             part = distances(left_factor(x[a : a + _ROWS_AT_ONCE], self.center), self.right)
             part.mean(axis=1, out=means[a : a + _ROWS_AT_ONCE])
+            limits.release(x)
         return means
 
 

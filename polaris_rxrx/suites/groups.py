@@ -1,7 +1,9 @@
 """Which wells belong together, and those wells, aligned one by one: what the suites on wells stand on.
 
 Conventions
-    Wells are aligned one by one, in float64, as `polaris_rxrx.maps` aligns means. Control wells are the
+    Wells are aligned one by one, in float64, as `polaris_rxrx.maps` aligns means. They stand group after
+    group; beyond a bound they do so on disk, and whoever goes through them gives back the memory of what it
+    has seen. Control wells are the
     EMPTY_control wells of the same side: CRISPR for genes and guides, COMPOUND for compounds. `*_control` is
     no perturbation. Perturbations with fewer than `min_wells` wells are left out, counted and named.
     A guide is named GENE_guide_N and its gene is what stands before that suffix, underscores and all; guides
@@ -16,10 +18,12 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from polaris_rxrx import limits
 from polaris_rxrx.errors import DataError, UsageError, some
 from polaris_rxrx.maps import align
-from polaris_rxrx.maps.align import AlignBy
+from polaris_rxrx.maps.align import Affine, AlignBy
 from polaris_rxrx.maps.build import pooled_controls
+from polaris_rxrx.maps.similarity import unit_rows
 from polaris_rxrx.suites.result import Digest
 from polaris_rxrx.types import Bools, Floats, Ints
 from polaris_rxrx.wells.metadata import Perturbations
@@ -30,6 +34,8 @@ BYS: tuple[By, ...] = get_args(By)
 MIN_WELLS = 5
 N_RANDOM = 1000
 MAX_GROUP = 250
+MOST = 1 << 29  # bytes of aligned wells in memory, however much is allowed
+_ROWS_AT_ONCE = 4096
 # Streams of one seed.
 CONTROLS, SPLIT, EMBEDDINGS = range(3)
 _GUIDE = re.compile(r"_guide_\d+\Z")
@@ -163,13 +169,16 @@ def _refuse_nan(block: WellBlock, wells: WellSource) -> None:
 
 
 def aligned_wells(
-    wells: WellSource, align_by: AlignBy, groups: WellGroups, chosen: Ints
+    wells: WellSource, align_by: AlignBy, groups: WellGroups, chosen: Ints, max_memory: int | None = None
 ) -> tuple[Floats, Floats]:
-    """Aligned wells of the groups, group after group, and the chosen ones of the side's control wells."""
+    """Aligned wells of the groups, group after group, and the chosen ones of the side's control wells.
+
+    Where they stand, `room` says.
+    """
     controls, _ = pooled_controls(wells, align_by)
     basis = align.basis(align_by, controls, len(wells.features))
-    x = np.empty((int(groups.sizes.sum()), basis.width))
-    picked = np.empty((len(chosen), basis.width))
+    x = room((int(groups.sizes.sum()), basis.width), max_memory)
+    picked = room((len(chosen), basis.width), max_memory)
     place = np.full(groups.n_side_controls, -1, dtype=np.int64)
     place[chosen] = np.arange(len(chosen))
     free, seen = groups.start, 0
@@ -182,8 +191,40 @@ def aligned_wells(
         if not len(rows) and not (to >= 0).any():
             continue
         affine = align.fit(basis, block.x[block.control])
-        if (to >= 0).any():
-            picked[to[to >= 0]] = affine.rows(block.x[control[to >= 0]])
+        put(picked, to[to >= 0], affine, block, control[to >= 0])
         rows = rows[np.argsort(group[rows], kind="stable")]
-        x[groups.places(group[rows], free)] = affine.rows(block.x[rows])
+        put(x, groups.places(group[rows], free), affine, block, rows)
     return x, picked
+
+
+def room(shape: tuple[int, int], max_memory: int | None) -> Floats:
+    """An array for aligned wells, in memory or on disk.
+
+    In memory it takes at most `MOST` bytes, and a third of what is left of the bytes that the process may
+    take, where there is such a bound. Without one, where the disk has no room, it is in memory after all.
+
+    Raises:
+        DataError: There is a bound, and the disk is full.
+    """
+    left = MOST if max_memory is None else max(max_memory - limits.in_use(), 0) // 3
+    try:
+        return limits.empty(shape, np.float64, min(MOST, left))
+    except DataError:
+        if max_memory is not None:
+            raise
+        return np.empty(shape)
+
+
+def put(out: Floats, to: Ints, affine: Affine, block: WellBlock, rows: Ints) -> None:
+    """Align these rows (k,) of a block and put them into the places `to` (k,), some at a time."""
+    for a in range(0, len(rows), _ROWS_AT_ONCE):
+        part = slice(a, a + _ROWS_AT_ONCE)
+        out[to[part]] = affine.rows(block.x[rows[part]])
+        limits.release(out)
+
+
+def to_unit_length(x: Floats) -> None:
+    """Divide rows (n, d) by their length where they are; a row without length becomes NaN."""
+    for a in range(0, len(x), _ROWS_AT_ONCE):
+        x[a : a + _ROWS_AT_ONCE] = unit_rows(x[a : a + _ROWS_AT_ONCE])
+        limits.release(x)

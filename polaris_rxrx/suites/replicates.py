@@ -30,19 +30,22 @@ Deviations from the public code
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
+from polaris_rxrx import limits
 from polaris_rxrx.errors import DataError, some
 from polaris_rxrx.maps.align import AlignBy
 from polaris_rxrx.maps.similarity import unit_rows
+from polaris_rxrx.parallel import Workers
 from polaris_rxrx.suites.groups import MIN_WELLS, N_RANDOM, By, aligned_wells
 from polaris_rxrx.suites.result import Result
 from polaris_rxrx.suites.signal import evaluate_signal
 from polaris_rxrx.suites.splits import Tested, held_out
 from polaris_rxrx.suites.study import Null, Study, mad, shares
 from polaris_rxrx.suites.unexpressed import p_values, rows_of
-from polaris_rxrx.types import Bools, Floats, Ints, Progress
+from polaris_rxrx.types import Bools, Floats, Progress
 from polaris_rxrx.wells.source import WellSource
 
 
@@ -56,6 +59,7 @@ def evaluate_replicates(
     null: Null = "controls",
     n_random: int = N_RANDOM,
     tested: Tested | None = None,
+    max_memory: int | None = None,
 ) -> Result:
     """Mean pairwise cosine among every perturbation's wells.
 
@@ -64,13 +68,14 @@ def evaluate_replicates(
         null: "controls", or names of unexpressed genes, which are then not reported but in the table "null".
         n_random: Exchanges with held-out control wells, over all splits.
         tested: What `splits.held_out` made of these very wells and choices, if it is at hand.
+        max_memory: As in `polaris_rxrx.suites.signal.evaluate_signal`.
 
     Raises:
         UsageError: A number or word that cannot be.
         DataError: No perturbation with enough wells, a value that is not finite, a gene of the null that is
             not there or whose wells have no cosine, nothing but genes of the null.
     """
-    study = Study(wells, by, align_by, min_wells, seed, null, n_random)
+    study = Study(wells, by, align_by, min_wells, seed, null, n_random, max_memory)
     groups, reported = study.groups, study.reported
     cosine, width, n_without = _cosines(study)
     columns = {**groups.table(), "mean_cosine": cosine.tolist()}
@@ -102,15 +107,24 @@ def evaluate_replicates(
 
 
 def evaluate_wells(
-    wells: WellSource, *, by: By, align_by: AlignBy, seed: int, null: Null, progress: Progress
+    wells: WellSource,
+    *,
+    by: By,
+    align_by: AlignBy,
+    seed: int,
+    null: Null,
+    progress: Progress,
+    max_memory: int | None = None,
+    who: Workers | None = None,
 ) -> list[Result]:
-    """Signal and replicate consistency of the same wells, tested against held-out controls once."""
+    """Signal and replicate consistency of the same wells, tested against held-out controls once, by `who`."""
     progress("signal", 0, 3)
-    tested = held_out(wells, by=by, align_by=align_by, seed=seed) if isinstance(null, str) else None
+    chosen: dict[str, Any] = {"by": by, "align_by": align_by, "seed": seed, "max_memory": max_memory}
+    tested = held_out(wells, who=who, **chosen) if isinstance(null, str) else None
     progress("signal", 1, 3)
-    energy = evaluate_signal(wells, by=by, align_by=align_by, seed=seed, null=null, tested=tested)
+    energy = evaluate_signal(wells, null=null, tested=tested, **chosen)
     progress("signal", 2, 3)
-    cosines = evaluate_replicates(wells, by=by, align_by=align_by, seed=seed, null=null, tested=tested)
+    cosines = evaluate_replicates(wells, null=null, tested=tested, **chosen)
     progress("signal", 3, 3)
     return [energy, cosines]
 
@@ -118,15 +132,16 @@ def evaluate_wells(
 def _cosines(study: Study) -> tuple[Floats, int, int]:
     """Mean cosine of each group, columns of aligned wells, and how many wells have no length."""
     groups = study.groups
-    x, _ = aligned_wells(study.wells, study.align_by, groups, np.empty(0, dtype=np.int64))
-    code = np.repeat(np.arange(len(groups.sizes)), groups.sizes)
-    units = unit_rows(x)
-    del x
-    there = ~np.isnan(units[:, 0])
-    if not there.all():
-        units, code = units[there], code[there]
-    cosine = mean_pair_cosines(units, code, np.bincount(code, minlength=len(groups.sizes)))
-    return cosine, units.shape[1], int((~there).sum())
+    none = np.empty(0, dtype=np.int64)
+    x, _ = aligned_wells(study.wells, study.align_by, groups, none, study.max_memory)
+    cosine, n_without = np.empty(len(groups.sizes)), 0
+    for k, (a, n) in enumerate(zip(groups.start.tolist(), groups.sizes.tolist(), strict=True)):
+        units = unit_rows(x[a : a + n])
+        there = ~np.isnan(units[:, 0])
+        cosine[k] = mean_pair_cosine(units[there])
+        n_without += n - int(there.sum())
+        limits.release(x)
+    return cosine, x.shape[1], n_without
 
 
 def _null_values(cosine: Floats, in_null: Bools, names: Sequence[str]) -> Floats:
@@ -136,15 +151,13 @@ def _null_values(cosine: Floats, in_null: Bools, names: Sequence[str]) -> Floats
     return cosine[in_null]
 
 
-def mean_pair_cosines(units: Floats, code: Ints, counts: Ints) -> Floats:
-    """Mean cosine of all pairs of two rows of a group, NaN without one; length-1 rows, `code` ascending.
+def mean_pair_cosine(units: Floats) -> float:
+    """Mean cosine of all pairs of two rows of length 1, NaN without a pair.
 
     |sum of the n units|^2 = n + 2 times the sum of their pairs' cosines.
     """
-    cosine = np.full(len(counts), np.nan)
-    some_pair = counts >= 2
-    at = np.searchsorted(code, np.flatnonzero(some_pair))
-    for k, a in zip(np.flatnonzero(some_pair), at, strict=True):
-        total = units[a : a + counts[k]].sum(axis=0)
-        cosine[k] = (total @ total - counts[k]) / (counts[k] * (counts[k] - 1))
-    return cosine
+    n = len(units)
+    if n < 2:
+        return float("nan")
+    total = units.sum(axis=0)
+    return float((total @ total - n) / (n * (n - 1)))

@@ -76,6 +76,7 @@ def evaluate_signal(
     n_random: int = N_RANDOM,
     baseline: bool = True,
     tested: Tested | None = None,
+    max_memory: int | None = None,
 ) -> Result:
     """Energy distance of every perturbation from its controls.
 
@@ -90,6 +91,8 @@ def evaluate_signal(
         n_random: Exchanges with held-out control wells, over all splits.
         baseline: Run random embeddings too.
         tested: What `splits.held_out` made of these very wells and choices, if it is at hand.
+        max_memory: Bytes that this process may take; aligned wells that take more than a third of what is
+            left of them, or than half a GiB, stand on disk.
 
     Raises:
         UsageError: A number or word that cannot be.
@@ -98,7 +101,7 @@ def evaluate_signal(
     """
     if max_controls < 2:
         raise UsageError(f"max_controls is {max_controls}; 2 or more was expected")
-    study = Study(wells, by, align_by, min_wells, seed, null, n_random)
+    study = Study(wells, by, align_by, min_wells, seed, null, n_random, max_memory)
     groups, reported = study.groups, study.reported
     if groups.n_side_controls < align.MIN_CONTROLS:
         raise DataError(
@@ -137,7 +140,7 @@ def evaluate_signal(
 
 def _energy(wells: WellSource, study: Study, chosen: Ints) -> tuple[Floats, int]:
     """Energy distance of each group from the chosen controls, and how many columns aligned wells have."""
-    x, controls = aligned_wells(wells, study.align_by, study.groups, chosen)
+    x, controls = aligned_wells(wells, study.align_by, study.groups, chosen, study.max_memory)
     return energy_distances(x, study.groups.start, ReferenceWells.of(controls)), x.shape[1]
 
 

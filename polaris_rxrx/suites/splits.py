@@ -33,7 +33,7 @@ Source
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import comb, prod
@@ -41,10 +41,12 @@ from typing import Any
 
 import numpy as np
 
+from polaris_rxrx import limits
 from polaris_rxrx.errors import some
 from polaris_rxrx.maps import align
 from polaris_rxrx.maps.align import AlignBy, Moments
 from polaris_rxrx.maps.similarity import unit_rows
+from polaris_rxrx.parallel import Here, Workers
 from polaris_rxrx.suites.energy import ReferenceWells, distances, left_factor, right_factor
 from polaris_rxrx.suites.groups import (
     MAX_GROUP,
@@ -55,6 +57,8 @@ from polaris_rxrx.suites.groups import (
     WellGroups,
     check_choices,
     group_wells,
+    put,
+    room,
 )
 from polaris_rxrx.suites.unexpressed import TIE
 from polaris_rxrx.types import Bools, Floats, Ints
@@ -98,13 +102,25 @@ def held_out(
     min_wells: int = MIN_WELLS,
     seed: int = 0,
     n_random: int = N_RANDOM,
+    max_memory: int | None = None,
+    who: Workers | None = None,
 ) -> Tested:
     """The tests of both suites at once, for their `tested`; arguments are theirs."""
     check_choices(by, min_wells=min_wells, seed=seed, n_random=n_random)
-    return hold(wells, align_by, group_wells(wells, by, min_wells), n_random=n_random, seed=seed)
+    groups = group_wells(wells, by, min_wells)
+    return hold(wells, align_by, groups, n_random=n_random, seed=seed, max_memory=max_memory, who=who)
 
 
-def hold(wells: WellSource, align_by: AlignBy, groups: WellGroups, *, n_random: int, seed: int) -> Tested:
+def hold(
+    wells: WellSource,
+    align_by: AlignBy,
+    groups: WellGroups,
+    *,
+    n_random: int,
+    seed: int,
+    max_memory: int | None = None,
+    who: Workers | None = None,
+) -> Tested:
     """Hold every group against held-out controls, by both statistics.
 
     Args:
@@ -113,17 +129,20 @@ def hold(wells: WellSource, align_by: AlignBy, groups: WellGroups, *, n_random: 
         groups: From `group_wells`.
         n_random: Exchanges, over all splits.
         seed: Of splits and exchanges.
+        max_memory: Bytes that this process may take; see `polaris_rxrx.suites.groups.room`.
+        who: Who does the tests, this process unless another is named; wells are aligned here, and those of a
+            test go with it.
     """
     n = len(groups.sizes)
     found = np.full((4, SPLITS, n), np.nan)
     used = np.zeros((SPLITS, n), dtype=np.int64)
     for s in range(SPLITS):
-        half = Half.of(wells, align_by, groups, seed, s)
-        for k, pool in enumerate(half.pools(groups, seed, s)):
-            if pool is None:
-                continue
-            used[s, k] = pool.own
-            found[:, s, k] = _statistics(pool, half.reference, -(-n_random // SPLITS), [seed, SPLIT, s])
+        half = Half.of(wells, align_by, groups, seed, s, max_memory)
+        tests = half.tests(groups, -(-n_random // SPLITS), seed, s)
+        for i, values in (who or Here()).run(_judge, tests):
+            choice = tests.choices[i]
+            found[:, s, choice.group], used[s, choice.group] = values, len(choice.own)
+        del half, tests  # before the next ones are made
     whole = ~np.isnan(found[0]).any(axis=0)
     with np.errstate(invalid="ignore"):
         p = np.where(whole, combined(found[:2]), np.nan)
@@ -155,6 +174,50 @@ class _Pool:
 
 
 @dataclass(frozen=True, eq=False)
+class _Choice:
+    """Which wells (m,) are held against which held-out controls (k,), and the stratum of each, (m + k,)."""
+
+    group: int
+    own: Ints
+    held: Ints
+    stratum: Ints
+
+
+@dataclass(frozen=True, eq=False)
+class _Test:
+    """All that a group's test takes, wherever it is done."""
+
+    pool: _Pool
+    reference: ReferenceWells
+    n_random: int
+    seed: list[int]
+
+
+@dataclass(frozen=True, eq=False)
+class _Tests(Sequence[_Test]):
+    """The tests of groups that can be tested; the wells of one are brought together when it is asked for."""
+
+    half: Half
+    choices: list[_Choice]
+    n_random: int
+    seed: list[int]
+
+    def __len__(self) -> int:
+        return len(self.choices)
+
+    def __getitem__(self, i: Any) -> Any:
+        choice, half = self.choices[i], self.half
+        x = np.concatenate([half.x[choice.own], half.held[choice.held]])
+        limits.release(half.x)
+        limits.release(half.held)
+        return _Test(_Pool(x, choice.stratum, len(choice.own)), half.reference, self.n_random, self.seed)
+
+
+def _judge(test: _Test) -> list[float]:
+    return _statistics(test.pool, test.reference, test.n_random, test.seed)
+
+
+@dataclass(frozen=True, eq=False)
 class Half:
     """Everything aligned on one half of the controls: wells group by group, held-out controls, a reference.
 
@@ -170,15 +233,26 @@ class Half:
     reference: ReferenceWells
 
     @classmethod
-    def of(cls, wells: WellSource, align_by: AlignBy, groups: WellGroups, seed: int, split: int) -> Half:
-        basis = align.basis(align_by, _moments(wells, align_by, seed, split), len(wells.features))
-        x = np.empty((int(groups.sizes.sum()), basis.width))
-        where = np.empty((len(x), 2), dtype=np.int64)
-        held: list[Floats] = []
-        held_where: list[Ints] = []
-        fitted: list[Floats] = []
+    def of(
+        cls,
+        wells: WellSource,
+        align_by: AlignBy,
+        groups: WellGroups,
+        seed: int,
+        split: int,
+        max_memory: int | None = None,
+    ) -> Half:
+        moments, n_fit, n_held = _controls(wells, align_by, groups, seed, split)
+        basis = align.basis(align_by, moments, len(wells.features))
+        x = room((int(groups.sizes.sum()), basis.width), max_memory)
+        held = room((n_held, basis.width), max_memory)
+        where, held_at = np.empty((len(x), 2), dtype=np.int64), np.empty((n_held, 2), dtype=np.int64)
+        chosen = np.random.default_rng([seed, SPLIT, split, 1]).permutation(n_fit)[:MAX_REFERENCE]
+        reference = np.empty((len(chosen), basis.width))
+        place = np.full(n_fit, -1, dtype=np.int64)
+        place[chosen] = np.arange(len(chosen))
         plates = True
-        free = groups.start
+        free, fitted, seen = groups.start, 0, 0
         for b, block in enumerate(wells.blocks()):
             of = groups.of[block.perturbation]
             rows = np.flatnonzero((of >= 0) & ~block.control)
@@ -191,32 +265,36 @@ class Half:
             plate = block.plate if block.plate is not None else np.zeros(len(block.x), dtype=np.int64)
             rows = rows[np.argsort(of[rows], kind="stable")]
             to = groups.places(of[rows], free)
-            x[to], where[to, 0], where[to, 1] = affine.rows(block.x[rows]), b, plate[rows]
+            put(x, to, affine, block, rows)
+            where[to, 0], where[to, 1] = b, plate[rows]
             out, fit = out[side[out]], fit[side[fit]]
-            held.append(affine.rows(block.x[out]))
-            held_where.append(np.stack([np.full(len(out), b), plate[out]], axis=1))
-            fitted.append(affine.rows(block.x[fit]))
-        reference = np.concatenate(fitted)
-        rng = np.random.default_rng([seed, SPLIT, split, 1])
-        reference = reference[rng.permutation(len(reference))[:MAX_REFERENCE]]
-        held_at = np.concatenate(held_where)
+            to = np.arange(seen, seen + len(out))
+            put(held, to, affine, block, out)
+            held_at[to, 0], held_at[to, 1] = b, plate[out]
+            to = place[fitted : fitted + len(fit)]
+            put(reference, to[to >= 0], affine, block, fit[to >= 0])
+            seen, fitted = seen + len(out), fitted + len(fit)
         width = int(max(where[:, 1].max(initial=0), held_at[:, 1].max(initial=0))) + 1
         return cls(
             x,
             where[:, 0],
             where[:, 0] * width + where[:, 1] if plates else None,
-            np.concatenate(held),
+            held,
             held_at[:, 0],
             held_at[:, 0] * width + held_at[:, 1] if plates else None,
             ReferenceWells.of(reference),
         )
 
-    def pools(self, groups: WellGroups, seed: int, split: int) -> Iterator[_Pool | None]:
-        """The wells that can change places, for every group."""
+    def tests(self, groups: WellGroups, n_random: int, seed: int, split: int) -> _Tests:
+        """A test of every group whose wells can change places with held-out controls."""
+        found = [c for c in self._choices(groups, seed, split) if c is not None]
+        return _Tests(self, found, n_random, [seed, SPLIT, split])
+
+    def _choices(self, groups: WellGroups, seed: int, split: int) -> Iterator[_Choice | None]:
         by_experiment = _places(self.held_experiment)
         by_plate = None if self.held_plate is None else _places(self.held_plate)
         rng = np.random.default_rng([seed, SPLIT, split, 2])
-        for start, n in zip(groups.start.tolist(), groups.sizes.tolist(), strict=True):
+        for k, (start, n) in enumerate(zip(groups.start.tolist(), groups.sizes.tolist(), strict=True)):
             rows = np.arange(start, start + n)
             if n > MAX_GROUP:
                 rows = start + np.sort(rng.choice(n, MAX_GROUP, replace=False))
@@ -225,27 +303,30 @@ class Half:
                 there = [len(by_plate.get(int(c), ())) for c in np.unique(self.plate[rows])]
                 if min(there) >= PLATE_LEAST:
                     own, places = self.plate[rows], by_plate
-            yield self._pool(rows, own, places, rng)
+            yield _choice(k, rows, own, places, rng)
 
-    def _pool(self, rows: Ints, own: Ints, places: dict[int, Ints], rng: np.random.Generator) -> _Pool | None:
-        codes, counts = np.unique(own, return_counts=True)
-        chosen, strata, ways = [], [], []
-        for code, n in zip(codes.tolist(), counts.tolist(), strict=True):
-            there = places.get(code)
-            if there is None:
-                continue
-            k = min(len(there), max(HELD * n, HELD_LEAST))
-            chosen.append(rng.permutation(there)[:k])
-            strata.append(np.full(k, code))
-            ways.append(comb(n + k, n))
-        if not chosen:
-            return None
-        keep = np.isin(own, [s[0] for s in strata])
-        if keep.sum() < 2 or prod(ways) < WAYS:
-            return None
-        x = np.concatenate([self.x[rows[keep]], self.held[np.concatenate(chosen)]])
-        stratum = np.unique(np.concatenate([own[keep], *strata]), return_inverse=True)[1].reshape(-1)
-        return _Pool(x, stratum, int(keep.sum()))
+
+def _choice(
+    group: int, rows: Ints, own: Ints, places: dict[int, Ints], rng: np.random.Generator
+) -> _Choice | None:
+    """Of wells `rows` in strata `own` those with held-out controls, and these; None where they are few."""
+    codes, counts = np.unique(own, return_counts=True)
+    chosen, strata, ways = [], [], []
+    for code, n in zip(codes.tolist(), counts.tolist(), strict=True):
+        there = places.get(code)
+        if there is None:
+            continue
+        k = min(len(there), max(HELD * n, HELD_LEAST))
+        chosen.append(rng.permutation(there)[:k])
+        strata.append(np.full(k, code))
+        ways.append(comb(n + k, n))
+    if not chosen:
+        return None
+    keep = np.isin(own, [s[0] for s in strata])
+    if keep.sum() < 2 or prod(ways) < WAYS:
+        return None
+    stratum = np.unique(np.concatenate([own[keep], *strata]), return_inverse=True)[1].reshape(-1)
+    return _Choice(group, rows[keep], np.concatenate(chosen), stratum)
 
 
 def _places(codes: Ints) -> dict[int, Ints]:
@@ -257,17 +338,23 @@ def _places(codes: Ints) -> dict[int, Ints]:
     return dict(zip(found.tolist(), np.split(order, first[1:]), strict=True))
 
 
-def _moments(wells: WellSource, align_by: AlignBy, seed: int, split: int) -> Moments | None:
-    """Moments of the controls that are fitted on."""
-    if not align.needs_moments(align_by):
-        return None
+def _controls(
+    wells: WellSource, align_by: AlignBy, groups: WellGroups, seed: int, split: int
+) -> tuple[Moments | None, int, int]:
+    """Moments of the controls that are fitted on, where the aligner needs any.
+
+    And how many of the side are fitted on, and held out.
+    """
     pooled: Moments | None = None
+    n_fit = n_held = 0
     for b, block in enumerate(wells.blocks()):
-        fit, _ = _halves(block, seed, split, b)
-        if len(fit):
+        fit, out = _halves(block, seed, split, b)
+        side = groups.side_control[block.perturbation]
+        n_fit, n_held = n_fit + int(side[fit].sum()), n_held + int(side[out].sum())
+        if len(fit) and align.needs_moments(align_by):
             found = align.moments(block.x[fit])
             pooled = found if pooled is None else pooled.merge(found)
-    return pooled
+    return pooled, n_fit, n_held
 
 
 def _halves(block: WellBlock, seed: int, split: int, number: int) -> tuple[Ints, Ints]:

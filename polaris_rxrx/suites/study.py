@@ -45,6 +45,7 @@ class Study:
     seed: int
     null: Null
     n_random: int
+    max_memory: int | None = None
 
     def __post_init__(self) -> None:
         check_choices(self.by, min_wells=self.min_wells, seed=self.seed, n_random=self.n_random)
@@ -69,7 +70,14 @@ class Study:
         """The tests against held-out controls, unless they are at hand."""
         if tested is not None:
             return tested
-        return splits.hold(self.wells, self.align_by, self.groups, n_random=self.n_random, seed=self.seed)
+        return splits.hold(
+            self.wells,
+            self.align_by,
+            self.groups,
+            n_random=self.n_random,
+            seed=self.seed,
+            max_memory=self.max_memory,
+        )
 
     def protocol(self, suite: str, width: int, side: Side) -> dict[str, Any]:
         """What settles a result, whatever the suite: aligned wells have `width` columns, p is from `side`."""

@@ -15,13 +15,13 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from polaris_rxrx import cli
+from polaris_rxrx import cli, limits
 from polaris_rxrx.dataset.affinities import read_affinities
 from polaris_rxrx.dataset.registry import KNOWN
 from polaris_rxrx.files import sha256
 from polaris_rxrx.maps.build import Map, build_map
 from polaris_rxrx.maps.store import save_map
-from polaris_rxrx.suites import drug_target, gene_gene, signal
+from polaris_rxrx.suites import drug_target, gene_gene, groups, signal, splits
 from polaris_rxrx.suites.layout import Layout
 from polaris_rxrx.suites.relations import KNOWN_SOURCES, read_relations
 from polaris_rxrx.suites.replicates import evaluate_replicates
@@ -198,6 +198,33 @@ def test_the_text_says_the_same(run: Run, map_: Map) -> None:
     cells = [f"{s[k]:.4f}" for k in ("mean", "mad", "median", "null_mean", "random_mean", "random_mad")]
     assert re.search("^energy distance +" + " +".join(cells) + f" +{s['z']:.2f} ", out, re.M)
     assert "replicate-consistency: My model" in out
+
+
+def test_signal_is_the_same_on_disk_and_by_two_processes(run: Run) -> None:
+    """Wells, aligned wells and whoever tests them are elsewhere; no number changes."""
+    words = ("evaluate", "signal", "--model", "mine.toml", "--json")
+    expected = strict(run(*words)[1])
+    code, out, err = run(*words, "--max-memory", "1MB", "--workers", "2")
+    assert code == 0 and "are kept on disk: they do not fit into memory" in err
+    assert strict(out) == expected and list(expected) == ["signal", "replicate-consistency"]
+
+
+@pytest.mark.parametrize("suite", ["signal", "activity"])
+def test_the_limit_reaches_the_suite(run: Run, suite: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[bool] = []
+    plain = groups.room
+
+    def spy(*words: Any) -> Any:
+        found = plain(*words)
+        made.append(limits.is_on_disk(found))
+        return found
+
+    for user in (groups, splits):
+        monkeypatch.setattr(user, "room", spy)
+    words = ["evaluate", suite, "--model", "mine.toml", *(["--null-size", "50"] * (suite == "activity"))]
+    assert run(*words)[0] == 0 and made and not any(made)
+    made.clear()
+    assert run(*words, "--max-memory", "1MB")[0] == 0 and any(made)
 
 
 @pytest.mark.parametrize("suite", ["drug-target", "gene-gene"])

@@ -462,3 +462,13 @@ def test_rows_add_up_to_sums(aligner: Aligner) -> None:
     assert rows.dtype == np.float64 and np.array_equal(wells, before)
     sums = affine.sums(wells.sum(axis=0, dtype=np.float64, keepdims=True), np.array([9]))
     np.testing.assert_allclose(rows.sum(axis=0, keepdims=True), sums, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("aligner", ALIGNERS)
+def test_many_sums_are_aligned_some_at_a_time(aligner: Aligner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(align, "_ROWS_AT_ONCE", 3)
+    rng = np.random.default_rng(1)
+    controls, sums, counts = rng.normal(size=(40, 5)), rng.normal(size=(8, 5)), np.arange(1, 9)
+    affine = align.fit(align.basis(aligner, align.moments(controls), 5), controls[:20])
+    twin = [sum(affine.rows(row[None] / n)[0] for _ in range(n)) for row, n in zip(sums, counts, strict=True)]
+    np.testing.assert_allclose(affine.sums(sums, counts), twin, rtol=1e-11, atol=1e-11)

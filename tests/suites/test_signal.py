@@ -28,7 +28,7 @@ from polaris_rxrx.suites import energy
 from polaris_rxrx.suites import groups as grouping
 from polaris_rxrx.suites.energy import ReferenceWells, energy_distance, energy_distances, mean_self_distance
 from polaris_rxrx.suites.groups import gene_of
-from polaris_rxrx.suites.replicates import evaluate_replicates, mean_pair_cosines
+from polaris_rxrx.suites.replicates import evaluate_replicates, mean_pair_cosine
 from polaris_rxrx.suites.result import Result
 from polaris_rxrx.suites.signal import evaluate_signal as evaluate
 from polaris_rxrx.wells.memory import Wells, read_wells
@@ -172,17 +172,17 @@ def test_rows_that_will_not_do(x: Any, y: Any, message: str) -> None:
         energy_distance(x, y)
 
 
-def test_mean_pair_cosines_equal_double_loops() -> None:
-    rng = np.random.default_rng(2)
-    counts = np.array([5, 1, 2, 0, 9])
-    code = np.repeat(np.arange(5), counts)
-    x = rng.normal(size=(len(code), 4)) + 0.5
+@pytest.mark.parametrize("n", [2, 5, 9])
+def test_mean_pair_cosines_equal_double_loops(n: int) -> None:
+    x = np.random.default_rng(n).normal(size=(n, 4)) + 0.5
     x[1] = x[0]
     units = x / np.linalg.norm(x, axis=1, keepdims=True)
-    found = mean_pair_cosines(units, code, counts)
-    for k in (0, 2, 4):
-        assert found[k] == pytest.approx(twin_cosine(x[code == k]), abs=1e-10)
-    assert np.isnan(found[[1, 3]]).all()
+    assert mean_pair_cosine(units) == pytest.approx(twin_cosine(x), abs=1e-10)
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_no_pair_has_no_mean_cosine(n: int) -> None:
+    assert math.isnan(mean_pair_cosine(np.ones((n, 1))))
 
 
 # The suite

@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from polaris_rxrx.maps import align
+from polaris_rxrx.parallel import Here, Processes
 from polaris_rxrx.suites import splits
 from polaris_rxrx.suites.groups import SPLIT, group_wells
 from polaris_rxrx.suites.splits import combined, exchanges, held_out
@@ -153,3 +154,31 @@ def test_the_order_of_rows_and_the_seed() -> None:
     again = held_out(wells, n_random=60)
     assert held_out(wells, n_random=60).energy_p.tolist() == again.energy_p.tolist()
     assert held_out(wells, n_random=60, seed=1).energy_p.tolist() != again.energy_p.tolist()
+
+
+def test_processes_find_the_same() -> None:
+    """To the bit, with the aligned wells on disk, too."""
+    wells = draw(replace(SMALL, genes=3, effect=1.0), 5)
+    expected = held_out(wells, n_random=90)
+    found = held_out(wells, n_random=90, who=Processes(2), max_memory=1)
+    assert (expected.n_wells > 0).sum() >= 4
+    for name in ("energy_p", "cosine_p", "null_energy", "null_cosine", "n_wells"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), err_msg=name)
+
+
+def test_tests_are_given_to_whoever_does_them() -> None:
+    """Every group once a split, and again if it is asked for again: a worker may die."""
+    seen: list[int] = []
+
+    class Twice(Here):
+        def run(self, function: Any, items: Any) -> Any:
+            seen.append(len(items))
+            for i in reversed(range(len(items))):
+                first = function(items[i])
+                assert function(items[i]) == first
+                yield i, first
+
+    wells = draw(SMALL, 6)
+    found, expected = held_out(wells, n_random=90, who=Twice()), held_out(wells, n_random=90)
+    assert seen == [4] * splits.SPLITS
+    np.testing.assert_array_equal(found.energy_p, expected.energy_p)
