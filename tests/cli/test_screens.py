@@ -6,6 +6,7 @@ Tables are the published ones, features drawn with what has to be found (`tests.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,11 @@ def test_names_of_cellprofiler() -> None:
     assert "Nuclei_AreaShape_Zernike_9_9" in names and "Cells_Texture_Contrast_ER_10_03_256" in names
 
 
-@pytest.mark.parametrize("every", [16, pytest.param(1, marks=pytest.mark.slow)])
+# JUMP_FEATURES=all has all 4,503 features, which takes a minute.
+EVERY = 1 if os.environ.get("JUMP_FEATURES") == "all" else 4
+
+
+@pytest.mark.parametrize("every", [16, pytest.param(EVERY, marks=pytest.mark.slow)])
 def test_jump_from_its_tables_to_recall_and_activity(
     run: Run, shared_data: Path, tmp_path: Path, every: int
 ) -> None:
