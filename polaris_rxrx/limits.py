@@ -124,12 +124,14 @@ def on_disk(shape: tuple[int, ...], dtype: Any) -> Matrix:
             else:
                 handle.truncate(size)
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
+            if error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
+                raise DataError(
+                    f"{folder}: {size_text(size)} are needed there for a while, and there is no room "
+                    f"({error.strerror}); set TMPDIR to a folder with room, or allow more --max-memory"
+                ) from None
+            if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP):
                 raise
-            raise DataError(
-                f"{folder}: {size_text(size)} are needed there for a while, and there is no room "
-                f"({error.strerror}); set TMPDIR to a folder with room, or allow more memory (--max-memory)"
-            ) from None
+            handle.truncate(size)  # a file system that takes no blocks ahead
         mapped = mmap.mmap(handle.fileno(), size)
     return np.frombuffer(mapped, dtype=dtype).reshape(shape)
 

@@ -125,3 +125,13 @@ def test_a_full_disk_is_told_before_any_work(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(os, "posix_fallocate", full)
     with pytest.raises(DataError, match=r"80 bytes are needed there for a while, and there is no room"):
         limits.on_disk((10,), np.float64)
+
+
+def test_a_file_system_that_takes_no_blocks_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unable(*_: object) -> None:
+        raise OSError(22, "Invalid argument")
+
+    monkeypatch.setattr(os, "posix_fallocate", unable)
+    x = limits.on_disk((10, 2), np.float64)
+    x[3] = 5
+    assert x.sum() == 10 and limits.is_on_disk(x)

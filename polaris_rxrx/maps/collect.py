@@ -205,7 +205,7 @@ def collect(
         d,
         dtype.itemsize,
         max((p.n for p in pieces), default=0),
-        (limits.default_limit() if max_memory is None else max_memory) - limits.in_use(),
+        limits.default_limit() if max_memory is None else max_memory - limits.in_use(),
         0 if isinstance(who, Here) else who.n,
     )
     jobs = _jobs(wells, pieces, group, control, str(dtype), chosen.most)
@@ -388,14 +388,8 @@ def reduce_and_keep(job: Job, folder: str) -> Partial:
     if path.exists():
         try:
             return _load_part(path)
-        except (
-            OSError,
-            ValueError,
-            KeyError,
-            EOFError,
-            BadZipFile,
-        ):  # of a run that was killed, or damaged: done again
-            pass
+        except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+            pass  # damaged: done again
     part = reduce_job(job)
     with new_file(path) as temporary, temporary.open("wb") as handle:
         arrays: dict[str, Any] = _flat(part)
@@ -409,7 +403,8 @@ def _key(job: Job) -> str:
 
     digest = hashlib.sha256(repr((__version__, job.features, job.dtype, job.sites, job.most)).encode())
     for piece in job.pieces:
-        digest.update(repr((content_key(piece.path), piece.n, piece.row_groups, piece.layer)).encode())
+        read = (content_key(piece.path), piece.n, piece.row_groups, piece.parts, piece.layer)
+        digest.update(repr(read).encode())
     for array in (job.rows.well, job.rows.group, job.rows.slot, job.rows.count, job.sample):
         digest.update(np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()[:32]

@@ -33,7 +33,7 @@ Source
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -46,8 +46,7 @@ from polaris_rxrx.maps.names import Correction
 from polaris_rxrx.maps.summary import Summary
 from polaris_rxrx.tables import read_table
 from polaris_rxrx.types import Bools, Floats, Ints
-from polaris_rxrx.wells.metadata import Perturbations
-from polaris_rxrx.wells.source import WellBlock, WellPlaces, WellSource
+from polaris_rxrx.wells.source import OverWells, WellBlock, WellSource
 
 LEAST = 20
 _ROWS_AT_ONCE = 4096
@@ -75,28 +74,15 @@ class PositionMeans:
 
 
 @dataclass(frozen=True, eq=False)
-class CorrectedWells:
+class CorrectedWells(OverWells):
     """Wells less the mean of their position, block by block as they are asked for: a `WellSource`.
 
     `told` is what a user should be told.
     """
 
-    wells: WellSource
     means: PositionMeans
     done: Mapping[str, Any]
     told: str
-
-    @property
-    def features(self) -> Sequence[str]:
-        return self.wells.features
-
-    @property
-    def perturbations(self) -> Perturbations:
-        return self.wells.perturbations
-
-    @property
-    def places(self) -> WellPlaces:
-        return self.wells.places
 
     @property
     def provenance(self) -> Mapping[str, Any]:

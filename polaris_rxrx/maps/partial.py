@@ -90,7 +90,7 @@ class PartialSums:
     sums: Floats
 
     def merge(self, other: PartialSums) -> PartialSums:
-        """Both together; which is first changes the last bits of nothing."""
+        """Both together; which is first changes no bit."""
         group = np.union1d(self.group, other.group)
         sums = np.zeros((len(group), self.sums.shape[1]))
         sums[np.searchsorted(group, self.group)] = self.sums
@@ -108,10 +108,6 @@ class Partial:
     loose_well: Ints
     loose: Matrix
     seen: Seen
-
-    def without_sums(self) -> Partial:
-        none = PartialSums(np.zeros(0, dtype=np.int64), np.zeros((0, self.sums.sums.shape[1])))
-        return Partial(none, self.slot, self.controls, self.loose_well, self.loose, self.seen)
 
 
 def reduce_job(job: Job) -> Partial:

@@ -23,7 +23,7 @@ from polaris_rxrx.maps import align
 from polaris_rxrx.maps.align import Affine, Basis, Moments
 from polaris_rxrx.types import Floats, Ints, Matrix
 from polaris_rxrx.wells.metadata import Perturbations
-from polaris_rxrx.wells.source import WellBlock, WellPlaces, WellSource
+from polaris_rxrx.wells.source import OverWells, WellBlock, WellPlaces
 
 Controls = Matrix | Moments
 """Control wells of a batch: rows (n, d), or their moments."""
@@ -68,26 +68,12 @@ class Summary(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class WellSummary:
+class WellSummary(OverWells):
     """The summary of wells that are at hand, a batch at a time."""
-
-    wells: WellSource
-
-    @property
-    def features(self) -> Sequence[str]:
-        return self.wells.features
-
-    @property
-    def perturbations(self) -> Perturbations:
-        return self.wells.perturbations
 
     @property
     def provenance(self) -> Mapping[str, Any]:
         return self.wells.provenance
-
-    @property
-    def places(self) -> WellPlaces:
-        return self.wells.places
 
     def controls(self) -> Iterator[tuple[str, Controls]]:
         for block in self.wells.blocks():

@@ -33,7 +33,7 @@ Deviations from the public code
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,8 +58,7 @@ from polaris_rxrx.suites.splits import Tested
 from polaris_rxrx.suites.study import Null, Study, mad, shares
 from polaris_rxrx.suites.unexpressed import p_values, rows_of
 from polaris_rxrx.types import Floats, Ints
-from polaris_rxrx.wells.metadata import Perturbations
-from polaris_rxrx.wells.source import WellBlock, WellPlaces, WellSource
+from polaris_rxrx.wells.source import OverWells, WellBlock, WellSource
 
 MAX_CONTROLS = 1000
 
@@ -145,24 +144,11 @@ def _energy(wells: WellSource, study: Study, chosen: Ints) -> tuple[Floats, int]
 
 
 @dataclass(frozen=True, eq=False)
-class RandomWells:
+class RandomWells(OverWells):
     """The experiments with wells or controls of the groups, and seeded Gaussian embeddings."""
 
-    wells: WellSource
     groups: WellGroups
     seed: int
-
-    @property
-    def features(self) -> Sequence[str]:
-        return self.wells.features
-
-    @property
-    def perturbations(self) -> Perturbations:
-        return self.wells.perturbations
-
-    @property
-    def places(self) -> WellPlaces:
-        return self.wells.places
 
     @property
     def provenance(self) -> Mapping[str, Any]:

@@ -61,3 +61,22 @@ class WellSource(Protocol):
     @property
     def provenance(self) -> Mapping[str, Any]: ...
     def blocks(self) -> Iterator[WellBlock]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class OverWells:
+    """What is made of other wells, and has their features, perturbations and places."""
+
+    wells: WellSource
+
+    @property
+    def features(self) -> Sequence[str]:
+        return self.wells.features
+
+    @property
+    def perturbations(self) -> Perturbations:
+        return self.wells.perturbations
+
+    @property
+    def places(self) -> WellPlaces:
+        return self.wells.places
