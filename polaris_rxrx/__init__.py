@@ -1,7 +1,8 @@
 """Baselines, official scores and submissions for the RxRx3-core compound-gene activity benchmark.
 
-For a notebook: `load_task`, `read_predictions`, `score`, `compare`, `build_map`, `predict`. Each is imported
-when first used, so `import polaris_rxrx` costs nothing.
+For a notebook: `load_task`, `read_predictions`, `score`, `compare`, `build_map`, `predict`,
+`open_images`, `view`, `view_plate`, `outlines_of`. Each is imported when first used, so `import polaris_rxrx`
+costs nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from polaris_rxrx.baselines import predict
     from polaris_rxrx.cards import load_card
     from polaris_rxrx.comparison import compare
+    from polaris_rxrx.featurize.outlines import outlines_of
+    from polaris_rxrx.images.opened import open_images
+    from polaris_rxrx.images.picture import view, view_plate
     from polaris_rxrx.maps.build import build_map
     from polaris_rxrx.maps.store import load_map, save_map
     from polaris_rxrx.predictions import read_predictions, write_predictions
@@ -28,11 +32,15 @@ __all__ = [
     "load_card",
     "load_map",
     "load_task",
+    "open_images",
+    "outlines_of",
     "predict",
     "read_predictions",
     "read_wells",
     "save_map",
     "score",
+    "view",
+    "view_plate",
     "write_predictions",
 ]
 
@@ -42,11 +50,15 @@ _HOME = {
     "load_card": "cards",
     "load_map": "maps.store",
     "load_task": "task",
+    "open_images": "images.opened",
+    "outlines_of": "featurize.outlines",
     "predict": "baselines",
     "read_predictions": "predictions",
     "read_wells": "wells.memory",
     "save_map": "maps.store",
     "score": "scoring",
+    "view": "images.picture",
+    "view_plate": "images.picture",
     "write_predictions": "predictions",
 }
 

@@ -5,12 +5,17 @@ Conventions
     Workers need this package, of this version, and Python and NumPy of versions that agree: that is checked
     before any work, and again when others join. What they read stands where all of them can read it. A task
     whose worker dies is done again elsewhere, `RETRIES` times.
+    Workers of our own do without `MALLOC_TRIM_THRESHOLD_`, which Dask sets to 65536: whatever its value,
+    glibc no longer adapts to the sizes that are asked for, and hands every array of 128 KB or more back to
+    the system when it is freed, to get it zeroed a moment later. Arithmetic on images of 512 x 512 takes
+    four times as long then.
     Dask is in the extra `distributed`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import islice
@@ -21,6 +26,7 @@ from polaris_rxrx.errors import DataError, UsageError
 
 RETRIES = 3
 PATIENCE = 10  # seconds until a scheduler that says nothing is not there
+_TRIM, _OF_DASK = "MALLOC_TRIM_THRESHOLD_", "65536"
 _AGREE = ("python", "numpy", "pyarrow", "polaris_rxrx")
 
 
@@ -44,14 +50,15 @@ class Cluster:
         except ImportError:
             raise UsageError('a scheduler needs Dask: pip install "polaris-rxrx[distributed]"') from None
         if address == "local":
-            cluster = distributed.LocalCluster(
-                n_workers=n,
-                threads_per_worker=1,
-                processes=True,
-                host="127.0.0.1",
-                dashboard_address="127.0.0.1:0",
-                worker_dashboard_address="127.0.0.1:0",
-            )
+            with _without_trimming():
+                cluster = distributed.LocalCluster(
+                    n_workers=n,
+                    threads_per_worker=1,
+                    processes=True,
+                    host="127.0.0.1",
+                    dashboard_address="127.0.0.1:0",
+                    worker_dashboard_address="127.0.0.1:0",
+                )
             client = distributed.Client(cluster)
         else:
             try:
@@ -137,6 +144,21 @@ class Cluster:
                         f"worker {worker} has {name} {held.get(name)}, and here it is {mine[name]}; the same "
                         "was expected"
                     )
+
+
+@contextmanager
+def _without_trimming() -> Iterator[None]:
+    """Workers started within leave freed memory to glibc, unless somebody has set Dask otherwise."""
+    import dask
+    import distributed  # noqa: F401  # whose settings are there once it is imported
+
+    name = "distributed.nanny.pre-spawn-environ"
+    asked = dict(dask.config.get(name, {}))
+    if str(asked.get(_TRIM)) == _OF_DASK:
+        del asked[_TRIM]
+    # As a whole: what is set below a name is added to what is there.
+    with dask.config.set({name: None}), dask.config.set({name: asked}):
+        yield
 
 
 def _distributed() -> Any:

@@ -4,7 +4,8 @@ Conventions
     A function of one argument is called for each item of a list; both pickle, and results come as they are
     ready, with the item's number. At most two items a worker are on their way. An error of the function ends
     the work and is raised here. A process that dies (killed, out of memory) loses its item alone, which is
-    done again; when `TRIES` times in a row nothing was finished before another died, that is an error.
+    done again; when `TRIES` times in a row nothing was finished before another died, that is an error. An
+    interrupt ends processes in the middle of their items, an error waits for those that are under way.
     Every process has one BLAS thread: several that each use all cores wait for one another.
 """
 
@@ -83,8 +84,17 @@ class Processes:
                     done, _ = wait(running, return_when=FIRST_COMPLETED)
                     for future in done:
                         yield running.pop(future), future.result()
+            except (KeyboardInterrupt, GeneratorExit):
+                _end(pool)
+                raise
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _end(pool: ProcessPoolExecutor) -> None:
+    """End the processes in the middle of their items, which may take minutes that nobody wants to wait."""
+    for process in list((pool._processes or {}).values()):
+        process.terminate()
 
 
 @contextmanager

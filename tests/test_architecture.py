@@ -26,7 +26,7 @@ LAYERS = (
     + ("limits", "cluster", "parallel"),
     ("metrics", "stats", "present"),
     ("task", "predictions", "scoring", "comparison", "quick"),
-    ("dataset", "wells", "maps", "cards", "baselines", "local_task"),
+    ("dataset", "images", "wells", "maps", "cards", "baselines", "local_task"),
     ("suites", "featurize", "hub", "submission", "export"),
     ("audit", "leaderboard", "report", "explore", "runs", "doctor"),
     ("cli",),

@@ -13,7 +13,13 @@ from tests.conftest import NEEDS_POLARIS, ROOT
 
 PROJECT = bounded.toml_loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 # Import names of which the distribution is called otherwise.
-CALLED = {"sklearn": "scikit-learn", "polaris": "polaris-lib"}
+CALLED = {
+    "dask": "distributed",
+    "sklearn": "scikit-learn",
+    "polaris": "polaris-lib",
+    "PIL": "pillow",
+    "skimage": "scikit-image",
+}
 # polaris-lib brings these; hub/ alone imports them, and only with it.
 WITH_POLARIS = {"authlib", "numcodecs", "pydantic-settings", "zarr"}
 MINORS = (10, 11, 12, 13, 14)
@@ -32,7 +38,8 @@ def named(minor: int) -> dict[str, str]:
     """Distribution -> requirement on Python 3.`minor`, the extras' included."""
     found = {}
     extras = PROJECT["optional-dependencies"]
-    for line in PROJECT["dependencies"] + extras["h5ad"] + extras["distributed"]:
+    more = [line for extra in ("h5ad", "distributed", "images", "openphenom") for line in extras[extra]]
+    for line in PROJECT["dependencies"] + more:
         requirement, _, marker = line.partition(";")
         if marker:
             match = re.fullmatch(r" python_version (<|>=) '3\.(\d+)'", marker)

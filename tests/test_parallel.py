@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import time
 from typing import Any
 
 import pytest
@@ -40,6 +42,26 @@ def test_processes_leave_the_environment_as_it_was(monkeypatch: pytest.MonkeyPat
 def test_an_error_is_raised_here(who: Any) -> None:
     with pytest.raises(DataError, match="row 3 is wrong"):
         list(who.run(_fail, range(6)))
+
+
+def _sleep(_: int) -> None:
+    time.sleep(300)
+
+
+def test_an_interrupt_waits_for_nobody() -> None:
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    started = time.monotonic()
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 3)
+        with pytest.raises(KeyboardInterrupt):
+            list(Processes(2).run(_sleep, range(4)))
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert time.monotonic() - started < 120
 
 
 def test_nothing_to_do() -> None:

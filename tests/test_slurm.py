@@ -20,11 +20,13 @@ import pytest
 
 from polaris_rxrx.cli import run
 from polaris_rxrx.cluster import Cluster
+from polaris_rxrx.dataset.sandbox_images import pictures, write_shards
 from polaris_rxrx.maps import collect as collecting
 from polaris_rxrx.maps.collect import collect
 from polaris_rxrx.maps.partial import Job, reduce_job
 from polaris_rxrx.parallel import workers
 from polaris_rxrx.wells.opened import OpenWells, open_wells
+from tests.featurize.plates import tree
 from tests.servers import slurm as servers
 from tests.servers.slurm import Slurm
 from tests.wells_factory import make_embeddings, make_metadata, write
@@ -55,6 +57,10 @@ def _element(_: int) -> str:
     """This worker's job, as `scancel` takes it."""
     time.sleep(0.1)
     return "_".join(os.environ[name] for name in ELEMENT)
+
+
+def _trimmed() -> str | None:
+    return os.environ.get("MALLOC_TRIM_THRESHOLD_")
 
 
 def _hold_once(mark: str, job: Job) -> Any:
@@ -197,7 +203,7 @@ def test_the_page_s_scripts_write_the_summary_of_one_process(
     wells: OpenWells,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    printed = typed(lines("srun"), folder)
+    printed = typed(lines("summarize plates"), folder)
     assert printed == f"plates.summary.parquet: {len(wells.row):,} wells of 5 experiments, 6 features\n"
     assert_same(folder, monkeypatch)
 
@@ -244,3 +250,21 @@ def test_the_page_s_links_and_files_are_there() -> None:
     for target in re.findall(r"`(tests/\S+\.py)`", PAGE):
         assert (Path(__file__).parent.parent / target).is_file(), target
     assert "test_slurm" in PAGE
+
+
+def test_features_of_images_are_those_of_one_process(
+    started: Cluster, typed: Callable[[str, Path], str], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wells = [f"gene-001_{plate}_B{column:02d}" for plate in (1, 2) for column in range(1, 5)]
+    rng = np.random.default_rng(0)
+    drawn = {well: rng.integers(1, 255, (6, 16, 16)).astype(np.uint8) for well in wells}
+    write_shards(folder / "images", [p for well, pixels in drawn.items() for p in pictures(well, pixels)])
+    (folder / "mymodel.py").write_text("def embed(x):\n    return x.mean(axis=(2, 3))\n")
+    printed = typed(lines("featurize mymodel:embed"), folder)
+    assert "features: 8 wells, 6 features, in 2 parts" in printed
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    assert run(["featurize", "mymodel:embed", "--images", "images", "--out", "here"]) == 0
+    assert tree(folder / "here") == tree(folder / "features")
+    trimmed = started.client.run(_trimmed)
+    assert set(trimmed.values()) == {"268435456"}

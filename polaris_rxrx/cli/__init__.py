@@ -34,6 +34,8 @@ COMMANDS = {
     "fetch": "Download RxRx3-core's tables and embeddings.",
     "dataset": "List dataset cards, or check one against its files.",
     "prepare": "Write the benchmark's pairs as plain files.",
+    "view": "Show wells' images, or a plate's, as one PNG.",
+    "featurize": "Make features of images, one row a well.",
     "summarize": "Reduce a table of any size to what maps are made of.",
     "baseline": "Predict with a baseline or your own model's card.",
     "score": "Score predictions as the Polaris client would, with intervals.",

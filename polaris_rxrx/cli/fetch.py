@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from polaris_rxrx.cli._datasets import DEFAULT as CORE
 from polaris_rxrx.cli._datasets import ScreenName
-from polaris_rxrx.cli.options import data_option, note, on_terminal, wide_option
+from polaris_rxrx.cli._downloads import asking, bars
+from polaris_rxrx.cli.options import data_option, note, wide_option
 from polaris_rxrx.dataset.registry import DEFAULT, KNOWN, status
 from polaris_rxrx.errors import UsageError
-
-if TYPE_CHECKING:
-    from polaris_rxrx.dataset.download import Ask, Licence
-    from polaris_rxrx.dataset.transfer import Progress
 
 _COLUMNS = ("what", "file", "where", "size", "source", "licence")
 
@@ -90,8 +85,8 @@ def command(
 def _fetch(what: Sequence[str], data: Path, accept_licence: bool, force: bool) -> list[Path]:
     from polaris_rxrx.dataset.download import fetch
 
-    with _bars() as progress:
-        return fetch(what, data, ask=_ask(accept_licence), force=force, say=note, progress=progress)
+    with bars() as progress:
+        return fetch(what, data, ask=asking(accept_licence), force=force, say=note, progress=progress)
 
 
 def _fetch_screen(dataset: str, data: Path, force: bool, profiles: bool) -> None:
@@ -99,7 +94,7 @@ def _fetch_screen(dataset: str, data: Path, force: bool, profiles: bool) -> None
     from polaris_rxrx.dataset.screens import load_screen
 
     screen = load_screen(dataset)
-    with _bars() as progress:
+    with bars() as progress:
         places = fetch_screen(screen, data, force=force, say=note, progress=progress)
         if profiles:
             from polaris_rxrx.dataset.profiles import fetch_profiles, public_bucket
@@ -113,55 +108,6 @@ def _fetch_screen(dataset: str, data: Path, force: bool, profiles: bool) -> None
             places += fetch_profiles(source, paths, data, say=note, progress=progress)
     for place in places:
         click.echo(str(place))
-
-
-def _ask(accept_licence: bool) -> Ask | None:
-    if accept_licence:
-        return _accepted
-    return _show_and_ask if sys.stdin.isatty() and sys.stderr.isatty() else None
-
-
-def _accepted(licence: Licence) -> bool:
-    note(f"Accepted by --accept-licence: RxRx3-core's licence, {licence.page}")
-    return True
-
-
-def _show_and_ask(licence: Licence) -> bool:
-    if sys.stdout.isatty():
-        click.echo_via_pager(licence.text)
-    else:
-        note(licence.text)
-    return click.confirm(f"Do you accept RxRx3-core's licence ({licence.page})?", default=False, err=True)
-
-
-@contextmanager
-def _bars() -> Iterator[Progress]:
-    """A bar a file where someone is looking. Started with the first byte: before, there may be a question."""
-    if not on_terminal():
-        yield lambda name, done, total: None
-        return
-    from rich import progress as rich
-    from rich.console import Console
-
-    columns = (
-        "{task.description}",
-        rich.BarColumn(),
-        rich.DownloadColumn(),
-        rich.TransferSpeedColumn(),
-        rich.TimeRemainingColumn(),
-    )
-    bars = rich.Progress(*columns, console=Console(stderr=True))
-    tasks: dict[str, rich.TaskID] = {}
-    with ExitStack() as stack:
-
-        def show(name: str, done: int, total: int | None) -> None:
-            if not tasks:
-                stack.enter_context(bars)
-            if name not in tasks:
-                tasks[name] = bars.add_task(name, total=total)
-            bars.update(tasks[name], completed=done)
-
-        yield show
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> str:

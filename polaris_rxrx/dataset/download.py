@@ -43,10 +43,11 @@ _LICENCE_PAGE = f"{PAGE}/blob/main/{LICENCE_FILE}"
 
 @dataclass(frozen=True)
 class Licence:
-    """RxRx3-core's licence as the repository holds it now."""
+    """A licence, RxRx3-core's unless another is named, as the repository holds it now."""
 
     page: str
     text: str
+    of: str = "RxRx3-core"
 
 
 Ask = Callable[[Licence], bool]
@@ -78,7 +79,7 @@ def fetch(
     wanted = [_known(what) for what in dict.fromkeys(whats)]
     if is_made_up(data):
         raise UsageError(f"{data} holds the synthetic data of a demo; the real data goes into another folder")
-    with _one_at_a_time(data, say), new_client() as client:
+    with one_at_a_time(data, say), new_client() as client:
         hub = HuggingFace(client)
         absent = [(k, f) for k in wanted for f in _absent(k, data, force, hub, say)]
         if absent:
@@ -89,7 +90,7 @@ def fetch(
                 hub.source(k, f, data) if f.on_hugging_face else github_source(k, f) for k, f in absent
             ]
             _say_plan(sources, data, say)
-            _check_room(sources, data)
+            check_room([(source.job, source.size) for source in sources], data)
             if gated:
                 _accept_licence(hub, data, ask, say)
             for source in sources:
@@ -128,7 +129,7 @@ def fetch_screen(
     for file in screen.files:
         if file not in absent and (problem := size_problem(data / file.name, file.size)):
             raise DataError(f"{data / file.name}: {problem}; fetch it again with --force")
-    with _one_at_a_time(data, say), new_client() as client:
+    with one_at_a_time(data, say), new_client() as client:
         for file in absent:
             if file.url is not None:
                 receive(Job(file.name, mirrored(file.url), file.size, file.sha256), client, data, progress)
@@ -162,7 +163,7 @@ def _known(what: str) -> Known:
 
 
 @contextmanager
-def _one_at_a_time(data: Path, say: Say) -> Iterator[None]:
+def one_at_a_time(data: Path, say: Say) -> Iterator[None]:
     """Two runs adding to one part would spoil it: the second waits, then finds the file there.
 
     The folder itself is locked, so nothing is left behind. Where folders cannot be locked (Windows, some
@@ -233,8 +234,9 @@ def _say_plan(sources: Sequence[Origin], data: Path, say: Say) -> None:
     say(f"To fetch into {data}: {listed}; {human(sum(source.size for source in sources))} in all.")
 
 
-def _check_room(sources: Sequence[Origin], data: Path) -> None:
-    needed = sum(max(source.size - source.job.so_far(data), 0) for source in sources)
+def check_room(jobs: Sequence[tuple[Job, int]], data: Path) -> None:
+    """Raise `DataError` unless there is room for files of these sizes, or for what is left of them."""
+    needed = sum(max(size - job.so_far(data), 0) for job, size in jobs)
     free = shutil.disk_usage(data).free
     if needed > free:
         raise DataError(

@@ -158,11 +158,11 @@ def write_sandbox(folder: Path, *, seed: int = 0) -> Sandbox:
         actives=sum(len(c.targets) for c in COMPOUNDS),
         related=sum(map(len, relations.values())),
     )
-    _write_csv(sandbox.metadata, COLUMNS, wells)
-    _write_csv(sandbox.interactions, INTERACTION_COLUMNS, affinities)
+    write_csv(sandbox.metadata, COLUMNS, wells)
+    write_csv(sandbox.interactions, INTERACTION_COLUMNS, affinities)
     sandbox.relations.mkdir(exist_ok=True)
     for source, pairs in relations.items():
-        _write_csv(sandbox.relations / f"{source}.txt", RELATION_COLUMNS, pairs)
+        write_csv(sandbox.relations / f"{source}.txt", RELATION_COLUMNS, pairs)
     lines = (f"# {MADE_UP}", *UNEXPRESSED)
     sandbox.unexpressed.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="")
 
@@ -373,7 +373,7 @@ def _as_cellprofiler(
 # --- the files ---------------------------------------------------------------------------------------------
 
 
-def _write_csv(path: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+def write_csv(path: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     with path.open("w", encoding="utf-8", newline="") as handle:
         writer = csv.writer(handle, lineterminator="\n")
         writer.writerow(columns)

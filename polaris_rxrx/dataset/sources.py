@@ -16,7 +16,7 @@ import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 import httpx
@@ -28,11 +28,7 @@ from polaris_rxrx.dataset.transfer import AGAIN, NETWORK, Job, git_sha1, host_of
 from polaris_rxrx.errors import UpstreamError, UsageError
 
 PAGE = KNOWN["metadata"].files[0].page  # RxRx3-core's
-# Hugging Face says 401 to a stale token even where none is needed.
-_IF_REFUSED = (
-    f"Open {PAGE} in a browser, accept its conditions if it has any, and log in with `hf auth login` or set "
-    "HF_TOKEN; remove a token that no longer holds. A proxy may be the one that refuses."
-)
+Kind = Literal["datasets", "models"]
 
 
 @dataclass(frozen=True)
@@ -68,17 +64,45 @@ def github_source(known: Known, file: Remote) -> Origin:
 
 
 class HuggingFace:
-    """RxRx3-core's repository on Hugging Face, asked once and only when needed."""
+    """A repository on Hugging Face, RxRx3-core's unless another is named, asked once and only when needed.
 
-    def __init__(self, client: httpx.Client) -> None:
-        self.client = client
+    Args:
+        client: Which sends the requests.
+        repository: `OWNER/NAME`.
+        kind: Of data or of a model.
+        revision: A branch, a tag or a commit.
+    """
+
+    def __init__(
+        self,
+        client: httpx.Client,
+        repository: str = HUGGING_FACE,
+        *,
+        kind: Kind = "datasets",
+        revision: str = "main",
+    ) -> None:
+        self.client, self.repository, self.kind, self.asked_for = client, repository, kind, revision
         self.endpoint = _base("HF_ENDPOINT", "https://huggingface.co")
         self.host = host_of(self.endpoint)
+
+    @property
+    def page(self) -> str:
+        """The repository's web page."""
+        return f"https://huggingface.co/{self._below}{self.repository}"
+
+    @property
+    def revision(self) -> str:
+        """The commit that the revision is now."""
+        return self._info.sha or self.asked_for
 
     def source(self, known: Known, file: Remote, data: Path) -> Origin:
         """Where `file` is. One whose name is not known is found by its width."""
         job = self._job(file.path or self._find(known, data), file.columns)
-        return Origin(known, file, self._revision, job)
+        return Origin(known, file, self.revision, job)
+
+    def job(self, path: str) -> Job:
+        """Where a file of the repository is."""
+        return self._job(path)
 
     def read(self, path: str) -> bytes:
         """A small file."""
@@ -98,25 +122,27 @@ class HuggingFace:
     @cached_property
     def _asked(self) -> Any:
         """The repository's description, or the error: offline, one wait is enough."""
-        from huggingface_hub import DatasetInfo, constants
+        from huggingface_hub import DatasetInfo, ModelInfo, constants
 
         if constants.HF_HUB_OFFLINE:
             return UpstreamError(
-                f"{HUGGING_FACE}: {self.host} was not asked, because HF_HUB_OFFLINE is set. "
+                f"{self.repository}: {self.host} was not asked, because HF_HUB_OFFLINE is set. "
                 "Unset it to fetch."
             )
-        url = f"{self.endpoint}/api/datasets/{HUGGING_FACE}/revision/main?blobs=True"
-        job = Job(HUGGING_FACE, url, headers=self._headers, if_refused=_IF_REFUSED)
+        revision = quote(self.asked_for, safe="")
+        url = f"{self.endpoint}/api/{self.kind}/{self.repository}/revision/{revision}?blobs=True"
+        job = Job(self.repository, url, headers=self._headers, if_refused=self._if_refused)
         try:
             said = read(job, self.client)
         except UpstreamError as error:
             return error
         try:
-            return DatasetInfo(**bounded.json_loads(said))  # type: ignore[no-untyped-call]
+            described = bounded.json_loads(said)
+            return ModelInfo(**described) if self.kind == "models" else DatasetInfo(**described)  # type: ignore[no-untyped-call]
         except (ValueError, KeyError, TypeError, AttributeError) as error:  # a captive portal's page
             return UpstreamError(
-                f"{HUGGING_FACE}: {self.host} gave an answer that makes no sense ({type(error).__name__}). "
-                f"{NETWORK}"
+                f"{self.repository}: {self.host} gave an answer that makes no sense "
+                f"({type(error).__name__}). {NETWORK}"
             )
 
     @property
@@ -135,8 +161,17 @@ class HuggingFace:
         return self._asked
 
     @property
-    def _revision(self) -> str:
-        return self._info.sha or "main"
+    def _below(self) -> str:
+        return "datasets/" if self.kind == "datasets" else ""
+
+    @property
+    def _if_refused(self) -> str:
+        # Hugging Face says 401 to a stale token even where none is needed.
+        return (
+            f"Open {self.page} in a browser, accept its conditions if it has any, and log in with "
+            "`hf auth login` or set HF_TOKEN; remove a token that no longer holds. A proxy may be the one "
+            "that refuses."
+        )
 
     @property
     def _files(self) -> dict[str, Any]:
@@ -146,19 +181,19 @@ class HuggingFace:
         held = self._files.get(path)
         if held is None or held.size is None:
             raise UpstreamError(
-                f"{path}: the repository {HUGGING_FACE} on {self.host} holds no such file. At its top level "
-                f"it holds {', '.join(sorted(n for n in self._files if '/' not in n)) or 'nothing'}."
+                f"{path}: the repository {self.repository} on {self.host} holds no such file. At its top "
+                f"level it holds {', '.join(sorted(n for n in self._files if '/' not in n)) or 'nothing'}."
             )
         lfs, in_lfs = held.lfs, held.lfs is not None
         return Job(
             path,
-            f"{self.endpoint}/datasets/{HUGGING_FACE}/resolve/{self._revision}/{quote(path)}",
+            f"{self.endpoint}/{self._below}{self.repository}/resolve/{self.revision}/{quote(path)}",
             lfs.size if in_lfs else held.size,
             sha256=lfs.sha256 if in_lfs else None,
             git_sha1=None if in_lfs else held.blob_id,
             columns=columns,
             headers=self._headers,
-            if_refused=_IF_REFUSED,
+            if_refused=self._if_refused,
         )
 
     def _find(self, known: Known, data: Path) -> str:
@@ -172,7 +207,7 @@ class HuggingFace:
                 return name
         told = ", ".join(f"{n} ({_width_in_words(w)})" for n, w in found.items()) or "none but OpenPhenom's"
         raise UpstreamError(
-            f"{known.what}: no embedding file {known.width:,} columns wide is in {HUGGING_FACE} on "
+            f"{known.what}: no embedding file {known.width:,} columns wide is in {self.repository} on "
             f"{self.host}. Its other top-level parquet files: {told}. Put the file into {data} by hand if "
             "you have it."
         )

@@ -216,7 +216,7 @@ def basis(align_by: AlignBy, controls: Moments | None, n_features: int) -> Basis
     if aligner == "tvn":
         scale = 1 / _deviation(np.diag(covariance), controls.mean, controls.n)
         scaled = covariance * np.outer(scale, scale)
-        directions = _directions(scaled)
+        directions = _directions(scaled, controls.n)
         # The scores of all control wells have mean 0, so centering them again does nothing.
         variance = np.einsum("ij,ij->j", directions, scaled @ directions)
         rotation = scale[:, None] * (directions / np.sqrt(variance))
@@ -298,17 +298,17 @@ def _principal(covariance: Floats, mean: Floats, n: int) -> tuple[Floats, Floats
 
     And the variance along each, (k,), whatever the lengths of the columns.
     """
-    values, vectors = np.linalg.eigh(covariance)
-    by_size = _not_rounding(values)
-    graded = values[by_size].min(initial=np.inf) * GRADED < values[-1]
-    if by_size.all() and not graded:
+    values, vectors = _eigen(covariance, n)
+    by_size = _not_rounding(values, len(covariance))
+    graded = values[by_size].min(initial=np.inf) * GRADED < values.max(initial=0)
+    if by_size.sum() == len(covariance) and not graded:
         return np.ascontiguousarray(vectors[:, ::-1]), values[::-1]
     varies = ~_constant(np.diag(covariance), mean, n)
     if not varies.any():
         raise DataError(FLAT)
     size = np.sqrt(np.diag(covariance)[varies])
-    share, mixed = np.linalg.eigh(covariance[np.ix_(varies, varies)] / size / size[:, None])
-    keep = _not_rounding(share)
+    share, mixed = _eigen(covariance[np.ix_(varies, varies)] / size / size[:, None], n)
+    keep = _not_rounding(share, len(size))
     if keep.sum() == by_size.sum() and not graded:
         return np.ascontiguousarray(vectors[:, by_size][:, ::-1]), values[by_size][::-1]
     root, mixed = np.sqrt(share[keep]), mixed[:, keep]
@@ -349,19 +349,40 @@ def _triangle(matrix: Floats) -> Floats:
     return r
 
 
-def _directions(covariance: Floats) -> Floats:
-    """Eigenvectors (d, k) of a covariance, largest first, without those of no variance."""
-    values, vectors = np.linalg.eigh(covariance)
-    keep = _not_rounding(values)
+def _directions(covariance: Floats, n: int) -> Floats:
+    """Eigenvectors (d, k) of a covariance of n wells, largest first, without those of no variance."""
+    values, vectors = _eigen(covariance, n)
+    keep = _not_rounding(values, len(covariance))
     if not keep.any():
         raise DataError(FLAT)
     return np.ascontiguousarray(vectors[:, keep][:, ::-1])
 
 
-def _not_rounding(values: Floats) -> Bools:
-    """Which eigenvalues, in ascending order, are more than the rounding of the largest."""
-    keep: Bools = values > values[-1] * len(values) * np.finfo(np.float64).eps * 10
+def _not_rounding(values: Floats, d: int) -> Bools:
+    """Which eigenvalues of a matrix (d, d), in ascending order, are more than the rounding of the largest."""
+    keep: Bools = values > values.max(initial=0) * d * np.finfo(np.float64).eps * 10
     return keep
+
+
+def _eigen(matrix: Floats, n: int) -> tuple[Floats, Floats]:
+    """Eigenvalues, ascending, and vectors of a covariance (d, d) of n wells.
+
+    Of few wells most of the d values are rounding; those that are not are found by way of a Cholesky factor
+    (d, rank), which pivoting ends where only rounding is left: d rank^2 steps in place of d^3.
+    """
+    if 2 * n >= len(matrix):
+        values, vectors = np.linalg.eigh(matrix)
+        return values, vectors
+    from scipy.linalg.lapack import dpstrf
+
+    lower, order, rank, _ = dpstrf(matrix, lower=1)
+    if rank == 0:
+        return np.empty(0), np.empty((len(matrix), 0))
+    factor = np.empty((len(matrix), rank))
+    factor[order - 1] = np.tril(lower)[:, :rank]
+    found, upper = np.linalg.qr(factor)
+    turn, root, _ = np.linalg.svd(upper)
+    return root[::-1] ** 2, (found @ turn)[:, ::-1]
 
 
 def _inverse_root(matrix: Floats) -> Floats:

@@ -2,7 +2,8 @@
 
 In this order, every decision resting on control wells except the first two, which count what is absent (not
 finite, or beyond `LARGEST`):
-    1. a feature that is absent in more than `MAX_ABSENT` of the wells is dropped;
+    1. a feature that is absent in more than `MAX_ABSENT` of the wells is dropped, where wells without a value
+       in any feature, in which no cell was found, do not count: they say nothing of a feature;
     2. a well in which more than `MAX_ABSENT_IN_WELL` of the features left are absent is dropped;
     3. a feature that is constant over the control wells is dropped;
     4. what is still absent becomes the feature's median over the control wells;
@@ -82,7 +83,9 @@ def clean(wells: Wells) -> tuple[Wells, Cleaning]:
     for a in range(0, wells.x.shape[1], _COLUMNS_AT_ONCE):
         part = wells.x[:, a : a + _COLUMNS_AT_ONCE].astype(np.float64)
         absent[:, a : a + _COLUMNS_AT_ONCE] = ~(np.abs(part) <= LARGEST)
-    full = absent.mean(axis=0) <= MAX_ABSENT
+    empty = absent.all(axis=1)
+    counted = np.count_nonzero(absent, axis=0) - np.count_nonzero(empty)
+    full = (counted / max(np.count_nonzero(~empty), 1) <= MAX_ABSENT) & (not empty.all())
     mostly_missing = _names(wells, ~full)
     if not full.any():
         raise DataError(f"{table}: every feature is mostly missing")

@@ -2,7 +2,8 @@
 
 Conventions
     Files are read in the order of their paths; names that begin with a dot or an underscore are passed over,
-    any other file has to be a table. All have the columns of the first, each of the same kind, in any order.
+    any other file has to be a table; of a folder of features (`polaris_rxrx.wells.parts`) its parts alone are
+    read. All have the columns of the first, each of the same kind, in any order.
     An id stands in one file alone.
 
 DeepProfiler
@@ -26,6 +27,7 @@ import numpy as np
 from polaris_rxrx.errors import DataError, some
 from polaris_rxrx.wells.deepprofiler import profile_part, profile_shape
 from polaris_rxrx.wells.ids import as_ids, put_together
+from polaris_rxrx.wells.parts import MANIFEST, parts_of
 from polaris_rxrx.wells.remote import RemotePath
 from polaris_rxrx.wells.table import OpenTable, Part, open_table
 
@@ -51,6 +53,10 @@ def files_below(paths: Sequence[Path]) -> list[Path]:
                 folders.clear()
                 continue
             seen.add(real)
+            if MANIFEST in names and (parts := parts_of(Path(folder))) is not None:
+                folders.clear()
+                found += parts
+                continue
             folders[:] = [n for n in folders if not n.startswith((".", "_"))]
             found += [Path(folder) / n for n in names if not n.startswith((".", "_"))]
     return sorted(set(found))

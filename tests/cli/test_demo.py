@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from polaris_rxrx.cli import run
+from tests.plates_factory import small_plates
 
 UNEXPRESSED = "data/unexpressed_genes.txt"
 
@@ -92,6 +93,23 @@ def test_every_command_runs_on_what_it_wrote(
 def test_it_tells_how_to_go_on(told_demo: tuple[Path, str]) -> None:
     folder, out = told_demo
     assert f"cd {folder} && export POLARIS_RXRX_DATA=data" in out
+
+
+def test_images_are_added_to_an_earlier_demo(
+    demo: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small_plates(monkeypatch)
+    for path in demo.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    before = sorted(path.name for path in demo.iterdir())
+    assert run(["demo", str(tmp_path), "--images"]) == 0
+    out = capsys.readouterr().out
+    assert f"{tmp_path / 'images'}: 25 wells with images of six channels, synthetic" in out
+    shown = re.findall(r"^  polaris-rxrx (\w+)", out, re.M)
+    assert shown == ["view", "featurize", "prepare", "baseline", "score"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([*before, "images"])
+    assert run(["demo", str(tmp_path), "--images"]) == 2
+    assert "images is there already" in capsys.readouterr().err
 
 
 def test_no_real_data_goes_beside_the_made_up(demo: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,18 +18,29 @@ import pytest
 from polaris_rxrx.cli import run
 from polaris_rxrx.maps import collect as collecting
 
+SUMMARY = "x.summary.parquet"
 TABLE = "OpenPhenom_rxrx3_core_embeddings.parquet"
 
 
+@pytest.fixture(scope="module")
+def made(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo's table as many files, `plates`, and their summary. For reading only."""
+    folder = tmp_path_factory.mktemp("made")
+    frame = pd.read_parquet(next(demo.rglob(TABLE)))
+    (folder / "plates").mkdir()
+    for i in range(12):
+        frame.iloc[i::12].to_parquet(folder / "plates" / f"{i}.parquet", index=False)
+    words = ["--data", str(demo / "data"), "--out", str(folder / SUMMARY)]
+    assert run(["summarize", str(folder / "plates"), *words]) == 0
+    return folder
+
+
 @pytest.fixture
-def folder(demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The demo's table as many files, beside the demo's other files."""
+def folder(made: Path, demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of `plates`, beside the demo's other files."""
     for path in demo.iterdir():
         (tmp_path / path.name).symlink_to(path)
-    frame = pd.read_parquet(next(demo.rglob(TABLE)))
-    (tmp_path / "plates").mkdir()
-    for i in range(12):
-        frame.iloc[i::12].to_parquet(tmp_path / "plates" / f"{i}.parquet", index=False)
+    shutil.copytree(made / "plates", tmp_path / "plates")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("POLARIS_RXRX_DATA", "data")
     return tmp_path
@@ -96,17 +108,17 @@ def test_what_does_not_fit_is_summarized(folder: Path, capsys: pytest.CaptureFix
     ],
 )
 def test_options_that_a_summary_has_no_use_for(
-    folder: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+    folder: Path, made: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "metadata.csv").write_text("well_id\n")
-    assert run(["summarize", "plates", "--out", "x.summary.parquet"]) == 0
+    shutil.copy(made / SUMMARY, SUMMARY)
     for command in (["baseline", "openphenom", "--out", "x.csv"], ["evaluate", "gene-gene"]):
         assert run([*command, "--embeddings", "x.summary.parquet", *words]) == 2
         assert message in capsys.readouterr().err
 
 
-def test_what_needs_wells_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["summarize", "plates", "--out", "x.summary.parquet"]) == 0
+def test_what_needs_wells_says_so(folder: Path, made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copy(made / SUMMARY, SUMMARY)
     for suite in ("signal", "activity", "all"):
         assert run(["evaluate", suite, "--embeddings", "x.summary.parquet"]) == 2
         assert "needs wells, and x.summary.parquet is a summary" in capsys.readouterr().err

@@ -410,6 +410,33 @@ def test_fewer_controls_than_features_leave_fewer_components(tmp_path: Path) -> 
         assert map_.x.shape == (1, 8) and np.isfinite(map_.x).all()
 
 
+@pytest.mark.parametrize("n", [3, 12, 29])
+@pytest.mark.parametrize("units", [1.0, 1e3])
+def test_few_controls_span_what_their_singular_vectors_do(n: int, units: float) -> None:
+    """Of fewer wells than half of the features: directions and variances by a decomposition of the rows."""
+    rng = np.random.default_rng(n)
+    x = rng.normal(size=(n, 60)) * rng.permutation(np.geomspace(1, units, 60)) + rng.normal(size=60)
+    x[:, 7] = 3.5  # constant
+    x[:, 9] = x[:, 8]
+    centered = x - x.mean(axis=0)
+    _, root, vectors = np.linalg.svd(centered, full_matrices=False)
+    rank = n - 1
+    found = align.basis("pca-cs", align.moments(x), 60)
+    assert found.rotation is not None and found.rotation.shape == (60, rank)
+    # Largest first, each up to its sign.
+    axes = np.abs(np.einsum("di,id->i", found.rotation, vectors[:rank]))
+    np.testing.assert_allclose(axes, 1, atol=1e-9)
+    np.testing.assert_allclose(np.linalg.norm(centered @ found.rotation, axis=0), root[:rank], rtol=1e-9)
+    scaled = centered / np.where(np.ptp(x, axis=0) > 0, x.std(axis=0), 1)
+    _, _, vectors = np.linalg.svd(scaled, full_matrices=False)
+    whitened = align.basis("tvn", align.moments(x), 60)
+    assert whitened.rotation is not None
+    z = centered @ whitened.rotation
+    np.testing.assert_allclose(z.T @ z / n, np.eye(rank), atol=1e-9)  # as standard deviations of 1
+    expected = scaled @ vectors[:rank].T
+    np.testing.assert_allclose(np.abs(z), np.abs(expected / expected.std(axis=0)), atol=1e-8)
+
+
 def test_constant_controls_are_an_error(tmp_path: Path) -> None:
     wells = read_wells(*small(tmp_path))
     flat = replace(wells, x=np.ones_like(wells.x))

@@ -32,6 +32,7 @@ BENCHMARKS = (
     "trees",
     "containers",
     "rxrx3",
+    "cellprofiler",
 )
 ON_WELLS = {"map", "drug_target", "energy", "containers"}
 MAKER = ROOT.parent / "shared" / "tools" / "make_standin.py"

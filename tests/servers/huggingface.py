@@ -1,10 +1,11 @@
 """A loopback stand-in for Hugging Face and for raw.githubusercontent.com, with faults on request.
 
 Conventions: one `Repository` on 127.0.0.1, at a free port, serves what huggingface_hub and `polaris_rxrx` ask
-for: `GET /api/datasets/{repo}/revision/{revision}` (with `blobs=true` sizes and hashes),
-`/datasets/{repo}/resolve/…` (which redirects a file in LFS to a signed address on another host name, as the
-real one does), and the raw GitHub paths. Every answer with content is noted: its path, the first byte asked
-for, the bytes sent. A `Fault` is used up by the requests it meets, so a retry finds the server well again.
+for: `GET /api/datasets/{repo}/revision/{revision}` (with `blobs=true` sizes and hashes; of a model
+`/api/models/…`), `/datasets/{repo}/resolve/…` (of a model `/{repo}/resolve/…`; which redirects a file in LFS
+to a signed address on another host name, as the real one does), and the raw GitHub paths. Every answer with
+content is noted: its path, the first byte asked for, the bytes sent. A `Fault` is used up by the requests it
+meets, so a retry finds the server well again.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 REPO = "recursionpharma/rxrx3-core"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+MODEL = "recursionpharma/OpenPhenom"
 SIGNATURE = "signed-by-the-storage"  # must never appear in a message
 
 
@@ -174,7 +176,10 @@ class _Handler(BaseHTTPRequestHandler):
         elif path == f"/api/datasets/{REPO}/revision/main":
             described = self.served.description("blobs" in parse_qs(url.query))
             self._send(200, json.dumps(described).encode(), {"Content-Type": "application/json"})
-        elif found := re.fullmatch(rf"/datasets/{REPO}/resolve/(main|{COMMIT})/(.+)", path):
+        elif path in (f"/api/models/{MODEL}/revision/{revision}" for revision in ("main", COMMIT)):
+            described = self.served.description("blobs" in parse_qs(url.query)) | {"id": MODEL}
+            self._send(200, json.dumps(described).encode(), {"Content-Type": "application/json"})
+        elif found := re.fullmatch(rf"/(?:datasets/{REPO}|{MODEL})/resolve/(main|{COMMIT})/(.+)", path):
             self._resolve(found[2], fault)
         elif found := re.fullmatch(r"/storage/(.+)", path):
             self._content(path, self.served.files.get(found[1]), fault)

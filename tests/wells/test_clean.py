@@ -70,7 +70,10 @@ def twin(wells: Wells) -> tuple[list[list[float]], Cleaning, list[int], list[str
     """The six steps in plain Python, a value at a time."""
     x = [[float(v) for v in row] for row in wells.x]
     ok = [[np.isfinite(v) for v in row] for row in x]
-    columns = [j for j in range(len(wells.features)) if sum(not row[j] for row in ok) / len(x) <= MAX_ABSENT]
+    seen = [row for row in ok if any(row)]
+    columns = [
+        j for j in range(len(wells.features)) if sum(not row[j] for row in seen) / len(seen) <= MAX_ABSENT
+    ]
     rows = [
         i for i in range(len(x)) if sum(not ok[i][j] for j in columns) / len(columns) <= MAX_ABSENT_IN_WELL
     ]
@@ -117,6 +120,21 @@ def test_every_step_equals_the_slow_twin(dirty: Wells) -> None:
     assert np.array_equal(cleaned.experiment, dirty.experiment[rows])
     assert np.array_equal(cleaned.control, dirty.control[rows])
     assert np.array_equal(dirty.x, before, equal_nan=True)
+
+
+def test_wells_without_any_value_take_no_feature_with_them(dirty: Wells) -> None:
+    """Wells in which no cell was found, one in six here, have a row of NaN."""
+    x = dirty.x.copy()
+    x[np.random.default_rng(1).choice(np.flatnonzero(~dirty.control), 33, replace=False)] = np.nan
+    emptied = replace(dirty, x=x)
+    cleaned, report = clean(emptied)
+    values, expected, rows, kept = twin(emptied)
+    assert report == expected
+    assert report.n_wells_dropped >= 33
+    assert "Cells_AreaShape_Area" in cleaned.features
+    assert cleaned.features == kept
+    assert len(cleaned) == len(rows)
+    np.testing.assert_allclose(cleaned.x, values, rtol=1e-12, atol=1e-12)
 
 
 def test_the_faults_are_the_ones_that_were_planted(dirty: Wells) -> None:

@@ -1,0 +1,1 @@
+"""Images to features: one row a well, as `--embeddings` takes it."""

@@ -1,0 +1,1 @@
+"""Microscopy images to arrays: where they stand, what their names say, and what is wrong with them."""
