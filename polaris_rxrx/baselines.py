@@ -92,8 +92,11 @@ def read_model(
     `corrected`. With an `effort`, wells that do not fit into its memory stand on disk.
     """
     chosen = _choices(card, choices)
-    limit = None if effort is None else _limit(effort)
-    return read(metadata, embeddings, chosen, hashed=hashed, max_memory=limit, progress=progress)
+    # What is read stays while workers do what the suites give them, so theirs is left out.
+    limit = None if effort is None else effort.own_memory or _limit(effort)
+    with (effort or Effort()).at_work() as who:
+        given: dict[str, Any] = {"hashed": hashed, "max_memory": limit, "who": who, "progress": progress}
+        return read(metadata, embeddings, chosen, **given)
 
 
 def read_means(
@@ -115,17 +118,17 @@ def read_means(
         return load_summary(Path(embeddings), hashed=hashed)
     effort, chosen = effort or Effort(), _choices(card, choices)
     limit = _limit(effort)
-    opened = open_(metadata, embeddings, chosen)
-    sums = card.recipe.aggregate == "mean" and not ON_WELLS.keys() & set(card.recipe.correct)
-    if sums and not chosen.profile and opened.table.files != ():
-        size = len(opened.row) * len(opened.features) * opened.table.dtype(opened.features).itemsize
-        if not effort.alone or size * _BESIDE + in_use() > limit:
-            layer, ids = chosen.layer, None if chosen.ids is None else Path(chosen.ids)
-            with effort.at_work() as who:
+    with effort.at_work() as who:
+        opened = open_(metadata, embeddings, chosen, who)
+        sums = card.recipe.aggregate == "mean" and not ON_WELLS.keys() & set(card.recipe.correct)
+        if sums and not chosen.profile and opened.table.files != ():
+            size = len(opened.row) * len(opened.features) * opened.table.dtype(opened.features).itemsize
+            if not effort.alone or size * _BESIDE + in_use() > limit:
+                layer, ids = chosen.layer, None if chosen.ids is None else Path(chosen.ids)
                 collected = collect(
                     opened, max_memory=limit, workers=who, layer=layer, ids=ids, progress=progress
                 )
-            return finished(collected, chosen, hashed=hashed, progress=progress)
+                return finished(collected, chosen, hashed=hashed, progress=progress)
     return of_open(opened, chosen, hashed=hashed, max_memory=limit, progress=progress)
 
 

@@ -88,6 +88,38 @@ class Cluster:
 
     def run(self, function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
         """Number and result of each item, as they are ready."""
+        return self._results(lambda item: self._submit(function, item), items)
+
+    def run_merged(
+        self,
+        function: Callable[[Any], Any],
+        items: Sequence[Any],
+        merge: Callable[[Any, Any], Any],
+        tree_of: Callable[[Callable[[Any, Any], Any]], Any],
+    ) -> Iterator[tuple[int, Any]]:
+        """Number and first result of each item; at last how many there are, and the second ones merged.
+
+        Workers merge them, pair by pair, by the tree that `tree_of` makes of what merges two; a part that a
+        worker had when it died is made again.
+        """
+
+        def start(item: Any) -> Any:
+            both = self._submit(function, item)
+            tree.add(self._submit(_second, both, priority=1))
+            return self._submit(_first, both, priority=1)
+
+        # Before new items are begun, so that few parts wait.
+        tree = tree_of(lambda one, other: self._submit(merge, one, other, priority=1))
+        yield from self._results(start, items)
+        whole = tree.whole()
+        yield len(items), None if whole is None else self._result(whole)
+
+    def _submit(self, function: Callable[..., Any], *given: Any, priority: int = 0) -> Any:
+        # With the task, not scattered: an item on a worker that dies would be lost.
+        return self.client.submit(function, *given, pure=False, retries=RETRIES, priority=priority)
+
+    def _results(self, submit: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+        """Number and result of what is submitted for each item, as they are ready."""
         distributed = _distributed()
         left = iter(enumerate(items))
         running: dict[Any, int] = {}
@@ -101,8 +133,7 @@ class Cluster:
                 known = set(self.client.nthreads())
             begun = []
             for i, item in islice(left, max(2 * self.n - len(running), 0)):
-                # With the task, not scattered: an item on a worker that dies would be lost.
-                future = self.client.submit(function, item, pure=False, retries=RETRIES)
+                future = submit(item)
                 running[future] = i
                 begun.append(future)
             return begun
@@ -110,17 +141,21 @@ class Cluster:
         ready = distributed.as_completed(start())
         try:
             for future in ready:
-                try:
-                    result = future.result()
-                except distributed.KilledWorker as error:
-                    raise DataError(
-                        f"a worker died each of {error.allowed_failures + 1} times that it was given a piece "
-                        "of the work; has it too little memory?"
-                    ) from None
+                result = self._result(future)
                 yield running.pop(future), result
                 ready.update(start())
         finally:
             self.client.cancel(list(running))
+
+    @staticmethod
+    def _result(future: Any) -> Any:
+        try:
+            return future.result()
+        except _distributed().KilledWorker as error:
+            raise DataError(
+                f"a worker died each of {error.allowed_failures + 1} times that it was given a piece "
+                "of the work; has it too little memory?"
+            ) from None
 
     def close(self) -> None:
         """Leave the scheduler; one of our own ends."""
@@ -159,6 +194,14 @@ def _without_trimming() -> Iterator[None]:
     # As a whole: what is set below a name is added to what is there.
     with dask.config.set({name: None}), dask.config.set({name: asked}):
         yield
+
+
+def _first(both: tuple[Any, Any]) -> Any:
+    return both[0]
+
+
+def _second(both: tuple[Any, Any]) -> Any:
+    return both[1]
 
 
 def _distributed() -> Any:

@@ -7,6 +7,9 @@ Conventions
     done again; when `TRIES` times in a row nothing was finished before another died, that is an error. An
     interrupt ends processes in the middle of their items, an error waits for those that are under way.
     Every process has one BLAS thread: several that each use all cores wait for one another.
+    What is merged is so in a tree over the items, neighbors first, whoever is ready first. On a cluster that
+    is done where the parts are. Processes of one machine hand their parts to the one that asked, which
+    merges: to send two parts back and fetch one would take longer than to merge them.
 """
 
 from __future__ import annotations
@@ -17,12 +20,14 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from typing import Any, Protocol
 
-from polaris_rxrx.errors import DataError, UsageError
+from polaris_rxrx.errors import DataError, PolarisRxrxError, UsageError
 
 TRIES = 3
+PROCESS = 120_000_000  # bytes that a process takes with Python, NumPy and pyarrow
 _THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -97,6 +102,79 @@ def _end(pool: ProcessPoolExecutor) -> None:
         process.terminate()
 
 
+def in_order(who: Workers, function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[Any]:
+    """Each item's result, in the items' order; an error ends it where one process would have met it."""
+    waiting, turn = dict[int, Any](), 0
+    for i, found in who.run(partial(_caught, function), items):
+        waiting[i] = found
+        while turn in waiting:
+            result, error = waiting.pop(turn)
+            turn += 1
+            if error is not None:
+                raise error
+            yield result
+
+
+def _caught(function: Callable[[Any], Any], item: Any) -> tuple[Any, PolarisRxrxError | None]:
+    try:
+        return function(item), None
+    except PolarisRxrxError as error:
+        return None, error
+
+
+class Tree:
+    """Parts merged pairwise, neighbors first, as they are added in order: log2 of them wait at most."""
+
+    def __init__(self, merge: Callable[[Any, Any], Any]) -> None:
+        self._merge = merge
+        self._waiting: list[tuple[int, Any]] = []
+
+    def add(self, part: Any) -> None:
+        level = 0
+        while self._waiting and self._waiting[-1][0] == level:
+            part = self._merge(self._waiting.pop()[1], part)
+            level += 1
+        self._waiting.append((level, part))
+
+    def whole(self) -> Any:
+        """All of them merged, None without any."""
+        found = self._waiting.pop()[1] if self._waiting else None
+        while self._waiting:
+            found = self._merge(self._waiting.pop()[1], found)
+        return found
+
+
+def merged(
+    who: Workers,
+    function: Callable[[Any], tuple[Any, Any]],
+    items: Sequence[Any],
+    merge: Callable[[Any, Any], Any],
+) -> Iterator[tuple[int, Any]]:
+    """Work of two results: the first of each item as it is ready, at last the others merged into one.
+
+    Args:
+        who: Who does it. A cluster merges, too (`run_merged`).
+        function: Gives the pair.
+        items: What it is called for.
+        merge: Makes one of two.
+
+    Returns:
+        Number and first result of each item, in any order; then how many items there are, and what their
+        second results make together, None without any.
+    """
+    if hasattr(who, "run_merged"):
+        yield from who.run_merged(function, items, merge, Tree)
+        return
+    tree, waiting, turn = Tree(merge), dict[int, Any](), 0
+    for i, (kept, part) in who.run(function, items):
+        waiting[i] = part
+        while turn in waiting:  # in the items' order, whoever is first
+            tree.add(waiting.pop(turn))
+            turn += 1
+        yield i, kept
+    yield len(items), tree.whole()
+
+
 @contextmanager
 def _one_thread() -> Iterator[None]:
     """Processes that are started within use one BLAS thread each."""
@@ -131,6 +209,14 @@ class Effort:
     def alone(self) -> bool:
         """Whether this process does everything."""
         return self.workers == 1 and self.scheduler is None
+
+    @property
+    def own_memory(self) -> int | None:
+        """Bytes that this process may take beside workers on this machine; None where nothing is said."""
+        if self.max_memory is None:
+            return None
+        here = not self.alone and self.scheduler in (None, "local")
+        return max(self.max_memory - self.workers * PROCESS * here, 1)
 
     @contextmanager
     def at_work(self) -> Iterator[Workers]:

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from polaris_rxrx import cluster
@@ -21,9 +23,12 @@ from polaris_rxrx.maps import collect as collecting
 from polaris_rxrx.maps.build import build_map
 from polaris_rxrx.maps.collect import collect
 from polaris_rxrx.maps.partial import Job, reduce_job
-from polaris_rxrx.parallel import workers
+from polaris_rxrx.parallel import Here, merged, workers
+from polaris_rxrx.wells import pieces
 from polaris_rxrx.wells.memory import read_wells
 from polaris_rxrx.wells.opened import open_wells
+from tests.servers import bucket as buckets
+from tests.servers import ranges
 from tests.wells_factory import make_embeddings, make_metadata, write
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of Dask's own clean-up
@@ -54,10 +59,19 @@ def mark(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def local(mark: Path) -> Iterator[Cluster]:
+def bucket() -> Iterator[buckets.Bucket]:
+    """Of a name of its own: a process knows a bucket by its name, wherever others had theirs."""
+    with buckets.serving("of-a-cluster") as bucket:
+        yield bucket
+
+
+@pytest.fixture(scope="module")
+def local(mark: Path, bucket: buckets.Bucket) -> Iterator[Cluster]:
     pytest.importorskip("distributed")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KILLED_ONCE", str(mark))
+        for name, value in bucket.environment.items():
+            patch.setenv(name, value)
         patch.setenv("PYTHONPATH", os.pathsep.join(p for p in sys.path if p))
         found = workers(2, "local")
     assert isinstance(found, Cluster)
@@ -96,6 +110,70 @@ def test_workers_of_our_own_have_one_thread_and_keep_freed_memory(local: Cluster
     assert found and all(held == [None, "1", "1"] for held in found.values())
     held = dask.config.get("distributed.nanny.pre-spawn-environ")
     assert str(held["MALLOC_TRIM_THRESHOLD_"]) == "65536"  # for others, what they had
+
+
+def test_tables_elsewhere_are_read_by_the_workers(
+    tmp_path: Path, local: Cluster, bucket: buckets.Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From a bucket's prefix and from a web server; each worker asks for what it needs itself."""
+    metadata = make_metadata()
+    frame = make_embeddings(metadata)
+    paths = write(tmp_path, metadata, frame)
+    for i in range(4):
+        bucket.objects[f"plates/{i}.parquet"] = frame.iloc[i::4].to_parquet(index=False)
+    pq.write_table(pa.Table.from_pandas(frame), tmp_path / "groups.parquet", row_group_size=20)
+    for name, value in bucket.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(collecting, "JOB", 2000)
+    expected = build_map(read_wells(*paths)).x
+    with ranges.serving() as host:
+        host.files["sub/embeddings.parquet"] = (tmp_path / "groups.parquet").read_bytes()
+        monkeypatch.setattr(pieces, "WHOLE", 1500)
+        for address in (f"s3://{bucket.name}/plates", f"{host.address}/sub/embeddings.parquet"):
+            wells = open_wells(paths[0], address)
+            one, many = collect(wells), collect(wells, workers=local)
+            assert np.array_equal(one.sums, many.sums)
+            assert np.array_equal(one.control_rows, many.control_rows)
+            np.testing.assert_allclose(build_map(many).x, expected, atol=1e-8)
+            assert one.provenance == many.provenance
+            # What is no longer what was opened is told by whoever reads it.
+            bucket.objects["plates/2.parquet"] = frame.iloc[1::4].to_parquet(index=False)
+            host.files["sub/embeddings.parquet"] = (tmp_path / "embeddings.parquet").read_bytes()
+            with pytest.raises(DataError, match="has changed"):
+                collect(wells, workers=local)
+            bucket.objects["plates/2.parquet"] = frame.iloc[2::4].to_parquet(index=False)
+            host.files["sub/embeddings.parquet"] = (tmp_path / "groups.parquet").read_bytes()
+
+
+def _pair(x: int) -> tuple[int, Any]:
+    if x < 0:
+        raise DataError("row 3 is wrong")
+    return x * x, (x, os.getpid())
+
+
+def _join(one: Any, other: Any) -> Any:
+    """A tree's nodes as text, and every process that was in it."""
+    return f"({one[0]} {other[0]})", {*_set(one[1]), *_set(other[1]), os.getpid()}
+
+
+def _set(of: Any) -> set[int]:
+    return of if isinstance(of, set) else {of}
+
+
+@pytest.mark.parametrize("n", [1, 2, 7])
+def test_parts_are_merged_where_they_are(local: Cluster, n: int) -> None:
+    """In the tree that one process has, and by workers alone."""
+    *kept, (last, (tree, processes)) = merged(local, _pair, range(n), _join)
+    assert sorted(kept) == [(i, i * i) for i in range(n)] and last == n
+    *_, (_, (expected, here)) = merged(Here(), _pair, range(n), _join)
+    assert str(tree) == str(expected) == {1: "0", 2: "(0 1)", 7: "(((0 1) (2 3)) ((4 5) 6))"}[n]
+    assert os.getpid() in _set(here) and os.getpid() not in _set(processes)
+    assert list(merged(local, _pair, [], _join)) == [(0, None)]
+
+
+def test_an_error_among_what_is_merged_comes_home(local: Cluster) -> None:
+    with pytest.raises(DataError, match="row 3 is wrong"):
+        list(merged(local, _pair, [1, -1, 2], _join))
 
 
 def test_an_error_comes_home(local: Cluster) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from polaris_rxrx.errors import DataError, UsageError
-from polaris_rxrx.parallel import Here, Processes, workers
+from polaris_rxrx.parallel import PROCESS, Effort, Here, Processes, workers
 
 
 def _square(x: int) -> tuple[int, str | None]:
@@ -72,3 +72,13 @@ def test_who_is_asked() -> None:
     assert workers() == Here() and workers(3) == Processes(3)
     with pytest.raises(UsageError, match="workers is 0; 1 or more was expected"):
         workers(0)
+
+
+def test_what_workers_of_this_machine_take_is_counted() -> None:
+    """Elsewhere they have memory of their own; without a bound nothing is counted."""
+    gb = 10**9
+    assert Effort(gb).own_memory == gb == Effort(gb, 4, "tcp://host:8786").own_memory
+    assert Effort(gb, 2).own_memory == gb - 2 * PROCESS == Effort(gb, 2, "local").own_memory
+    assert Effort(gb, 1, "local").own_memory == gb - PROCESS
+    assert Effort(None, 2).own_memory is None
+    assert Effort(1, 2).own_memory == 1  # everything is on disk then

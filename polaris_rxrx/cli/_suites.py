@@ -92,7 +92,8 @@ def _drug_target(data: Path, by: str | None, options: dict[str, Any]) -> Job:
     )
 
     def run(source: ModelInput, bar: Bar) -> list[Result]:
-        result = evaluate_drug_target(_map(source), affinities, protocol, progress=bar.step)
+        with options["effort"].at_work() as who:
+            result = evaluate_drug_target(_map(source), affinities, protocol, who=who, progress=bar.step)
         return [stamp_truth(result, "affinities", affinities.made_up)]
 
     return run
@@ -161,7 +162,7 @@ def _signal(data: Path, by: str | None, options: dict[str, Any]) -> Job:
 
     def run(source: ModelInput, bar: Bar) -> list[Result]:
         assert source.recipe is not None
-        how = {"align_by": source.recipe.alignment, "max_memory": effort.max_memory, **chosen}
+        how = {"align_by": source.recipe.alignment, "max_memory": effort.own_memory, **chosen}
         with effort.at_work() as who:
             return evaluate_wells(_wells(source), progress=bar.step, who=who, **how)
 
@@ -233,17 +234,13 @@ def _activity(data: Path, by: str | None, options: dict[str, Any]) -> Job:
     from polaris_rxrx.suites.activity import evaluate_activity
 
     chosen = {**_given(options, "null_size", "legacy"), "by": by or "gene", "seed": options["seed"]}
+    effort = options["effort"]
 
     def run(source: ModelInput, bar: Bar) -> list[Result]:
         assert source.recipe is not None
-        return [
-            evaluate_activity(
-                _wells(source),
-                align_by=source.recipe.alignment,
-                max_memory=options["effort"].max_memory,
-                **chosen,
-            )
-        ]
+        how = {"align_by": source.recipe.alignment, "max_memory": effort.own_memory, **chosen}
+        with effort.at_work() as who:
+            return [evaluate_activity(_wells(source), who=who, **how)]
 
     return run
 

@@ -187,7 +187,8 @@ effort_options = together(
             show_default=True,
             metavar="N",
             help="How many processes read the table and sum its wells, no more than there are files, or row "
-            "groups of one; for signal, how many hold perturbations against control wells.",
+            "groups of one; for signal and activity, how many hold perturbations against control wells, and "
+            "for drug-target draw random embeddings, where they are many.",
         ),
         click.option(
             "--scheduler",

@@ -103,7 +103,7 @@ def command(
     for run in runs:
         with Bar(run.card.title) as bar:
             source = run.read(data, metadata, bar, features=features, effort=effort, **reading)
-            _run(run.tables, run.card.name, source, held, renamer, bar, results)
+            _run(run.tables, run.card.name, source, held, renamer, effort, bar, results)
         inputs[run.name] = source.inputs
         del source  # or two models' wells would be held while the next is read
     made_up = any(given["made_up"] for given in inputs.values())
@@ -237,6 +237,7 @@ def _run(
     source: ModelInput,
     held: Data,
     renamer: Renamer,
+    effort: Effort,
     bar: Bar,
     results: dict[str, Results],
 ) -> None:
@@ -252,9 +253,10 @@ def _run(
         held = replace(held, relations=own)
         for line in renamer.told:
             note(f"{source.title}: {line}")
-    for t in tables:
-        if model in t.models:
-            done = run(t, model, source.map_, wells, held, cache=cache, progress=bar.step)
+    with effort.at_work() as who:
+        shared: dict[str, Any] = {"max_memory": effort.own_memory, "who": who, "progress": bar.step}
+        for t in (t for t in tables if model in t.models):
+            done = run(t, model, source.map_, wells, held, cache=cache, **shared)
             stamped = {at: renamer.stamp(r) if r.suite == "gene-gene" else r for at, r in done.items()}
             results[t.name] = stamped | results[t.name]
 

@@ -86,7 +86,7 @@ def command(
         with Bar(str(table)) as bar, effort.at_work() as who:
             if address := getattr(who, "dashboard", ""):
                 note(f"Dask's dashboard: {address}")
-            opened = open_(wells_of(dataset, metadata, data, wanted.design), table, choices)
+            opened = open_(wells_of(dataset, metadata, data, wanted.design), table, choices, who)
             collected = collect(
                 opened,
                 max_memory=effort.max_memory,

@@ -32,9 +32,18 @@ from polaris_rxrx.errors import DataError
 from polaris_rxrx.files import new_file
 from polaris_rxrx.limits import size_text
 from polaris_rxrx.maps.align import Moments, moments
-from polaris_rxrx.maps.partial import Job, NotFinite, Partial, PartialSums, Rows, Seen, reduce_job
+from polaris_rxrx.maps.partial import (
+    Job,
+    NotFinite,
+    Partial,
+    PartialSums,
+    Rows,
+    Seen,
+    in_two,
+    reduce_job,
+)
 from polaris_rxrx.maps.summary import BatchSummary, Controls, SummaryPlaces
-from polaris_rxrx.parallel import Here, Processes, Workers
+from polaris_rxrx.parallel import PROCESS, Here, Processes, Workers, merged
 from polaris_rxrx.types import Bools, Floats, Ints, Matrix, Progress
 from polaris_rxrx.wells.gather import combine, groups
 from polaris_rxrx.wells.metadata import Perturbations
@@ -45,7 +54,6 @@ from polaris_rxrx.wells.values import SAMPLE, look_once
 JOB = 1 << 26
 ROWS = 2  # times d control wells of a batch; of more, moments say the same in less
 _LEAST = 1 << 20  # bytes of a piece that are read at once, at least
-_WORKER = 120_000_000  # what Python, NumPy and pyarrow take in a process
 _COPIES = 4  # of a block while it is reduced
 
 
@@ -150,7 +158,7 @@ def plan(n_groups: int, n_controls: int, d: int, itemsize: int, rows: int, room:
         DataError: That is too little for anything.
     """
     sums, controls = n_groups * d * 8, n_controls * d * itemsize
-    least = n_workers * _WORKER + max(n_workers, 1) * _COPIES * max(_LEAST, 8 * min(d, 8) * rows)
+    least = n_workers * PROCESS + max(n_workers, 1) * _COPIES * max(_LEAST, 8 * min(d, 8) * rows)
     if room < least:
         fewer = " or fewer --workers" if n_workers else ""
         raise DataError(
@@ -309,27 +317,17 @@ def _run(
         work = partial(reduce_and_keep, folder=str(parts.absolute()))
     if not isinstance(who, (Here, Processes)):  # whose working folder may be another
         jobs = [replace(job, pieces=tuple(p.anywhere() for p in job.pieces)) for job in jobs]
-    tree = _Tree()
-    waiting: dict[int, PartialSums] = {}
-    turn = done = 0
+    done = 0
     seen: dict[int, Seen] = {}
     loose: dict[int, tuple[Ints, Matrix]] = {}
     total = sum(job.n_wells for job in jobs)
     try:
-        for i, part in who.run(work, jobs):
+        for i, part in _summed(who, work, jobs, found):
             found.controls[part.slot] = part.controls
             limits.release(found.controls)
-            seen[i], waiting[i] = part.seen, part.sums
+            seen[i] = part.seen
             if len(part.loose_well):
                 loose[i] = (part.loose_well, part.loose)
-            while turn in waiting:  # in the jobs' order, whoever is first
-                sums = waiting.pop(turn)
-                turn += 1
-                if found.in_tree:
-                    tree.add(sums)
-                else:
-                    found.sums[sums.group] += sums.sums
-                    limits.release(found.sums)
             done += jobs[i].n_wells
             if progress is not None:
                 progress("wells", min(done, total), total)
@@ -339,31 +337,30 @@ def _run(
             f"{wells.name(error.well)!r} (not finite in {error.n:,} rows of the file); an embedding holds "
             'finite numbers. A card with kind = "profile" has its features cleaned'
         ) from None
-    if (sums_ := tree.whole()) is not None:
-        found.sums[sums_.group] = sums_.sums
     # In the jobs' order: what is told does not depend on who was first.
     return Seen.together([seen[i] for i in range(len(jobs))]), [loose[i] for i in sorted(loose)]
 
 
-class _Tree:
-    """Partial sums merged pairwise, neighbors first, as they come in order: log2 of them wait at most."""
-
-    def __init__(self) -> None:
-        self._waiting: list[tuple[int, PartialSums]] = []
-
-    def add(self, part: PartialSums) -> None:
-        level = 0
-        while self._waiting and self._waiting[-1][0] == level:
-            part = self._waiting.pop()[1].merge(part)
-            level += 1
-        self._waiting.append((level, part))
-
-    def whole(self) -> PartialSums | None:
-        found: PartialSums | None = None
-        while self._waiting:
-            part = self._waiting.pop()[1]
-            found = part if found is None else part.merge(found)
-        return found
+def _summed(
+    who: Workers, work: Callable[[Job], Partial], jobs: Sequence[Job], found: _Arrays
+) -> Iterator[tuple[int, Partial]]:
+    """What the jobs give, as they are done; at the end, their sums are in place."""
+    if found.in_tree:
+        for i, part in merged(who, partial(in_two, work), jobs, PartialSums.merge):
+            if i < len(jobs):
+                yield i, part
+            elif part is not None:
+                found.sums[part.group] = part.sums
+        return
+    waiting, turn = dict[int, PartialSums](), 0
+    for i, part in who.run(work, jobs):
+        waiting[i] = part.sums
+        while turn in waiting:  # in the jobs' order, whoever is first
+            sums = waiting.pop(turn)
+            turn += 1
+            found.sums[sums.group] += sums.sums
+            limits.release(found.sums)
+        yield i, part
 
 
 def _take_loose(

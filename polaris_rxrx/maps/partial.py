@@ -14,8 +14,8 @@ Conventions
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -108,6 +108,16 @@ class Partial:
     loose_well: Ints
     loose: Matrix
     seen: Seen
+
+    def apart(self) -> tuple[Partial, PartialSums]:
+        """All but the sums, and the sums."""
+        none = PartialSums(self.sums.group[:0], np.zeros((0, self.sums.sums.shape[1])))
+        return replace(self, sums=none), self.sums
+
+
+def in_two(work: Callable[[Job], Partial], job: Job) -> tuple[Partial, PartialSums]:
+    """What a job gives, its sums apart: they may stay where they are."""
+    return work(job).apart()
 
 
 def reduce_job(job: Job) -> Partial:

@@ -71,22 +71,21 @@ from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.maps.build import Map
 from polaris_rxrx.maps.pairs import PairTables, pair_tables
 from polaris_rxrx.maps.similarity import SIMILARITIES, Similarity
+from polaris_rxrx.parallel import Workers
 from polaris_rxrx.suites.deviations import listed
-from polaris_rxrx.suites.random_embedding import pairs_by_compound, random_cosines
+from polaris_rxrx.suites.random_scores import Seeds, score_random
 from polaris_rxrx.suites.result import Digest, Result, versions
 from polaris_rxrx.suites.sampled import (
     EqualDraws,
     Scores,
     draws_of,
     pooled_scores,
-    ranked_values,
     score_draws,
 )
 from polaris_rxrx.suites.spread import Spread, spreads
 from polaris_rxrx.types import Floats, Ints, Progress
 
 ROUNDING = 1e-12  # a spread below this is that of sums in floating point
-RANDOM = 1  # in the seeds of random embeddings, so that none is the seed of a draw
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 By = Literal["compound", "gene"]
 
@@ -135,9 +134,14 @@ class _WithoutDoses(Protocol):
 
 
 def evaluate_drug_target(
-    map_: Map, affinities: Affinities, protocol: Protocol | None = None, *, progress: Progress | None = None
+    map_: Map,
+    affinities: Affinities,
+    protocol: Protocol | None = None,
+    *,
+    who: Workers | None = None,
+    progress: Progress | None = None,
 ) -> Result:
-    """Run the benchmark on a map.
+    """Run the benchmark on a map; many random embeddings are drawn by `who`, this process if nobody is named.
 
     Raises:
         UsageError: A choice that cannot mean anything.
@@ -161,7 +165,7 @@ def evaluate_drug_target(
             f"nothing to score: no {p.by} has both an active and a negative among the map's "
             f"{len(names.compounds):,} annotated compounds and {n_genes:,} annotated genes"
         )
-    chance = _score_random(tables, groups, p, map_.x.shape[1], progress)
+    chance = _score_random(tables, groups, p, map_.x.shape[1], who, progress)
     pooled = pooled_scores(tables, can, negatives)
     best = scores.average_precision[-1], scores.auroc[-1]
     of_max = spreads(tables[-1], can.active, negatives, can.n_negatives, best)
@@ -253,39 +257,26 @@ def _taken(tables: Floats, names: Sequence[str], wanted: Sequence[str], axis: in
 
 
 def _score_random(
-    tables: Floats, groups: Sequence[EqualDraws], p: Protocol, width: int, progress: Progress | None
+    tables: Floats,
+    groups: Sequence[EqualDraws],
+    p: Protocol,
+    width: int,
+    who: Workers | None,
+    progress: Progress | None,
 ) -> Scores:
     """The pairs that have a similarity in `tables`, scored by a random embedding of its own for each seed."""
-    n_rules, n_rows, n_columns = tables.shape
-    ap = np.full((n_rules, n_rows, p.seeds), np.nan)
-    auroc = np.full_like(ap, np.nan)
-    row = np.concatenate([np.repeat(g.rows, g.columns.shape[2]) for g in groups])
-    doses = tables[: max(1, n_rules - 1)]  # without any, `max` is what there is
-    unknown = np.isnan(doses)
-    if not unknown.any():
-        unknown = np.zeros(0, dtype=bool)
-    pairs = pairs_by_compound(row) if p.by == "compound" else None
-    for seed in range(p.seeds):
-        column = np.concatenate([g.columns[:, seed].reshape(-1) for g in groups])
-        compound, gene, n_genes = (row, column, n_columns) if p.by == "compound" else (column, row, n_rows)
-        rng = np.random.default_rng([p.random_seed, seed, RANDOM])
-        found = random_cosines(compound, gene, n_genes, width, len(doses), rng, pairs=pairs)
-        if p.similarity == "abs-cosine":
-            np.abs(found, out=found)
-        if unknown.size:
-            found[unknown[:, row, column]] = np.nan
-        values = found
-        if n_rules > 1:
-            values = np.concatenate([found, np.fmax.reduce(found, axis=0)[None]])
-        at = 0
-        for g in groups:
-            n, _, k = g.columns.shape
-            part = values[:, at : at + n * k].reshape(n_rules, n, k)
-            at += n * k
-            ap[:, g.rows, seed], auroc[:, g.rows, seed] = ranked_values(part, g.a)
-        if progress is not None:
-            progress("random", seed + 1, p.seeds)
-    return Scores(ap, auroc)
+    doses = tables[: max(1, len(tables) - 1)]  # without any, `max` is what there is
+    seeds = Seeds(
+        groups,
+        np.isnan(doses),
+        largest=len(tables) > len(doses),
+        n_seeds=p.seeds,
+        width=width,
+        by_compound=p.by == "compound",
+        absolute=p.similarity == "abs-cosine",
+        random_seed=p.random_seed,
+    )
+    return score_random(seeds, who=who, progress=progress)
 
 
 def _result(

@@ -23,6 +23,7 @@ import numpy as np
 from polaris_rxrx.dataset.affinities import Affinities
 from polaris_rxrx.errors import DataError, UsageError, some
 from polaris_rxrx.maps.build import Map
+from polaris_rxrx.parallel import Workers
 from polaris_rxrx.suites import drug_target
 from polaris_rxrx.suites.drug_target import evaluate_drug_target
 from polaris_rxrx.suites.gene_gene import evaluate_gene_gene
@@ -74,6 +75,8 @@ def run(
     data: Data,
     *,
     cache: dict[str, Result] | None = None,
+    max_memory: int | None = None,
+    who: Workers | None = None,
     progress: Progress | None = None,
 ) -> Results:
     """Run a published table's suites by its protocols, on a model and on random embeddings.
@@ -85,6 +88,8 @@ def run(
         wells: Its wells, which signal needs.
         data: Annotations and relations.
         cache: Results on the same map by protocol, so that two tables of one protocol share a run.
+        max_memory: Bytes that this process may take, for suites on wells.
+        who: Who does what the suites spread over workers; this process.
         progress: Called with a word, how far, out of how many.
 
     Raises:
@@ -100,14 +105,14 @@ def run(
         protocol = published.protocols[suite]
         key = f"{suite} {protocol}"
         if key not in cache:
-            cache[key] = runs(_Run(published, protocol, map_, wells, data, progress))
+            cache[key] = runs(_Run(published, protocol, map_, wells, data, max_memory, who, progress))
         out[model, suite] = cache[key]
         if RANDOM not in published.models:
             continue
         out[RANDOM, suite] = cache[key]
         if suite == "gene-gene":
             if f"{RANDOM} {key}" not in cache:
-                noise = _Run(published, protocol, random_map(map_), None, data, progress)
+                noise = _Run(published, protocol, random_map(map_), None, data, max_memory, who, progress)
                 cache[f"{RANDOM} {key}"] = runs(noise)
             out[RANDOM, suite] = cache[f"{RANDOM} {key}"]
     return out
@@ -154,6 +159,8 @@ class _Run:
     map_: Map
     wells: WellSource | None
     data: Data
+    max_memory: int | None
+    who: Workers | None
     progress: Progress | None
 
     def drug_target(self) -> Result:
@@ -170,7 +177,9 @@ class _Run:
             concentrations=tuple(p["concentrations"]),
             legacy=p["legacy"],
         )
-        return evaluate_drug_target(self.map_, self.data.affinities, chosen, progress=self.progress)
+        return evaluate_drug_target(
+            self.map_, self.data.affinities, chosen, who=self.who, progress=self.progress
+        )
 
     def gene_gene(self) -> Result:
         rows = self.published.rows()
@@ -188,7 +197,12 @@ class _Run:
             raise DataError(f"{self.published.name} needs wells for signal")
         p = self.protocol
         return evaluate_signal(
-            self.wells, align_by=p["align"], max_controls=p["max_controls"], min_wells=p["min_wells"]
+            self.wells,
+            align_by=p["align"],
+            max_controls=p["max_controls"],
+            min_wells=p["min_wells"],
+            max_memory=self.max_memory,
+            who=self.who,
         )
 
 

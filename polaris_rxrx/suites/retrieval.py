@@ -29,11 +29,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from polaris_rxrx.metrics import expected_average_precision
+from polaris_rxrx.parallel import Here, Workers
 from polaris_rxrx.types import Floats, Ints
 
 NULL_SIZE = 10_000
 _SEEDS = 8096  # as many as copairs has
 _CELLS = 20_000_000  # ranks shuffled at once: bounds the memory
+_FEW_RANKS = 200_000_000  # to be shuffled: below, starting workers takes longer
 _FEW = 24  # positives: below, counting negatives is faster than sorting them
 
 
@@ -107,7 +109,13 @@ class GroupPrecision:
 
 
 def by_group(
-    found: Retrieved, group: Ints, n_groups: int, *, null_size: int = NULL_SIZE, seed: int = 0
+    found: Retrieved,
+    group: Ints,
+    n_groups: int,
+    *,
+    null_size: int = NULL_SIZE,
+    seed: int = 0,
+    who: Workers | None = None,
 ) -> GroupPrecision:
     """Means over groups of queries, and how often random orders do better.
 
@@ -117,6 +125,7 @@ def by_group(
         n_groups: How many groups.
         null_size: Random orders for each pair of counts.
         seed: Of the random orders.
+        who: Who draws them; this process.
     """
     keep = found.counted
     ap, g = found.average_precision[keep], group[keep]
@@ -129,7 +138,7 @@ def by_group(
     p = np.full(n_groups, np.nan)
     if len(g):
         kinds, kind = np.unique(counts, axis=0, return_inverse=True)
-        null = random_orders(kinds, null_size, seed)
+        null = random_orders(kinds, null_size, seed, who)
         order = np.argsort(g, kind="stable")
         kind, start = kind.reshape(-1)[order], np.cumsum(n) - n
         for k in np.flatnonzero(n).tolist():
@@ -138,24 +147,35 @@ def by_group(
     return GroupPrecision(mean, normalized, p, n)
 
 
-def random_orders(counts: Ints, size: int, seed: int) -> NDArray[np.float32]:
+def random_orders(counts: Ints, size: int, seed: int, who: Workers | None = None) -> NDArray[np.float32]:
     """Average precision of random orders, (k, size), for sorted counts (n_positive, n_total), (k, 2).
 
     The draws are copairs': a seed for each pair of counts, and one shuffle of all ranks for each order.
+    Few of them are drawn here, whoever does the work.
     """
     seeds = np.random.default_rng(seed).integers(_SEEDS, size=len(counts))
     null = np.empty((len(counts), size), dtype=np.float32)
-    for i, (n, total) in enumerate(counts.tolist()):
-        rng = np.random.default_rng(seeds[i])
-        ranks = np.arange(total, dtype=np.uint16 if total < 2**16 else np.uint32)
-        rows = max(1, _CELLS // total)
-        for a in range(0, size, rows):
-            shuffled = np.tile(ranks, (min(rows, size - a), 1))
-            rng.permuted(shuffled, axis=1, out=shuffled)
-            first = np.sort(shuffled[:, :n], axis=1)
-            precision = np.arange(1, n + 1, dtype=np.float32) / (first + 1)
-            null[i, a : a + rows] = precision.sum(axis=1) / n
+    kinds = [(n, total, size, s) for (n, total), s in zip(counts.tolist(), seeds.tolist(), strict=True)]
+    few = int(counts[:, 1].sum()) * size < _FEW_RANKS
+    for i, drawn in (Here() if who is None or few else who).run(_orders, kinds):
+        null[i] = drawn
     return null
+
+
+def _orders(kind: tuple[int, int, int, int]) -> NDArray[np.float32]:
+    """Average precision (size,) of orders with n positives among `total`, by a seed."""
+    n, total, size, seed = kind
+    found = np.empty(size, dtype=np.float32)
+    rng = np.random.default_rng(seed)
+    ranks = np.arange(total, dtype=np.uint16 if total < 2**16 else np.uint32)
+    rows = max(1, _CELLS // total)
+    for a in range(0, size, rows):
+        shuffled = np.tile(ranks, (min(rows, size - a), 1))
+        rng.permuted(shuffled, axis=1, out=shuffled)
+        first = np.sort(shuffled[:, :n], axis=1)
+        precision = np.arange(1, n + 1, dtype=np.float32) / (first + 1)
+        found[a : a + rows] = precision.sum(axis=1) / n
+    return found
 
 
 def adjusted(p: Floats) -> Floats:

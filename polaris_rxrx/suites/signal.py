@@ -43,6 +43,7 @@ from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.maps import align
 from polaris_rxrx.maps.align import AlignBy
 from polaris_rxrx.maps.build import control_names
+from polaris_rxrx.parallel import Workers
 from polaris_rxrx.suites.energy import ReferenceWells, energy_distances
 from polaris_rxrx.suites.groups import (
     CONTROLS,
@@ -76,6 +77,7 @@ def evaluate_signal(
     baseline: bool = True,
     tested: Tested | None = None,
     max_memory: int | None = None,
+    who: Workers | None = None,
 ) -> Result:
     """Energy distance of every perturbation from its controls.
 
@@ -92,6 +94,7 @@ def evaluate_signal(
         tested: What `splits.held_out` made of these very wells and choices, if it is at hand.
         max_memory: Bytes that this process may take; aligned wells that take more than a third of what is
             left of them, or than half a GiB, stand on disk.
+        who: Who holds wells against held-out controls; this process.
 
     Raises:
         UsageError: A number or word that cannot be.
@@ -113,7 +116,7 @@ def evaluate_signal(
     tables, notes = {}, groups.notes(min_wells)
     null_energy = np.empty(0)
     if study.in_null is None:
-        tested = study.held_out(tested)
+        tested = study.held_out(tested, who)
         p, null_energy = tested.energy_p, tested.null_energy
         notes += tested.notes(groups)
         columns |= {"null_energy_distance": null_energy.tolist(), "n_tested": tested.n_wells.tolist()}

@@ -16,6 +16,7 @@ import numpy as np
 
 from polaris_rxrx.errors import UsageError
 from polaris_rxrx.maps.align import AlignBy, as_alignment
+from polaris_rxrx.parallel import Workers
 from polaris_rxrx.suites import splits
 from polaris_rxrx.suites.deviations import listed
 from polaris_rxrx.suites.groups import By, WellGroups, check_choices, group_wells
@@ -66,8 +67,8 @@ class Study:
         """Which groups are not the null's, (n_groups,)."""
         return np.ones(len(self.groups.name), dtype=bool) if self.in_null is None else ~self.in_null
 
-    def held_out(self, tested: Tested | None) -> Tested:
-        """The tests against held-out controls, unless they are at hand."""
+    def held_out(self, tested: Tested | None, who: Workers | None = None) -> Tested:
+        """The tests against held-out controls, made by `who` unless they are at hand."""
         if tested is not None:
             return tested
         return splits.hold(
@@ -77,6 +78,7 @@ class Study:
             n_random=self.n_random,
             seed=self.seed,
             max_memory=self.max_memory,
+            who=who,
         )
 
     def protocol(self, suite: str, width: int, side: Side) -> dict[str, Any]:

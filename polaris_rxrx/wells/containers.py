@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from polaris_rxrx import damage
 from polaris_rxrx.errors import DataError, UsageError, some
 from polaris_rxrx.files import open_binary
+from polaris_rxrx.parallel import Workers
 from polaris_rxrx.wells.arrays import no_ids, no_layer, open_array, spread_lists
 from polaris_rxrx.wells.deepprofiler import is_profile
 from polaris_rxrx.wells.ids import put_together, together
@@ -29,7 +31,9 @@ from polaris_rxrx.wells.trees import files_below, open_profiles, open_tree
 IN_MEMORY = Path("the table in memory")
 
 
-def open_embeddings(source: Any, *, ids: Path | None = None, layer: str | None = None) -> OpenTable:
+def open_embeddings(
+    source: Any, *, ids: Path | None = None, layer: str | None = None, who: Workers | None = None
+) -> OpenTable:
     """Open a table of embeddings.
 
     Args:
@@ -37,6 +41,7 @@ def open_embeddings(source: Any, *, ids: Path | None = None, layer: str | None =
             pyarrow.
         ids: For an .npy file the ids of its rows, for DeepProfiler's files their index.
         layer: For AnnData, a layer in place of X.
+        who: Who opens many files; this process.
 
     Raises:
         DataError: Naming the file and what is wrong with it.
@@ -50,7 +55,7 @@ def open_embeddings(source: Any, *, ids: Path | None = None, layer: str | None =
     found = files_of(path)
     if found is None:
         return open_file(path, ids=ids, layer=layer)
-    return _open_many(path, *found, ids, layer)
+    return _open_many(path, *found, ids, layer, who)
 
 
 def files_of(path: Path) -> tuple[list[Path], Path] | None:
@@ -167,7 +172,12 @@ def with_ids(table: OpenTable) -> OpenTable:
 
 
 def _open_many(
-    path: Path, paths: Sequence[Path], root: Path, ids: Path | None, layer: str | None
+    path: Path,
+    paths: Sequence[Path],
+    root: Path,
+    ids: Path | None,
+    layer: str | None,
+    who: Workers | None,
 ) -> OpenTable:
     """A folder or a glob."""
     if not paths:
@@ -180,4 +190,4 @@ def _open_many(
         no_layer(path, layer)
         return open_profiles(path, paths, root, ids)
     no_ids(path, ids)
-    return open_tree(path, paths, lambda one: open_file(one, layer=layer))
+    return open_tree(path, paths, partial(open_file, layer=layer), who)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from polaris_rxrx.errors import DataError, UsageError, some
+from polaris_rxrx.parallel import Workers
 from polaris_rxrx.types import Ints
 from polaris_rxrx.wells.containers import open_embeddings
 from polaris_rxrx.wells.design import Design
@@ -106,8 +107,12 @@ def open_wells(
     ids: Path | str | None = None,
     layer: str | None = None,
     design: Design | None = None,
+    who: Workers | None = None,
 ) -> OpenWells:
-    """Open the metadata and a table and join them; arguments and errors are those of `read_wells`."""
+    """Open the metadata and a table and join them; arguments and errors are those of `read_wells`.
+
+    `who` opens many files, this process unless others are named.
+    """
     check_sites(sites)
     if isinstance(metadata, Metadata):
         meta = metadata
@@ -115,7 +120,7 @@ def open_wells(
             raise UsageError(f"{meta.path}: the wells were read with {meta.design}, not {design}")
     else:
         meta = read_metadata(Path(metadata), guides=guides, design=design)
-    table = open_embeddings(embeddings, ids=None if ids is None else Path(ids), layer=layer)
+    table = open_embeddings(embeddings, ids=None if ids is None else Path(ids), layer=layer, who=who)
     path = table.path
     choice = _choose(table, meta, [features] if isinstance(features, str) else features)
     if width is not None and len(choice.names) != width:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from polaris_rxrx.files import sha256
+from polaris_rxrx.parallel import Workers
 from polaris_rxrx.types import Progress
 from polaris_rxrx.wells.containers import files_of
 from polaris_rxrx.wells.design import Design
@@ -44,8 +45,10 @@ class Choices:
     design: Design | None = None
 
 
-def open_(metadata: Path | str | Metadata, embeddings: Any, choices: Choices) -> OpenWells:
-    """Open a table as the choices say, and read no feature of it."""
+def open_(
+    metadata: Path | str | Metadata, embeddings: Any, choices: Choices, who: Workers | None = None
+) -> OpenWells:
+    """Open a table as the choices say, many files by `who`, and read no feature of it."""
     return open_wells(
         metadata,
         embeddings,
@@ -58,6 +61,7 @@ def open_(metadata: Path | str | Metadata, embeddings: Any, choices: Choices) ->
         ids=choices.ids,
         layer=choices.layer,
         design=choices.design,
+        who=who,
     )
 
 
@@ -68,15 +72,18 @@ def read(
     *,
     hashed: bool = False,
     max_memory: int | None = None,
+    who: Workers | None = None,
     progress: Progress | None = None,
 ) -> Wells:
     """Read wells as the choices say; with `hashed`, the SHA-256 of the files is in the provenance.
+
+    Many files are opened by `who`, this process unless others are named.
 
     Raises:
         DataError: Naming the file and what is wrong with it, or nothing is left after cleaning.
     """
     choices = choices or Choices()
-    opened = open_(metadata, embeddings, choices)
+    opened = open_(metadata, embeddings, choices, who)
     return of_open(opened, choices, hashed=hashed, max_memory=max_memory, progress=progress)
 
 

@@ -14,6 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -183,7 +184,7 @@ def _open_parquet(path: Path) -> OpenTable:
     bounded.check_parquet(file.metadata, path, path.stat().st_size)
     bounded.check_texts(path, path, schema, metadata=file.metadata)
     table = OpenTable(path, schema, lambda names: file.read(columns=names), is_csv=False)
-    table.again = lambda names: pq.ParquetFile(path).read(columns=names)
+    table.again = partial(read_parquet, path)
 
     def batches(name: str) -> Iterator[Any]:
         again = pq.ParquetFile(path, metadata=file.metadata, buffer_size=_BUFFER, pre_buffer=False)
@@ -192,6 +193,14 @@ def _open_parquet(path: Path) -> OpenTable:
 
     table.batches = batches
     return table
+
+
+def read_parquet(path: Path, names: list[str]) -> Any:
+    """Columns of a parquet file that was opened before, and found in order."""
+    import pyarrow.parquet as pq
+
+    file = parquet_file(path)[0] if isinstance(path, RemotePath) else pq.ParquetFile(path)
+    return file.read(columns=names)
 
 
 def open_remote(path: RemotePath) -> OpenTable:
@@ -207,7 +216,7 @@ def open_remote(path: RemotePath) -> OpenTable:
     bounded.check_parquet(file.metadata, path, path.identity.size)
     bounded.check_texts(opened(path)[0], path, schema, metadata=file.metadata)
     table = OpenTable(path, schema, lambda names: file.read(columns=names), is_csv=False)
-    table.again = lambda names: parquet_file(path)[0].read(columns=names)
+    table.again = partial(read_parquet, path)
     table.files = (path,)
     return table
 

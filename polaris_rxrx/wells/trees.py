@@ -5,6 +5,7 @@ Conventions
     any other file has to be a table; of a folder of features (`polaris_rxrx.wells.parts`) its parts alone are
     read. All have the columns of the first, each of the same kind, in any order.
     An id stands in one file alone.
+    Workers open a share of the files each, where there are `MANY`; files of arrays are opened here.
 
 DeepProfiler
     A file is an .npz with `features`, (cells, features), and no ids beside them: its `metadata` is a pickled
@@ -18,13 +19,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from polaris_rxrx.errors import DataError, some
+from polaris_rxrx.errors import DataError, PolarisRxrxError, some
+from polaris_rxrx.parallel import Here, Processes, Workers, in_order
 from polaris_rxrx.wells.deepprofiler import profile_part, profile_shape
 from polaris_rxrx.wells.ids import as_ids, put_together
 from polaris_rxrx.wells.parts import MANIFEST, parts_of
@@ -37,6 +41,8 @@ _LAYOUTS = (
     ("PLATE/WELL/SITE.npz", re.compile(rf"(?P<plate>.+)/(?P<well>{_WELL})/(?P<site>[^/]+)")),
     ("PLATE_WELL_SITE.npz", re.compile(rf"(.*/)?(?P<plate>[^/]+)_(?P<well>{_WELL})_(?P<site>[^/_]+)")),
 )
+MANY = 200  # files; fewer are open before workers have started
+_AT_ONCE = 32  # that a worker opens, and tells of
 _INDEX = ("Metadata_Plate", "Metadata_Well", "Metadata_Site")
 
 
@@ -62,52 +68,164 @@ def files_below(paths: Sequence[Path]) -> list[Path]:
     return sorted(set(found))
 
 
-def open_tree(path: Path, paths: Sequence[Path], open_one: Callable[[Path], OpenTable]) -> OpenTable:
+def open_tree(
+    path: Path,
+    paths: Sequence[Path],
+    open_one: Callable[[Path], OpenTable],
+    who: Workers | None = None,
+) -> OpenTable:
     """Many tables as one.
 
     Args:
         path: What was given, for messages.
         paths: The files.
-        open_one: Opens one of them.
+        open_one: Opens one of them; it pickles.
+        who: Who opens them, where they are many; this process.
 
     Raises:
-        DataError: A file is none, has other columns than the first, or a well stands in two files.
+        DataError: A file is none, has other columns than the first, or a well stands in two files; of several
+            the first in the order of paths is named.
     """
     import pyarrow as pa
 
-    first: OpenTable | None = None
-    parts, ids, told = list[Part](), list[Any](), list[str]()
-    wide = set[str]()
-    for one in paths:
-        try:
-            table = open_one(one)
-        except DataError as error:
-            others = f"a glob such as {_glob(path, paths)!r}"
-            if isinstance(path, RemotePath):
-                others = "a prefix of the table's own"
-            raise DataError(
-                f"{error}. All files of {path} are read as one table; {others} leaves others out"
-            ) from None
-        if first is None:
-            first = table
-            if "well_id" not in table.names:
-                return table  # the caller names what it lacks
-        _check_columns(path, first, table)
-        if not table.schema.equals(first.schema):
-            wide |= {n for n in first.names if table.schema.field(n).type != first.schema.field(n).type}
-        column, stripped = as_ids(one, "well_id", table.read(["well_id"]).column(0))
-        ids.append(column)
-        told += [*table.told, *stripped] if len(told) < 3 else []
-        parts += table.parts or [Part(table.path, len(column), table.again or _reader(one, open_one))]
-    assert first is not None
-    _refuse_twice(paths, ids)
+    others = f"a glob such as {_glob(path, paths)!r}"
+    if isinstance(path, RemotePath):
+        others = "a prefix of the table's own"
+    tree = _Tree(path, others, open_one)
+    first = tree.open(paths[0])
+    if "well_id" not in first.names:
+        return first  # the caller names what it lacks
+    tree = replace(tree, first=_Shown.of(first))
+    files = [tree.file(paths[0], first)]
+    files += _shared(tree, paths[1:], who) if who is not None else map(tree.look, paths[1:])
+    _refuse_twice(paths, [file.ids for file in files])
+    wide = set[str]().union(*(file.wide for file in files))
     fields = [
         f.with_type(pa.float64()) if f.name in wide and f.name != "well_id" else f for f in first.schema
     ]
-    return _tree(path, pa.schema(fields, first.schema.metadata), parts, pa.chunked_array(ids), told)
+    told = list[str]()
+    for file in files:
+        told += file.told if len(told) < 3 else ()
+    parts = [part for file in files for part in file.parts]
+    ids = pa.chunked_array([file.ids for file in files])
+    return _table(path, pa.schema(fields, first.schema.metadata), parts, ids, told)
 
 
-def _tree(path: Path, schema: Any, parts: Sequence[Part], ids: Any, told: Sequence[str]) -> OpenTable:
+@dataclass(frozen=True, eq=False)
+class _Shown:
+    """The first file of a tree, whose columns all others have; it pickles, an open table does not."""
+
+    path: Path
+    schema: Any
+    is_csv: bool
+    header: list[str]
+
+    @classmethod
+    def of(cls, table: OpenTable) -> _Shown:
+        return cls(table.path, table.schema, table.is_csv, table.header)
+
+    def table(self) -> OpenTable:
+        """It again, to compare with; nothing is read of it."""
+        return OpenTable(self.path, self.schema, lambda _: None, is_csv=self.is_csv, header=self.header)
+
+
+@dataclass(frozen=True, eq=False)
+class _File:
+    """What is known of a file when it has been opened: ids (n,), what is told, parts, columns that are wider.
+
+    Files of arrays have parts that do not pickle: `here` says that they are to be opened by who asks.
+    """
+
+    ids: Any
+    told: tuple[str, ...]
+    parts: tuple[Part, ...]
+    wide: frozenset[str]
+    here: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class _Tree:
+    """What it takes to open files of a tree: what was given, how to leave files out, how one is opened."""
+
+    path: Path
+    others: str
+    open_one: Callable[[Path], OpenTable]
+    first: _Shown | None = None
+
+    @cached_property
+    def _compared(self) -> OpenTable:
+        assert self.first is not None
+        return self.first.table()
+
+    def open(self, one: Path) -> OpenTable:
+        try:
+            return self.open_one(one)
+        except DataError as error:
+            raise DataError(
+                f"{error}. All files of {self.path} are read as one table; {self.others} leaves others out"
+            ) from None
+
+    def look(self, one: Path) -> _File:
+        return self.file(one, self.open(one))
+
+    def file(self, one: Path, table: OpenTable) -> _File:
+        first = self._compared
+        _check_columns(self.path, first, table)
+        wide = set[str]()
+        if not table.schema.equals(first.schema):
+            wide = {n for n in first.names if table.schema.field(n).type != first.schema.field(n).type}
+        ids, stripped = as_ids(one, "well_id", table.read(["well_id"]).column(0))
+        again = table.again or partial(_read_one, one, self.open_one)
+        parts = tuple(table.parts) or (Part(table.path, len(ids), again),)
+        return _File(ids, (*table.told, *stripped), parts, frozenset(wide))
+
+
+def _read_one(path: Path, open_one: Callable[[Path], OpenTable], names: list[str]) -> Any:
+    return open_one(path).read(names)
+
+
+def _shared(tree: _Tree, paths: Sequence[Path], who: Workers) -> Iterator[_File]:
+    """Files opened by workers, some at a time, in the order of paths."""
+    if len(paths) < MANY or isinstance(who, Here):
+        yield from map(tree.look, paths)
+        return
+    n = max(1, min(_AT_ONCE, len(paths) // (4 * who.n)))
+    shares = [paths[a : a + n] for a in range(0, len(paths), n)]
+    # The working folder of processes elsewhere may be another.
+    given = shares if isinstance(who, Processes) else [[one.absolute() for one in s] for s in shares]
+    fresh = replace(tree)  # without the table that `_compared` has made, which does not pickle
+    found = in_order(who, partial(_look_at_some, fresh), given)
+    for share in shares:
+        try:
+            files = next(found)
+        except PolarisRxrxError:
+            yield from map(tree.look, share)  # which raises it in the words of this process
+            raise
+        for one, file in zip(share, files, strict=True):
+            yield tree.look(one) if file.here else _as_here(file, one)
+
+
+def _look_at_some(tree: _Tree, paths: Sequence[Path]) -> list[_File]:
+    files = []
+    for one in paths:
+        file = tree.look(one)
+        sent = len(file.parts) == 1 and isinstance(file.parts[0].read, partial)
+        files.append(file if sent else replace(file, ids=None, parts=(), here=True))
+    return files
+
+
+def _as_here(file: _File, one: Path) -> _File:
+    """A file that was opened elsewhere, under the path that it has here."""
+    (part,) = file.parts
+    if isinstance(one, RemotePath) or part.path == one:
+        return file
+    assert isinstance(part.read, partial)
+    read = partial(part.read.func, one, *part.read.args[1:])
+    told = tuple(line.replace(f"{part.path}:", f"{one}:", 1) for line in file.told)
+    return replace(file, parts=(replace(part, path=one, read=read),), told=told)
+
+
+def _table(path: Path, schema: Any, parts: Sequence[Part], ids: Any, told: Sequence[str]) -> OpenTable:
     """The table of these parts, whose ids are known."""
     import pyarrow as pa
 
@@ -122,10 +240,6 @@ def _tree(path: Path, schema: Any, parts: Sequence[Part], ids: Any, told: Sequen
     table.files = tuple(part.path for part in parts)
     table.told = (f"{path}: {len(parts):,} files read as one table", *told)
     return table
-
-
-def _reader(path: Path, open_one: Callable[[Path], OpenTable]) -> Callable[[list[str]], Any]:
-    return lambda names: open_one(path).read(names)
 
 
 def _glob(path: Path, paths: Sequence[Path]) -> str:
@@ -208,7 +322,7 @@ def open_profiles(path: Path, paths: Sequence[Path], root: Path, index: Path | N
     told = (
         f"{path}: a row a cell; well_id from {'the paths' if index is None else index}, such as {wells[0]!r}"
     )
-    return _tree(path, schema, parts, pa.chunked_array(ids, pa.string()), [told])
+    return _table(path, schema, parts, pa.chunked_array(ids, pa.string()), [told])
 
 
 def _below(path: Path, root: Path) -> str:

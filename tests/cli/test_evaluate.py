@@ -18,10 +18,12 @@ import pytest
 from polaris_rxrx import cli, limits
 from polaris_rxrx.dataset.affinities import read_affinities
 from polaris_rxrx.dataset.registry import KNOWN
+from polaris_rxrx.errors import DataError
 from polaris_rxrx.files import sha256
 from polaris_rxrx.maps.build import Map, build_map
 from polaris_rxrx.maps.store import save_map
-from polaris_rxrx.suites import drug_target, gene_gene, groups, signal, splits
+from polaris_rxrx.parallel import PROCESS, Processes
+from polaris_rxrx.suites import activity, drug_target, gene_gene, groups, replicates, signal, splits
 from polaris_rxrx.suites.layout import Layout
 from polaris_rxrx.suites.relations import KNOWN_SOURCES, read_relations
 from polaris_rxrx.suites.replicates import evaluate_replicates
@@ -207,6 +209,32 @@ def test_signal_is_the_same_on_disk_and_by_two_processes(run: Run) -> None:
     code, out, err = run(*words, "--max-memory", "1MB", "--workers", "2")
     assert code == 0 and "are kept on disk: they do not fit into memory" in err
     assert strict(out) == expected and list(expected) == ["signal", "replicate-consistency"]
+
+
+@pytest.mark.parametrize(
+    ("suite", "module", "function"),
+    [
+        ("signal", replicates, "evaluate_wells"),
+        ("activity", activity, "evaluate_activity"),
+        ("drug-target", drug_target, "evaluate_drug_target"),
+    ],
+)
+def test_workers_and_what_they_leave_reach_the_suite(
+    run: Run, suite: str, module: Any, function: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[dict[str, Any]] = []
+
+    def spy(*_: Any, **how: Any) -> Any:
+        seen.append(how)
+        raise DataError("that is enough")
+
+    monkeypatch.setattr(module, function, spy)
+    code, _, err = run("evaluate", suite, "--model", "mine.toml", "--max-memory", "900MB", "--workers", "2")
+    assert code == 1 and "that is enough" in err
+    (how,) = seen
+    assert how["who"] == Processes(2)
+    assert how.get("max_memory", 900_000_000 - 2 * PROCESS) == 900_000_000 - 2 * PROCESS
+    assert ("max_memory" in how) == (suite != "drug-target")  # which stands on a map
 
 
 @pytest.mark.parametrize("suite", ["signal", "activity"])

@@ -21,7 +21,9 @@ from polaris_rxrx.dataset.affinities import read_affinities
 from polaris_rxrx.dataset.registry import KNOWN
 from polaris_rxrx.files import sha256
 from polaris_rxrx.maps.build import build_map
+from polaris_rxrx.parallel import Processes
 from polaris_rxrx.suites import drug_target, gene_gene, signal
+from polaris_rxrx.suites import reproduce as reproducing
 from polaris_rxrx.suites.deviations import DEVIATIONS
 from polaris_rxrx.suites.relations import read_relations
 from polaris_rxrx.suites.reproduce import random_map
@@ -64,6 +66,28 @@ def run(
         return code, *capfd.readouterr()
 
     yield call
+
+
+def test_memory_and_workers_reach_every_suite(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the workers take is left out; that the figures are the same, the suites' own tests show."""
+    seen: dict[str, dict[str, Any]] = {}
+
+    def spied(name: str) -> Callable[..., Any]:
+        plain = getattr(reproducing, name)
+
+        def spy(*given: Any, **how: Any) -> Any:
+            seen[name] = how
+            return plain(*given, **how)
+
+        return spy
+
+    for name in ("evaluate_signal", "evaluate_drug_target"):
+        monkeypatch.setattr(reproducing, name, spied(name))
+    code, out, err = run("table4", "--json", "--max-memory", "240000001", "--workers", "2")
+    assert code == 0 and "are kept on disk: they do not fit into memory" in err
+    assert next(iter(cells(strict(out), "table4")))[0] == "random"
+    assert {name: how["who"] for name, how in seen.items()} == dict.fromkeys(seen, Processes(2))
+    assert len(seen) == 2 and seen["evaluate_signal"]["max_memory"] == 1
 
 
 def cells(document: Any, table: str) -> dict[tuple[str, str, str | None], dict[str, Any]]:

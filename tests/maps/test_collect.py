@@ -23,7 +23,7 @@ from polaris_rxrx.maps.align import ALIGNERS, Aligner
 from polaris_rxrx.maps.build import Map, build_map
 from polaris_rxrx.maps.collect import Collected, collect, plan
 from polaris_rxrx.maps.partial import Job, reduce_job
-from polaris_rxrx.parallel import Here, Processes
+from polaris_rxrx.parallel import Here, Processes, Tree
 from polaris_rxrx.wells import pieces
 from polaris_rxrx.wells.memory import read_wells
 from polaris_rxrx.wells.opened import open_wells
@@ -179,7 +179,7 @@ def test_partial_sums_merge_as_one() -> None:
     for part in parts:
         for g, row in zip(part.group, part.sums, strict=True):
             expected[g] += row
-    tree = collecting._Tree()
+    tree = Tree(partial.PartialSums.merge)
     for part in parts:
         tree.add(part)
     whole = tree.whole()

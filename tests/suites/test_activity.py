@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
 from polaris_rxrx.errors import UsageError
-from polaris_rxrx.suites import activity
+from polaris_rxrx.parallel import Here, Processes
+from polaris_rxrx.suites import activity, retrieval
 from polaris_rxrx.suites.activity import evaluate_activity
 from polaris_rxrx.suites.splits import _halves
 from polaris_rxrx.types import Floats
@@ -116,6 +120,61 @@ def test_legacy_is_copairs(ties: bool, tmp_path: Path) -> None:
         assert ours["normalized"][k] == pytest.approx(of.mean_normalized_average_precision, rel=1e-5)
         assert ours["p_value"][k] == of.p_value
         assert ours["p_adjusted"][k] == pytest.approx(of.corrected_p_value)
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_workers_find_the_same(legacy: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the byte: shares of one gene or of all, random orders by workers too, wells on disk too."""
+    wells = draw(SMALL, 7)
+    chosen: dict[str, Any] = {"null_size": 50, "seed": 2, "legacy": legacy}
+    expected = evaluate_activity(wells, **chosen)
+    assert expected.summary["n_perturbations"] == 4
+    monkeypatch.setattr(retrieval, "_FEW_RANKS", 0)
+    asked: list[int] = []
+
+    class Backward(Here):
+        def run(self, function: Any, items: Any) -> Iterator[tuple[int, Any]]:
+            asked.append(len(items))
+            for i in reversed(range(len(items))):
+                function(items[i])
+                yield i, function(items[i])
+
+    for share, who in ((1, Backward()), (1 << 24, Backward()), *([] if legacy else [(1, Processes(2))])):
+        monkeypatch.setattr(activity, "_SHARE", share)
+        found = evaluate_activity(wells, who=who, max_memory=1, **chosen)
+        assert found.to_json() == expected.to_json() and found.tables == expected.tables
+    # Of few wells in a share there are as many as controls, which with `legacy` are more than all wells.
+    assert (asked[0] == 1 if legacy else asked[0] > 1) and asked[2] == 1 and asked[1] == asked[3] > 0
+
+
+def test_a_share_has_every_well_once_and_all_its_controls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(activity, "_SHARE", 1)
+    rng = np.random.default_rng(0)
+    sizes = np.array([3, 1, 4, 2])
+    groups: Any = SimpleNamespace(sizes=sizes, start=np.cumsum(sizes) - sizes)
+    experiment, held = np.array([0, 0, 1, 1, 2, 2, 2, 3, 0, 0]), np.array([0, 1, 1, 3, 3])
+    own, controls = rng.normal(size=(10, 2)), rng.normal(size=(5, 2))
+    shares = activity._Shares.of(groups, own, experiment, controls, held, False)
+    seen = [shares[i] for i in range(len(shares))]
+    np.testing.assert_array_equal(np.concatenate([s.own for s in seen]), own)
+    assert np.concatenate([s.sizes for s in seen]).tolist() == sizes.tolist() and len(seen) > 1
+    for share in seen:
+        wanted = np.isin(held, share.experiment)
+        np.testing.assert_array_equal(share.controls, controls[wanted])
+        assert share.held.tolist() == held[wanted].tolist()
+    assert shares.largest == max(s.own.nbytes + s.controls.nbytes for s in seen)
+
+
+def test_what_is_too_much_to_send_is_done_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Nobody(Here):
+        def run(self, function: Any, items: Any) -> Iterator[tuple[int, Any]]:
+            raise AssertionError("nobody was to be asked")
+
+    wells = draw(SMALL, 7)
+    expected = evaluate_activity(wells, null_size=50, legacy=True)
+    monkeypatch.setattr(activity, "_SENT", 1)
+    found = evaluate_activity(wells, null_size=50, legacy=True, who=Nobody())
+    assert found.tables == expected.tables
 
 
 def test_noise_raises_no_alarm_unless_it_is_done_the_usual_way() -> None:

@@ -20,7 +20,7 @@ from polaris_rxrx.dataset.affinities import Affinities, candidates, draw, draw_n
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.maps.build import Map
 from polaris_rxrx.maps.store import save_map
-from polaris_rxrx.suites import drug_target
+from polaris_rxrx.suites import random_scores
 from polaris_rxrx.suites.drug_target import NOMINAL, QUANTILES, Protocol
 from polaris_rxrx.suites.drug_target import evaluate_drug_target as evaluate
 from polaris_rxrx.suites.result import Result
@@ -263,7 +263,7 @@ def same(got: Any, expected: Any, where: str) -> None:
 def check(rows: Sequence[Key], x: Any, table: Affinities, p: Protocol) -> Result:
     """Every number of a result against the twin's, random embeddings drawn whole in both."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(drug_target, "random_cosines", whole_embedding)
+        patch.setattr(random_scores, "random_cosines", whole_embedding)
         result = evaluate(make_map(rows, x), table, p)
     draws = twin_draws(table, rows, p)
     own = twin_similarity(rows, x, p)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import pickle
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ import pandas as pd
 import pytest
 
 from polaris_rxrx.errors import DataError
+from polaris_rxrx.parallel import Processes
+from polaris_rxrx.wells import trees
 from polaris_rxrx.wells.containers import open_embeddings
 from polaris_rxrx.wells.reading import Choices, read
 from polaris_rxrx.wells.trees import files_below
@@ -207,3 +211,102 @@ def test_choices_reach_the_reader(tmp_path: Path) -> None:
         tmp_path / "metadata.csv", tmp_path / "e.npy", Choices(ids=tmp_path / "ids.txt"), hashed=True
     )
     assert {"metadata_sha256", "embeddings_sha256", "ids_sha256"} <= set(wells.provenance)
+
+
+class NotHere:
+    """Workers with another working folder, the last first; what they are given and give is pickled."""
+
+    n = 2
+
+    def run(self, function: Any, items: Any) -> Iterator[tuple[int, Any]]:
+        home = Path.cwd()
+        for i in reversed(range(len(items))):
+            os.chdir("/")
+            try:
+                given, item = pickle.loads(pickle.dumps((function, items[i])))
+                found = pickle.loads(pickle.dumps(given(item)))
+            finally:
+                os.chdir(home)
+            yield i, found
+
+
+@pytest.fixture
+def many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A relative path of 12 files, some with wider numbers and ids in another way of writing."""
+    monkeypatch.setattr(trees, "MANY", 3)
+    monkeypatch.chdir(tmp_path)
+    for i in range(12):
+        frame = FRAME[i::12]
+        if i == 7:
+            frame = frame.assign(feature_2=frame.feature_2.astype(float))
+        if i == 9:
+            frame = frame.assign(well_id=frame.well_id.str.replace(r"_(\d+)_", r"_Plate\1_", regex=True))
+        tree(tmp_path, {f"p{i:02d}/e.parquet": frame})
+    return Path("tree")
+
+
+@pytest.mark.parametrize("who", [Processes(2), NotHere()])
+def test_workers_open_the_same_table(many: Path, who: Any) -> None:
+    one, other = open_embeddings(many), open_embeddings(many, who=who)
+    assert one.path == other.path and one.told == other.told and one.files == other.files
+    assert one.schema.equals(other.schema, check_metadata=True) and one.header == other.header
+    assert [(p.path, p.n) for p in one.parts] == [(p.path, p.n) for p in other.parts]
+    assert one.read(["well_id"]).equals(other.read(["well_id"]))
+    names = ["feature_2", "feature_0"]
+    assert one.read(names).equals(other.read(names)) and one.dtype(names) == np.float64
+    assert other.parts[5].read(["feature_1"]).equals(one.parts[5].read(["feature_1"]))
+
+
+def test_workers_name_the_first_strange_file(many: Path) -> None:
+    """In the words of one process, whoever finds one first, and whatever is wrong with it."""
+    pd.DataFrame({"well_id": ["a"], "other": [1.0]}).to_parquet(many / "p10" / "e.parquet")
+    (many / "p05" / "e.parquet").write_bytes(b"PAR1 and no more")
+    (many / "p03" / "notes.txt").write_text("Plate 3 was dropped, twice\nsaid Ann\n")
+    who: Any = NotHere()
+    for left in ("p03/notes.txt", "p05/e.parquet", "p10/e.parquet"):
+        with pytest.raises(DataError) as expected:
+            open_embeddings(many)
+        with pytest.raises(DataError) as found:
+            open_embeddings(many, who=who)
+        assert str(found.value) == str(expected.value) and f"tree/{left}" in str(expected.value)
+        (many / left).unlink()
+    assert len(open_embeddings(many, who=who).parts) == 10
+
+
+def test_what_workers_cannot_see_is_told_in_their_words(many: Path) -> None:
+    class Blind(NotHere):
+        def run(self, function: Any, items: Any) -> Iterator[tuple[int, Any]]:
+            for i in range(len(items)):
+                yield i, (None, DataError("worker 3 has no such folder"))
+
+    with pytest.raises(DataError, match=r"^worker 3 has no such folder$"):
+        open_embeddings(many, who=Blind())
+
+
+def test_files_of_arrays_and_of_text_are_opened_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Arrays by this process, for what is open of them does not pickle; text and lists by workers."""
+    monkeypatch.setattr(trees, "MANY", 2)
+    names = [n for n in FRAME.columns if n != "well_id"]
+    for kind in ("npz", "csv"):
+        (tmp_path / kind).mkdir()
+        for i in range(6):
+            frame = FRAME[i::6]
+            if kind == "csv":
+                frame.to_csv(tmp_path / kind / f"{i}.csv", index=False)
+            else:
+                ids, x = frame.well_id.to_numpy(dtype=str), frame[names].to_numpy()
+                np.savez(tmp_path / kind / f"{i}.npz", well_id=ids, embeddings=x)
+        one, other = (open_embeddings(tmp_path / kind, who=who) for who in (None, NotHere()))
+        assert one.read(["well_id"]).equals(other.read(["well_id"])) and len(other.parts) == 6
+        assert one.read(one.names[1:]).equals(other.read(one.names[1:]))
+        assert [p.matrix is None for p in one.parts] == [p.matrix is None for p in other.parts]
+
+
+def test_few_files_are_opened_here(tmp_path: Path) -> None:
+    class Nobody(NotHere):
+        def run(self, function: Any, items: Any) -> Iterator[tuple[int, Any]]:
+            raise AssertionError("nobody was to be asked")
+
+    assert len(open_embeddings(tree(tmp_path), who=Nobody()).parts) == 2
