@@ -33,3 +33,7 @@ bench *words='--quick':
 # Run what the pages say is run, and check that what they name is there.
 docs:
     {{bin}}/pytest tests/test_readme.py tests/test_contributing.py tests/test_changelog.py
+
+# Draw the README's picture of `explore`, of synthetic data.
+picture:
+    {{bin}}/python -m tests.explore.picture docs/explore.png

@@ -140,9 +140,8 @@ def _limit(effort: Effort) -> int:
 
 
 def _choices(card: Card, choices: Mapping[str, Any]) -> Choices:
-    return Choices(
-        width=card.source.width, profile=card.kind == "profile", design=card.recipe.design, **choices
-    )
+    own = {"width": card.source.width, "profile": card.kind == "profile", "design": card.recipe.design}
+    return Choices(**{**own, **choices})
 
 
 def corrected(wells: W, recipe: Recipe) -> W:

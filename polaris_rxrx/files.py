@@ -169,3 +169,12 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def default_data() -> Path:
+    """Where RxRx3-core's files are by default: `$POLARIS_RXRX_DATA`, else this user's data folder."""
+    if given := os.environ.get("POLARIS_RXRX_DATA"):
+        return Path(given)
+    from platformdirs import user_data_path
+
+    return user_data_path("polaris-rxrx", appauthor=False)

@@ -79,7 +79,7 @@ class Processes:
         self, function: Callable[[Any], Any], items: Sequence[Any], left: Sequence[int]
     ) -> Iterator[tuple[int, Any]]:
         rest = list(left)[::-1]
-        with _one_thread(), ProcessPoolExecutor(self.n, get_context("spawn"), _quiet) as pool:
+        with _one_thread(), ProcessPoolExecutor(self.n, get_context("spawn"), _belong) as pool:
             running: dict[Future[Any], int] = {}
             try:
                 while rest or running:
@@ -190,11 +190,24 @@ def _one_thread() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _quiet() -> None:
-    """A worker leaves Ctrl-C to the process that started it, which ends it."""
+def _belong() -> None:
+    """A worker leaves Ctrl-C to the process that started it, and ends when that one was killed.
+
+    By itself it would wait for work forever: the pipe it comes through stays open at its own end.
+    """
     import signal
+    from multiprocessing import parent_process
+    from threading import Thread
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = parent_process()
+    assert parent is not None
+
+    def follow() -> None:
+        parent.join()
+        os._exit(1)
+
+    Thread(target=follow, daemon=True).start()
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 import certifi
 import numpy as np
+from filelock import FileLock
 from hypothesis import settings
 
 from polaris_rxrx.hub import tokens, upstream
@@ -201,13 +202,18 @@ def odd_task() -> Task:
 
 @pytest.fixture(scope="session")
 def told_demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """What `polaris-rxrx demo` writes and what it prints. For reading only."""
+    """What `polaris-rxrx demo` writes and what it prints. All workers of the tests read it."""
     from polaris_rxrx.cli import run
 
-    folder = tmp_path_factory.mktemp("made-up") / "demo"
-    with contextlib.redirect_stdout(io.StringIO()) as printed:
-        assert run(["demo", str(folder)]) == 0
-    return folder, printed.getvalue()
+    alone = "PYTEST_XDIST_WORKER" not in os.environ
+    base = tmp_path_factory.getbasetemp() if alone else tmp_path_factory.getbasetemp().parent
+    folder, told = base / "made-up" / "demo", base / "made-up" / "told.txt"
+    with FileLock(base / "made-up.lock"):  # whoever is first makes it
+        if not told.exists():
+            with contextlib.redirect_stdout(io.StringIO()) as printed:
+                assert run(["demo", str(folder)]) == 0
+            told.write_text(printed.getvalue(), "utf-8", newline="")
+    return folder, told.read_text("utf-8")
 
 
 @pytest.fixture(scope="session")

@@ -10,11 +10,11 @@ from polaris_rxrx.dataset import sandbox_plates as sp
 def small_plates(patch: pytest.MonkeyPatch) -> None:
     """Have `write_plates` draw 9 knock-outs, 4 compounds, and 6 control wells on each of the two plates.
 
-    Fields have a seventh of the area, and effects twice the size, for so few cells tell little; rows stand
+    Fields have a tenth of the area, and effects twice the size, for so few cells tell little; rows stand
     where docs/images.md looks.
     """
-    patch.setattr(sp, "SIZE", (96, 96))
-    patch.setattr(sp, "ORDINARY", sp.replace(sp.ORDINARY, count=7))
+    patch.setattr(sp, "SIZE", (80, 80))
+    patch.setattr(sp, "ORDINARY", sp.replace(sp.ORDINARY, count=5))
     patch.setattr(sp, "FAMILIES", sp.FAMILIES[:3])
     there = {gene for family in sp.FAMILIES for gene in family}
     patch.setattr(sp, "NAMES", {c.name for c in sp.COMPOUNDS if c.name in sp.NAMES and there & {*c.targets}})

@@ -223,7 +223,7 @@ def evaluate(map_: Map) -> Result:
 
 def test_a_suite(copy: Copy) -> None:
     copy.add(f"{PACKAGE}/suites/lengths.py", SUITE)
-    suites = f"{PACKAGE}/cli/_suites.py"
+    suites = f"{PACKAGE}/suites/run.py"
     copy.change(suites, 'SUITES = ("drug-target"', 'SUITES = ("lengths", "drug-target"')
     copy.change(suites, '    make = {"drug-target"', '    make = {"lengths": _lengths, "drug-target"')
     copy.change(
@@ -231,7 +231,7 @@ def test_a_suite(copy: Copy) -> None:
         "def _drug_target(",
         "def _lengths(data: Path, by: str | None, options: dict[str, Any]) -> Job:\n"
         "    from polaris_rxrx.suites import lengths\n\n"
-        "    return lambda source, bar: [lengths.evaluate(_map(source))]\n\n\n"
+        "    return lambda source, progress: [lengths.evaluate(_map(source))]\n\n\n"
         "def _drug_target(",
     )
     copy.change(

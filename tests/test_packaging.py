@@ -19,6 +19,7 @@ CALLED = {
     "polaris": "polaris-lib",
     "PIL": "pillow",
     "skimage": "scikit-image",
+    "umap": "umap-learn",
 }
 # polaris-lib brings these; hub/ alone imports them, and only with it.
 WITH_POLARIS = {"authlib", "numcodecs", "pydantic-settings", "zarr"}
@@ -38,7 +39,9 @@ def named(minor: int) -> dict[str, str]:
     """Distribution -> requirement on Python 3.`minor`, the extras' included."""
     found = {}
     extras = PROJECT["optional-dependencies"]
-    more = [line for extra in ("h5ad", "distributed", "images", "openphenom") for line in extras[extra]]
+    more = [
+        line for extra in ("h5ad", "distributed", "images", "openphenom", "umap") for line in extras[extra]
+    ]
     for line in PROJECT["dependencies"] + more:
         requirement, _, marker = line.partition(";")
         if marker:

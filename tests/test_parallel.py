@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.parallel import PROCESS, Effort, Here, Processes, workers
+from tests.conftest import ROOT
 
 
 def _square(x: int) -> tuple[int, str | None]:
@@ -62,6 +66,33 @@ def test_an_interrupt_waits_for_nobody() -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     assert time.monotonic() - started < 120
+
+
+def _write_and_sleep(path: str) -> None:
+    Path(path).write_text(str(os.getpid()))
+    time.sleep(300)
+
+
+KILLED = """
+import sys
+from polaris_rxrx.parallel import Processes
+from tests.test_parallel import _write_and_sleep
+if __name__ == "__main__":
+    list(Processes(2).run(_write_and_sleep, sys.argv[1:]))
+"""
+
+
+def test_workers_end_with_a_process_that_was_killed(tmp_path: Path) -> None:
+    (tmp_path / "killed.py").write_text(KILLED)
+    told = [tmp_path / "a", tmp_path / "b"]
+    words = [sys.executable, "killed.py", *map(str, told)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    started = subprocess.Popen(words, cwd=tmp_path, env=environment, stdout=subprocess.PIPE)
+    while not all(p.is_file() and p.read_text() for p in told) and started.poll() is None:
+        time.sleep(0.01)
+    started.kill()
+    # Its workers have its standard output, too: it is closed when the last of them is gone.
+    assert started.communicate(timeout=100)[0] == b""
 
 
 def test_nothing_to_do() -> None:

@@ -157,13 +157,14 @@ def test_every_command_runs_on_the_demos_data(
     lines = [words for words in command_lines() if words[0] not in ONLINE]
     assert {words[0] for words in lines} >= {"baseline", "score", "compare", "audit", "leaderboard", "report"}
     assert {words[0] for words in lines} >= {"evaluate", "reproduce", "targets", "dataset", "summarize"}
+    assert ["explore", "--model", "openphenom", "--out", "map.html"] in lines
     for words in lines:
         assert run(words) == 0, f"{shlex.join(words)}: {capsys.readouterr().err}"
         printed = capsys.readouterr()
         assert "Traceback" not in printed.err
         if words[0] in ("evaluate", "reproduce", "targets"):
             assert "synthetic" in printed.out
-    for name in ("report.html", "my_map.parquet", "my-model.csv"):
+    for name in ("report.html", "map.html", "my_map.parquet", "my-model.csv"):
         assert (tmp_path / name).stat().st_size > 1000
 
 
@@ -187,6 +188,13 @@ def test_every_option_it_names_exists() -> None:
         assert command is not None
         known |= {option for parameter in command.params for option in parameter.opts}
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) <= known
+
+
+def test_the_picture_of_a_map_is_small_and_its_words_say_what_it_is_of() -> None:
+    assert (
+        README.count("](docs/explore.png)") == 1 and "The picture is of the demo's synthetic data" in README
+    )
+    assert 20_000 < (Path(__file__).parent.parent / "docs" / "explore.png").stat().st_size < 150_000
 
 
 def test_the_files_it_links_to_are_there() -> None:

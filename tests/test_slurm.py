@@ -264,6 +264,7 @@ def test_features_of_images_are_those_of_one_process(
     assert "features: 8 wells, 6 features, in 2 parts" in printed
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "mymodel", raising=False)  # another page's
     assert run(["featurize", "mymodel:embed", "--images", "images", "--out", "here"]) == 0
     assert tree(folder / "here") == tree(folder / "features")
     trimmed = started.client.run(_trimmed)

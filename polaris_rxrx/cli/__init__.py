@@ -50,6 +50,8 @@ COMMANDS = {
     "verify": "Re-score a bundle and check its hashes.",
     "evaluate": "Run the paper's benchmarks on embeddings or a map.",
     "neighbors": "Show what in a map is most like a gene or compound.",
+    "runs": "Set results in folders side by side, by protocol.",
+    "explore": "Write one page in which a map can be explored.",
     "enrichment": "Tell in which known sets a list of genes stands.",
     "reproduce": "Set computed figures beside the published ones.",
     "targets": "List annotated targets and their compounds.",

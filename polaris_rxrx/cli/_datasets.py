@@ -12,7 +12,7 @@ import click
 from polaris_rxrx.cli.options import MaybeFile, note
 
 if TYPE_CHECKING:
-    from polaris_rxrx.cli._inputs import ModelInput
+    from polaris_rxrx.suites.inputs import ModelInput
     from polaris_rxrx.wells.design import Design
     from polaris_rxrx.wells.metadata import Metadata
 

@@ -217,34 +217,34 @@ _OPTIONS: list[Callable[[Any], Any]] = [
     click.option(
         "--model",
         metavar="DIR|OWNER/NAME",
-        help="OpenPhenom: a folder with the model, or its repository on Hugging Face, fetched once.  "
+        help="openphenom: a folder with the model, or its repository on Hugging Face, fetched once.  "
         "[default: recursionpharma/OpenPhenom]",
     ),
     click.option(
         "--revision",
         metavar="COMMIT",
-        help="OpenPhenom: the commit of the repository, 40 digits.  [default: the one this was built for]",
+        help="openphenom: the commit of the repository, 40 digits.  [default: the one this was built for]",
     ),
     click.option(
-        "--accept-licence", is_flag=True, help="OpenPhenom: accept the model's licence without being asked."
+        "--accept-licence", is_flag=True, help="openphenom: accept the model's licence without being asked."
     ),
     click.option(
         "--trust-remote-code",
         is_flag=True,
-        help="OpenPhenom: run the model's own Python files without being asked.",
+        help="openphenom: run the model's own Python files without being asked.",
     ),
     click.option(
         "--device",
         type=click.Choice(("auto", "cpu", "cuda")),
         default="auto",
         show_default=True,
-        help="OpenPhenom: where the model runs; auto is a GPU where there is one.",
+        help="openphenom: where the model runs; auto is a GPU where there is one.",
     ),
     click.option(
         "--check-against",
         type=FILE,
         metavar="TABLE",
-        help="OpenPhenom: first compare a dozen wells with this table of published embeddings, and stop "
+        help="openphenom: first compare a dozen wells with this table of published embeddings, and stop "
         "unless every cosine is above 0.99.",
     ),
 ]

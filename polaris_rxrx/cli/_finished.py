@@ -22,8 +22,8 @@ import click
 
 from polaris_rxrx._version import __version__
 from polaris_rxrx.cli._inputs import result_files, write_folder
-from polaris_rxrx.cli._suites import BELONGS, BY
 from polaris_rxrx.files import sha256
+from polaris_rxrx.suites.run import BELONGS, BY
 
 if TYPE_CHECKING:
     from polaris_rxrx.cli._source import Source

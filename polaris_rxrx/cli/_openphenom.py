@@ -13,9 +13,10 @@ from typing import Any
 import click
 
 from polaris_rxrx.cli._downloads import asking, bars, can_ask
-from polaris_rxrx.cli.options import default_data, note
+from polaris_rxrx.cli.options import note
 from polaris_rxrx.errors import PolarisRxrxError, UsageError, short
 from polaris_rxrx.featurize.featurizer import Featurizer
+from polaris_rxrx.files import default_data
 from polaris_rxrx.images.sites import ImageSet
 
 REPOSITORY = "recursionpharma/OpenPhenom"

@@ -12,7 +12,7 @@ import click
 
 from polaris_rxrx.cli._alignment import alignment_options, with_recipe
 from polaris_rxrx.cli._datasets import dataset_card, dataset_option, features_of, provenance_of, wells_of
-from polaris_rxrx.cli._inputs import ModelInput, arms_reader, card_embeddings, read_map, read_source
+from polaris_rxrx.cli._inputs import arms_reader, card_embeddings, read_map, read_source
 from polaris_rxrx.cli.options import (
     FILE,
     TABLE,
@@ -28,11 +28,13 @@ from polaris_rxrx.cli.options import (
     together,
 )
 from polaris_rxrx.maps.names import ALIGNERS
+from polaris_rxrx.suites.inputs import ModelInput
 
 if TYPE_CHECKING:
     from polaris_rxrx.cards import Card
     from polaris_rxrx.maps.build import Map
     from polaris_rxrx.parallel import Effort
+    from polaris_rxrx.wells.design import Design
     from polaris_rxrx.wells.metadata import Metadata
 
 # Options about a table of wells and its reading, which mean nothing where there are none.
@@ -48,14 +50,24 @@ OF_WELLS = (
     "allow_missing_wells",
 )
 OF_EFFORT = ("workers", "scheduler")
+MODEL = "A card's name, or the path of your own card."
+SAVED = (
+    "A saved map instead of a model, or a table with one row a gene or compound (parquet, Feather, CSV, TSV, "
+    ".h5ad); what looks at single wells needs a model."
+)
 METADATA = "The well metadata.  [default: the one in --data]"
 
 
 def refuse_given(context: click.Context, names: Sequence[str], what: str) -> None:
     """Raise `click.UsageError` for an option of these that was given beside something it does not concern."""
     for name in names:
-        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+        if is_given(context, name):
             raise click.UsageError(f"--{name.replace('_', '-')} means nothing for {what}")
+
+
+def is_given(context: click.Context, name: str) -> bool:
+    """Whether an option stands on the command line."""
+    return context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
 
 
 def is_summary(path: Path) -> bool:
@@ -150,20 +162,33 @@ class Source:
         return self._table or card_embeddings(self.card, self.data)
 
     @property
+    def has_wells(self) -> bool:
+        """Whether single wells are at hand: there is a model, and its table is no summary."""
+        return self.map_path is None and not self._summarized
+
+    @property
     def title(self) -> str:
         return str(self.map_path) if self.card is None else self.card.title
 
     def read(
-        self, bar: Bar, *, mapped: bool = True, need_wells: bool = False, guides: bool = False
+        self,
+        bar: Bar,
+        *,
+        mapped: bool = True,
+        need_wells: bool = False,
+        guides: bool = False,
+        labels: bool = False,
     ) -> ModelInput:
         """The map, or the model's wells and, where it is `mapped`, their map; corrected.
 
-        Unless wells are needed one by one, a summary may stand for them.
+        Unless wells are needed one by one, a summary may stand for them. With `labels` they keep the names
+        of their plates, addresses and treatments.
         """
         if self.map_path is not None:
             return read_map(self.map_path, self._corrected)
         assert self.card is not None
-        wells = Path() if self._summarized else self._wells(guides)
+        design = replace(self.card.recipe.design, labels=labels)
+        wells = Path() if self._summarized else self._wells(guides, design)
         found = read_source(
             self.card,
             wells,
@@ -175,6 +200,7 @@ class Source:
             correct=self._corrected,
             allow_missing=self.allow_missing_wells,
             guides=guides,
+            design=design,
             features=self.features,
             **self.reading,
         )
@@ -197,7 +223,7 @@ class Source:
         found = {"card": self.card.model_dump(mode="json"), "embeddings": fingerprint(self._embeddings)}
         if self._summarized:
             return found
-        wells = self._wells(False)
+        wells = self._wells(False, self.card.recipe.design)
         files = {"metadata": wells} if isinstance(wells, Path) else {"metadata": wells.path, **wells.joined}
         return {
             **found,
@@ -205,9 +231,7 @@ class Source:
             **dataset_card(self.dataset),
         }
 
-    def _wells(self, guides: bool) -> Path | Metadata:
-        assert self.card is not None
-        design = self.card.recipe.design
+    def _wells(self, guides: bool, design: Design) -> Path | Metadata:
         return wells_of(self.dataset, self.metadata, self.data, design, guides=guides)
 
     @cached_property
@@ -220,17 +244,17 @@ class Source:
         return replace(self.read(bar), wells=None)
 
 
-def source_options(*, metadata: str = METADATA) -> Callable[[F], F]:
+def source_options(*, metadata: str = METADATA, model: str = MODEL, saved: str = SAVED) -> Callable[[F], F]:
     """Options that name a model or a map; the command takes them as one `Source`, `source`.
 
     Args:
         metadata: The help of --metadata.
+        model: The help of --model.
+        saved: The help of --map.
     """
     options: list[Callable[[F], F]] = [
         data_option,
-        click.option(
-            "--model", type=CardName(), metavar="CARD", help="A card's name, or the path of your own card."
-        ),
+        click.option("--model", type=CardName(), metavar="CARD", help=model),
         click.option(
             "--embeddings",
             type=TABLE,
@@ -247,8 +271,7 @@ def source_options(*, metadata: str = METADATA) -> Callable[[F], F]:
             "map_path",
             type=FILE,
             metavar="FILE",
-            help="A saved map instead of a model, or a table with one row a gene or compound (parquet, "
-            "Feather, CSV, TSV, .h5ad); what looks at single wells needs a model.",
+            help=saved,
         ),
         click.option("--metadata", type=FILE, help=metadata),
         dataset_option,

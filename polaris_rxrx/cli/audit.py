@@ -64,8 +64,9 @@ def command(
     """
     from polaris_rxrx.audit import audit
     from polaris_rxrx.audit.structures import read_table_of_smiles
-    from polaris_rxrx.cli._inputs import MADE_UP, read_given, read_map
+    from polaris_rxrx.cli._inputs import read_given, read_map
     from polaris_rxrx.present.terminal import json_text
+    from polaris_rxrx.suites.inputs import MADE_UP
     from polaris_rxrx.task import load_task
 
     given = ctx.get_parameter_source("data") is ParameterSource.COMMANDLINE

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import click
 
-from polaris_rxrx.cli._inputs import Renamer, aliases_option, check_folder, write_results
+from polaris_rxrx.cli._inputs import aliases_option, check_folder, write_results
 from polaris_rxrx.cli._source import Source, source_options
 from polaris_rxrx.cli._tables import as_rows, as_text
 from polaris_rxrx.cli.options import FILE, Bar, json_option, note, wide_option
 from polaris_rxrx.cli.outputs import Command, results_option
 from polaris_rxrx.present.terminal import json_text
+from polaris_rxrx.suites.inputs import Renamer
 
 
 @click.command(cls=Command, no_args_is_help=True)

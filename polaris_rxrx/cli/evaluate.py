@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from polaris_rxrx.cli._datasets import without_blinded
 from polaris_rxrx.cli._finished import Asked, Finished, Kept, asked
 from polaris_rxrx.cli._inputs import (
     aliases_option,
     annotations_option,
     check_folder,
+    read_map,
     relations_option,
 )
-from polaris_rxrx.cli._source import Source, source_options
-from polaris_rxrx.cli._suites import PAPER, SUITES, WELLS, jobs, refuse_strangers
+from polaris_rxrx.cli._running import run
+from polaris_rxrx.cli._source import Source, is_given, source_options
 from polaris_rxrx.cli._tables import as_text
-from polaris_rxrx.cli.options import FILE, Bar, note, seed_option, wide_option
+from polaris_rxrx.cli.options import FILE, note, seed_option, wide_option
 from polaris_rxrx.cli.outputs import Command, results_option
 from polaris_rxrx.present.terminal import json_text
+from polaris_rxrx.suites.run import BELONGS, PAPER, SUITES, WELLS, jobs, refuse_strangers
 
 if TYPE_CHECKING:
-    from polaris_rxrx.cli._suites import Job
-    from polaris_rxrx.suites.result import Result
-
-    Keep = Callable[[str, Mapping[str, Result]], None]
+    from polaris_rxrx.cli._running import Keep
 
 
 @click.command(cls=Command, no_args_is_help=True)
@@ -161,7 +158,7 @@ def command(
     all          the first three, on wells read once
     """
     suites = PAPER if suite == "all" else (suite,)
-    refuse_strangers(context, suite, by)
+    refuse_strangers([name for name in BELONGS if is_given(context, name)], suites, by)
     source.check(context, wells=[s for s in suites if s in WELLS], layout="gene-gene" in suites)
     if source.gene_arms is not None and not set(suites) - set(WELLS):
         raise click.UsageError(f"--gene-arms corrects a map; {suite} looks at wells")
@@ -170,14 +167,15 @@ def command(
     elif resume:
         raise click.UsageError("--resume keeps what is finished in --out, which was not given")
     layout_of = source.metadata if source.map_path is not None else None
-    options |= {"layout_of": layout_of, "effort": source.effort}
+    other = None if options["against"] is None else read_map(options["against"]).map_
+    options |= {"layout_of": layout_of, "effort": source.effort, "against": other}
     wanted = jobs(suites, source.data, by, options)
     kept: dict[str, Kept] = {}
     write: Keep | None = None
     if out is not None:
         kept, write = _finished(out, asked(context, suites, source), resume)
     todo = {suite: job for suite, job in zip(suites, wanted, strict=True) if suite not in kept}
-    done = _run(todo, source, by, write) if todo else {}
+    done = run(todo, source, by, write) if todo else {}
     if out is not None and done:
         note(f"Wrote {', '.join(name for results in done.values() for name in results)} into {out}")
     if as_json:
@@ -200,23 +198,3 @@ def _finished(out: Path, wanted: dict[str, Asked], resume: bool) -> tuple[dict[s
         else:
             note(f"{suite} runs: {found}")
     return kept, lambda suite, results: held.write(suite, wanted[suite], results)
-
-
-def _run(
-    todo: Mapping[str, Job], source: Source, by: str | None, write: Keep | None
-) -> dict[str, dict[str, Result]]:
-    """Run suites on wells read once; each is written as soon as it is done."""
-    done: dict[str, dict[str, Result]] = {}
-    with Bar(source.title) as bar:
-        given = source.read(
-            bar,
-            mapped=bool(set(todo) - set(WELLS)),
-            need_wells=bool(set(todo) & set(WELLS)),
-            guides=by == "guide",
-        )
-        given = without_blinded(given, source.dataset)
-        for suite, job in todo.items():
-            done[suite] = {result.suite: given.stamp(result) for result in job(given, bar)}
-            if write is not None:
-                write(suite, done[suite])
-    return done

@@ -124,7 +124,8 @@ def _try(how: str, images: ImageSet, featurizer: Featurizer, workers: int, as_js
     click.echo(json_text(found.to_dict()) if as_json else _as_text(found))
     if found.problems:
         n = len(found.problems)
-        raise DataError(f"{how}: {n} thing{'' if n == 1 else 's'} looks wrong; nothing was written")
+        things = "1 thing looks" if n == 1 else f"{n} things look"
+        raise DataError(f"{how}: {things} wrong; nothing was written")
 
 
 def _as_text(found: Trial) -> str:
@@ -181,13 +182,13 @@ def _tell(out: Path, report: Report) -> None:
         note(f"{out}: {line}")
     for table, names in report.dropped.items():
         note(
-            f"{out}: {len(names):,} features{f' of {table}' if table else ''} have no value in any well and "
-            f"were left out: {some(names)}"
+            f"{out}: features{f' of {table}' if table else ''} without a value in any well were left out, "
+            f"{len(names):,}: {some(names)}"
         )
     if report.kinds:
         told = ", ".join(f"{kind} ({n:,})" for kind, n in report.kinds.items())
-        note(f"{out}: {report.n_faulty:,} wells have faulty images, as faults.csv lists: {told}")
+        note(f"{out}: wells with faulty images, which faults.csv lists, {report.n_faulty:,}: {told}")
     if report.without:
-        note(f"{out}: {len(report.without):,} wells have no row: {some(report.without)}")
+        note(f"{out}: wells without a row, {len(report.without):,}: {some(report.without)}")
     n = report.n_wells - len(report.without)
     click.echo(f"{out}: {n:,} wells, {report.n_features:,} features, in {report.n_parts:,} parts")

@@ -9,13 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from polaris_rxrx.cli._inputs import (
-    Renamer,
     aliases_option,
     annotations_option,
     check_folder,
-    read_all_relations,
     relations_option,
-    stamp_truth,
     write_results,
 )
 from polaris_rxrx.cli._source import Source, source_options
@@ -24,6 +21,7 @@ from polaris_rxrx.cli.options import Bar, json_option, note, seed_option, wide_o
 from polaris_rxrx.cli.outputs import Command, results_option
 from polaris_rxrx.errors import MissingError
 from polaris_rxrx.present.terminal import json_text
+from polaris_rxrx.suites.inputs import Renamer, read_all_relations, stamp_truth
 
 if TYPE_CHECKING:
     from polaris_rxrx.dataset.affinities import Affinities

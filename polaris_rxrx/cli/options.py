@@ -12,6 +12,7 @@ from typing import Any, TypeVar, cast
 
 import click
 
+from polaris_rxrx.files import default_data
 from polaris_rxrx.maps.names import AGGREGATES
 from polaris_rxrx.stats.resampling import CLUSTERS, LEVEL, RESAMPLES
 
@@ -41,15 +42,6 @@ TABLE = Table()
 def default_task() -> Path:
     """`$POLARIS_RXRX_TASK`, else `task/` in the working directory."""
     return Path(os.environ.get("POLARIS_RXRX_TASK") or "task")
-
-
-def default_data() -> Path:
-    """`$POLARIS_RXRX_DATA`, else this user's data folder."""
-    if given := os.environ.get("POLARIS_RXRX_DATA"):
-        return Path(given)
-    from platformdirs import user_data_path
-
-    return user_data_path("polaris-rxrx", appauthor=False)
 
 
 task_option = click.option(

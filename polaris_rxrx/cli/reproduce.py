@@ -12,14 +12,10 @@ import click
 
 from polaris_rxrx.cli._datasets import DEFAULT, features_of, provenance_of, wells_of, without_blinded
 from polaris_rxrx.cli._inputs import (
-    MADE_UP,
-    ModelInput,
-    Renamer,
     aliases_option,
     annotations_option,
     card_embeddings,
     check_folder,
-    read_all_relations,
     read_source,
     relations_option,
     write_folder,
@@ -39,6 +35,7 @@ from polaris_rxrx.cli.options import (
 from polaris_rxrx.cli.outputs import Command, results_option
 from polaris_rxrx.present.numbers import number
 from polaris_rxrx.present.terminal import json_text, notes, table, wrapped
+from polaris_rxrx.suites.inputs import MADE_UP, ModelInput, Renamer, read_all_relations
 
 if TYPE_CHECKING:
     from polaris_rxrx.cards import Card

@@ -269,7 +269,7 @@ def _same_columns(out: Path, first: Written, part: Written, table: str) -> None:
     raise DataError(
         f"{place(out, part.name, table)} {' and '.join(told) or 'has its columns in another order'}: "
         f"{_width(b):,} features where {place(out, first.name, table)} has {_width(a):,}; the same of every "
-        "well were expected"
+        "well were expected. Remove the part that is wrong, and go on with --resume"
     )
 
 

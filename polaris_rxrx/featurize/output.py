@@ -258,8 +258,8 @@ def _same_run(out: Path, held: Any, run: Mapping[str, Any], *, mended: bool) -> 
         n = others[0]
         more = f" ({len(others) - 1} more differ)" if len(others) > 1 else ""
         raise UsageError(
-            f"{out} holds features of another run: its {n} is {_shown(there, n)}, and here it is "
-            f"{_shown(here, n)}{more}; choose another folder"
+            f"{out} holds features of another run: {n} there {_shown(there, n)}, here {_shown(here, n)}"
+            f"{more}; choose another folder"
         )
     if code and not mended:
         raise UsageError(

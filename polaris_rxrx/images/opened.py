@@ -38,6 +38,7 @@ from polaris_rxrx.tables import read_table
 from polaris_rxrx.types import Ints
 
 PIXEL_SIZE = 0.65  # micrometers, of RxRx3-core
+SIZE = (512, 512)  # pixels, of RxRx3-core
 _IMAGES = {".png", ".jp2", ".j2k", ".tif", ".tiff"}
 
 
@@ -81,9 +82,10 @@ def open_images(
     index.pixel_size = pixel_size
     if pixel_size is None and found.layout == "shards":
         index.pixel_size = PIXEL_SIZE
-        notes.append(
-            f"a pixel is taken for {PIXEL_SIZE} um, as RxRx3-core's are; --pixel-size states another"
-        )
+        if kind.size != SIZE and not found.provenance.get("made_up"):  # images of somebody's own
+            notes.append(
+                f"a pixel is taken for {PIXEL_SIZE} um, as RxRx3-core's are; --pixel-size states another"
+            )
     index.notes = tuple(notes)
     index.provenance = {
         **found.provenance,

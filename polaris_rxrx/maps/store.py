@@ -115,6 +115,15 @@ def _anndata() -> Any:
 
 
 def _write_h5ad(map_: Map, path: Path) -> None:
+    as_anndata(map_).write_h5ad(path, compression="gzip")
+
+
+def as_anndata(map_: Map) -> Any:
+    """The map as AnnData holds it; what `save_map` writes as .h5ad.
+
+    Raises:
+        UsageError: AnnData is not installed (extra `h5ad`).
+    """
     anndata = _anndata()
     import pandas as pd
 
@@ -129,8 +138,7 @@ def _write_h5ad(map_: Map, path: Path) -> None:
     )
     obs.index = obs.index.astype(str)
     # The protocol as one JSON text: HDF5 groups would turn None and empty lists into something else.
-    data = anndata.AnnData(X=map_.x, obs=obs, uns={"protocol": json.dumps(map_.protocol)})
-    data.write_h5ad(path, compression="gzip")
+    return anndata.AnnData(X=map_.x, obs=obs, uns={"protocol": json.dumps(map_.protocol)})
 
 
 def _read_h5ad(path: Path) -> Map:

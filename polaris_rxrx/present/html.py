@@ -8,7 +8,9 @@ Conventions
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from markupsafe import Markup, escape
 
@@ -16,7 +18,7 @@ from polaris_rxrx.present.numbers import DASH, number, typeset
 from polaris_rxrx.present.numbers import span as plain_span
 from polaris_rxrx.stats.intervals import Interval
 
-__all__ = ["DASH", "Markup", "details", "element", "fixed", "scale", "signed", "span", "table"]
+__all__ = ["DASH", "Markup", "details", "element", "fixed", "json_block", "scale", "signed", "span", "table"]
 
 _CELL = "padding:.2em .7em;text-align:{};font-variant-numeric:tabular-nums"
 
@@ -84,3 +86,11 @@ def scale(value: float, interval: Interval, marks: Sequence[float], low: float, 
 def details(summary: str, *inside: object) -> Markup:
     """What opens on demand."""
     return element("details", element("summary", summary), *inside)
+
+
+def json_block(document: dict[str, Any]) -> str:
+    """JSON that can stand within `<script>`: none of <, >, & and no line separator is in it as itself."""
+    text = json.dumps(document, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    for letter in "<>&":
+        text = text.replace(letter, f"\\u{ord(letter):04x}")
+    return text

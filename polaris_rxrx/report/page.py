@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -64,6 +64,20 @@ def render(material: Material, figures: Mapping[str, Figure]) -> str:
         material: What it says.
         figures: What `polaris_rxrx.report.figures.draw` made of it.
     """
+    return fill("page.html.j2", ("page.js", "theme.js"), _context(material), figures)
+
+
+def fill(
+    template: str, scripts: Sequence[str], context: Mapping[str, Any], figures: Mapping[str, Figure]
+) -> str:
+    """A template of this folder, filled: style, scripts and figures within it.
+
+    Args:
+        template: Its name.
+        scripts: The names of its scripts, which run in this order.
+        context: What the template names, but for what is added here.
+        figures: By the names that the template has for them.
+    """
     import jinja2
 
     here = resources.files("polaris_rxrx.report") / "templates"
@@ -81,9 +95,10 @@ def render(material: Material, figures: Mapping[str, Figure]) -> str:
         spread=findings.spread_text,
         sentence=findings.sentence,
     )
-    script = (here / "page.js").read_text("utf-8")
-    page = environment.get_template("page.html.j2").render(
-        _context(material),
+    script = "\n".join((here / name).read_text("utf-8") for name in scripts)
+    page = environment.get_template(template).render(
+        context,
+        version=__version__,
         figures={name: inline_svg(figure) for name, figure in figures.items()},
         style=(here / "page.css").read_text("utf-8"),
         script=script,
@@ -117,7 +132,8 @@ def _context(material: Material) -> dict[str, Any]:
     compounds = {row.name: _compound(row, material, pictures) for row in made}
     return {
         "m": material,
-        "version": __version__,
+        "title": material.title,
+        "skip": "the answer",
         "made_up": made_up(material.provenance),
         "level": percent(u.level),
         "lead": f"Mean average precision {html.fixed(u.pr_auc.value)} ({percent(u.level)} interval "
@@ -144,7 +160,7 @@ def _context(material: Material) -> dict[str, Any]:
         "terms": findings.terms(material),
         "provenance": findings.flat(material.provenance),
         "citation": CITATION,
-        "data": table_rows.json_block(table_rows.embedded(material, made)),
+        "data": html.json_block(table_rows.embedded(material, made)),
     }
 
 

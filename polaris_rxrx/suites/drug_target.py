@@ -73,7 +73,7 @@ from polaris_rxrx.maps.pairs import PairTables, pair_tables
 from polaris_rxrx.maps.similarity import SIMILARITIES, Similarity
 from polaris_rxrx.parallel import Workers
 from polaris_rxrx.suites.deviations import listed
-from polaris_rxrx.suites.random_scores import Seeds, score_random
+from polaris_rxrx.suites.random_scores import Kept, Seeds, score_random
 from polaris_rxrx.suites.result import Digest, Result, versions
 from polaris_rxrx.suites.sampled import (
     EqualDraws,
@@ -139,9 +139,12 @@ def evaluate_drug_target(
     protocol: Protocol | None = None,
     *,
     who: Workers | None = None,
+    kept: Kept | None = None,
     progress: Progress | None = None,
 ) -> Result:
     """Run the benchmark on a map; many random embeddings are drawn by `who`, this process if nobody is named.
+
+    Where many maps of the same perturbations are run, `kept` keeps what they share.
 
     Raises:
         UsageError: A choice that cannot mean anything.
@@ -155,7 +158,10 @@ def evaluate_drug_target(
         p = _WithoutDoses(**asdict(p))
     tables, names = _tables(map_, p)
     can = _candidates(affinities, names, p)
-    negatives = np.stack([_draw(can, seed, legacy=p.legacy) for seed in range(p.seeds)])
+    negatives = (kept or Kept()).draw(
+        Digest().names([str(p.seeds), str(p.legacy)]).array(can.eligible).array(can.n_negatives).hex(),
+        lambda: np.stack([_draw(can, seed, legacy=p.legacy) for seed in range(p.seeds)]),
+    )
     tables = _arrange(tables, names, can, p.by)
     groups = list(draws_of(can, negatives))
     scores = score_draws(tables, can, negatives, groups, progress)
@@ -165,7 +171,8 @@ def evaluate_drug_target(
             f"nothing to score: no {p.by} has both an active and a negative among the map's "
             f"{len(names.compounds):,} annotated compounds and {n_genes:,} annotated genes"
         )
-    chance = _score_random(tables, groups, p, map_.x.shape[1], who, progress)
+    seeds = _seeds(tables, groups, p, map_.x.shape[1])
+    chance = (kept.score if kept is not None else score_random)(seeds, who=who, progress=progress)
     pooled = pooled_scores(tables, can, negatives)
     best = scores.average_precision[-1], scores.auroc[-1]
     of_max = spreads(tables[-1], can.active, negatives, can.n_negatives, best)
@@ -256,17 +263,10 @@ def _taken(tables: Floats, names: Sequence[str], wanted: Sequence[str], axis: in
     return cut
 
 
-def _score_random(
-    tables: Floats,
-    groups: Sequence[EqualDraws],
-    p: Protocol,
-    width: int,
-    who: Workers | None,
-    progress: Progress | None,
-) -> Scores:
-    """The pairs that have a similarity in `tables`, scored by a random embedding of its own for each seed."""
+def _seeds(tables: Floats, groups: Sequence[EqualDraws], p: Protocol, width: int) -> Seeds:
+    """The pairs that have a similarity in `tables`, for a random embedding of its own for each seed."""
     doses = tables[: max(1, len(tables) - 1)]  # without any, `max` is what there is
-    seeds = Seeds(
+    return Seeds(
         groups,
         np.isnan(doses),
         largest=len(tables) > len(doses),
@@ -276,7 +276,6 @@ def _score_random(
         absolute=p.similarity == "abs-cosine",
         random_seed=p.random_seed,
     )
-    return score_random(seeds, who=who, progress=progress)
 
 
 def _result(

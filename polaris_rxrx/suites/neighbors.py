@@ -68,12 +68,12 @@ def neighbors(
             places = [k for k, r in enumerate(ordered) if p.name[r] == other]
         else:
             places = [k for k in range(len(ordered)) if k < top or k >= len(ordered) - top]
-        null = np.sort(_null(map_, p.type[row], kind, seed)) if places else np.empty(0)
+        null = np.sort(null_cosines(map_, p.type[row], kind, seed)) if places else np.empty(0)
         for k in places:
             r = ordered[k]
             sources = [s for s, pairs in (known or {}).items() if frozenset((name, p.name[r])) in pairs]
             cells: list[Any] = [kind, p.name[r], float(p.concentration[r]), float(own[r])]
-            cells += [k + 1, len(ordered), _beyond(null, own[r]), " ".join(sources)]
+            cells += [k + 1, len(ordered), beyond(null, own[r]), " ".join(sources)]
             for column, value in zip(rows.values(), cells, strict=True):
                 column.append(value)
     if other is not None and not rows["name"]:
@@ -117,8 +117,8 @@ def row_of(map_: Map, name: str, concentration: float | None = None) -> int:
     return row
 
 
-def _null(map_: Map, kind: str, other: str, seed: int) -> Floats:
-    """Cosines of pairs of two different rows of two kinds: all, or `NULL` random ones."""
+def null_cosines(map_: Map, kind: str, other: str, seed: int = 0) -> Floats:
+    """Cosines of pairs of two different rows of two kinds (k,), in no order: all, or `NULL` random ones."""
     first, second = (_with_length(map_, k) for k in (kind, other))
     n = len(first) * len(second)
     if n <= NULL:
@@ -143,7 +143,8 @@ def _with_length(map_: Map, kind: str) -> Ints:
     return rows[~np.isnan(unit_rows(map_.x[rows])[:, 0])] if len(rows) else rows
 
 
-def _beyond(null: Floats, value: float) -> float:
+def beyond(null: Floats, value: float) -> float:
+    """The share of a sorted null that is as high as a value, or for a negative one as low; NaN of none."""
     if not len(null):
         return float("nan")
     at = (

@@ -6,22 +6,26 @@ Conventions
     the shape (n_rules, n_rows, n_seeds); a rule is a dose, the last is the largest over doses.
     Seeds do not depend on each other, so workers give the scores of one process. Where there are fewer than
     `FEW` cosines to draw, starting workers takes longer than drawing, and they are drawn here.
+    Of two maps of the same perturbations and width the pairs are the same, and so are their scores: `Kept`
+    spares whoever evaluates one checkpoint after another nearly all of the suite's work.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from polaris_rxrx.parallel import Here, Workers
 from polaris_rxrx.suites.random_embedding import pairs_by_compound, random_cosines
+from polaris_rxrx.suites.result import Digest
 from polaris_rxrx.suites.sampled import EqualDraws, Scores, ranked_values
 from polaris_rxrx.types import Bools, Floats, Ints, Progress
 
+T = TypeVar("T")
 FEW = 50_000_000
 RANDOM = 1  # in the seeds of random embeddings, so that none is the seed of a draw
 
@@ -100,6 +104,63 @@ class _Seed:
     absolute: bool
     largest: bool
     seed: list[int]
+
+
+class Kept:
+    """What maps of the same perturbations share: negatives as they were drawn, and random embeddings' scores.
+
+    Of each what was asked for lately, a few megabytes.
+    """
+
+    MOST = 4
+
+    def __init__(self) -> None:
+        self._scores: dict[str, Scores] = {}
+        self._draws: dict[str, Ints] = {}
+
+    def score(self, seeds: Seeds, *, who: Workers | None = None, progress: Progress | None = None) -> Scores:
+        """`score_random`, unless the very same pairs were scored before."""
+        key = _digest(seeds)
+        found = self._scores.pop(key, None)
+        if found is None:
+            found = score_random(seeds, who=who, progress=progress)
+            for values in (found.average_precision, found.auroc):
+                values.flags.writeable = False
+        elif progress is not None:
+            progress("random", len(seeds), len(seeds))
+        self._keep(self._scores, key, found)
+        return found
+
+    def draw(self, key: str, draw: Callable[[], Ints]) -> Ints:
+        """What was drawn for this key before, or what is drawn now."""
+        found = self._draws.pop(key, None)
+        if found is None:
+            found = draw()
+            found.flags.writeable = False
+        self._keep(self._draws, key, found)
+        return found
+
+    def _keep(self, held: dict[str, T], key: str, value: T) -> None:
+        """The last one used is the last to go."""
+        held[key] = value
+        while len(held) > self.MOST:
+            del held[next(iter(held))]
+
+
+def _digest(seeds: Seeds) -> str:
+    """Of everything that the scores depend on."""
+    numbers = [
+        seeds.n_seeds,
+        seeds.width,
+        seeds.random_seed,
+        seeds.largest,
+        seeds.by_compound,
+        seeds.absolute,
+    ]
+    digest = Digest().names(map(str, numbers)).array(seeds.unknown)
+    for group in seeds.groups:
+        digest.names([str(group.a)]).array(group.rows).array(group.columns)
+    return digest.hex()
 
 
 def score_random(seeds: Seeds, *, who: Workers | None = None, progress: Progress | None = None) -> Scores:

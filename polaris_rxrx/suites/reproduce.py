@@ -261,14 +261,19 @@ def _ours(figure: PublishedRow, result: Result) -> tuple[float | None, float | N
     return result.summary.get(f"{before}mean"), result.summary.get(f"{before}mad")
 
 
-def _protocols(published: Published, suite: str, result: Result) -> str:
-    """What differs between the published protocol and ours, or "same"."""
-    ours = {"align": result.protocol.get("map", {}).get("align"), **result.protocol}
-    wrong = [
+def unlike(published: Published, suite: str, protocol: Mapping[str, Any]) -> list[str]:
+    """Where the protocol of a result of a suite is not the published one's, as far as that is known."""
+    ours = {"align": (protocol.get("map") or {}).get("align"), **protocol}
+    return [
         f"{name} {value} there, {ours.get(name)} here"
         for name, value in published.protocols[suite].items()
         if ours.get(name) != value
     ]
+
+
+def _protocols(published: Published, suite: str, result: Result) -> str:
+    """What differs between the published protocol and ours, or "same"."""
+    wrong = unlike(published, suite, result.protocol)
     known = [
         f"{suite} deviation {d}" if isinstance(d, int) else d for d in published.differences.get(suite, [])
     ]

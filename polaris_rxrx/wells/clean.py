@@ -120,6 +120,7 @@ def clean(wells: Wells) -> tuple[Wells, Cleaning]:
         control=control,
         plate=None if wells.plate is None else wells.plate[whole],
         position=None if wells.position is None else wells.position[whole],
+        labels=None if wells.labels is None else wells.labels.take(whole),
     )
     report = Cleaning(
         n_features=wells.x.shape[1],

@@ -36,6 +36,8 @@ class Design:
         controls: Names of the control wells; without any those that the metadata, or the dataset's card,
             say.
         positions: Whether every well has to have an address.
+        labels: Whether the names of plates, of addresses (where there are any) and of treatments are kept,
+            for whoever shows single wells.
 
     Raises:
         UsageError: An empty name, or one that stands twice.
@@ -44,6 +46,7 @@ class Design:
     batch: str = EXPERIMENT
     controls: tuple[str, ...] = ()
     positions: bool = False
+    labels: bool = False
 
     def __post_init__(self) -> None:
         if not self.batch:
@@ -70,6 +73,27 @@ class Groups:
 
     code: Ints
     names: list[str]
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """Where each well is and what was put into it, by name; None where the metadata do not say.
+
+    A treatment is what stands in that column: a guide, a compound or a control, whatever the perturbation.
+    """
+
+    plate: Groups | None
+    address: Groups | None
+    treatment: Groups
+
+    def take(self, rows: Ints | Bools) -> Labels:
+        """Those of some wells, in this order."""
+        plate, address, treatment = (
+            None if of is None else Groups(of.code[rows], of.names)
+            for of in (self.plate, self.address, self.treatment)
+        )
+        assert treatment is not None
+        return Labels(plate, address, treatment)
 
 
 def batches(

@@ -26,7 +26,7 @@ import numpy as np
 from polaris_rxrx import limits
 from polaris_rxrx.errors import DataError
 from polaris_rxrx.types import Bools, Ints, Matrix, Progress
-from polaris_rxrx.wells.design import Design
+from polaris_rxrx.wells.design import Design, Labels
 from polaris_rxrx.wells.gather import Sites, gather
 from polaris_rxrx.wells.metadata import Metadata, Perturbations
 from polaris_rxrx.wells.opened import OpenWells, open_wells
@@ -58,6 +58,7 @@ class Wells:
     files: dict[str, tuple[Path, ...]] = field(default_factory=dict)
     joined: Mapping[str, Path] = field(default_factory=dict)
     position: Ints | None = None
+    labels: Labels | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -179,6 +180,7 @@ def wells_of(found: OpenWells, *, max_memory: int | None = None, progress: Progr
         provenance=found.provenance(seen.to_dict()),
         plate=None if meta.plate is None else meta.plate[row],
         position=None if meta.position is None else meta.position[row],
+        labels=None if meta.labels is None else meta.labels.take(row),
         files=found.files,
         joined=meta.joined,
     )

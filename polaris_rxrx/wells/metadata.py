@@ -25,7 +25,7 @@ from polaris_rxrx.dataset.rxrx3 import CONTROL, NEEDED, NOMINAL, TYPES
 from polaris_rxrx.errors import DataError, short, some
 from polaris_rxrx.types import Bools, Floats, Ints
 from polaris_rxrx.wells import design as designs
-from polaris_rxrx.wells.design import ADDRESSES, PLATE, Design, Groups
+from polaris_rxrx.wells.design import ADDRESSES, PLATE, Design, Groups, Labels
 from polaris_rxrx.wells.ids import as_ids
 from polaris_rxrx.wells.table import open_table
 
@@ -71,6 +71,7 @@ class Metadata:
     joined: Mapping[str, Path] = field(default_factory=dict)  # tables that were joined to it, by name
     design: Design = field(default_factory=Design)
     position: Ints | None = None  # codes of addresses
+    labels: Labels | None = None  # where the design asks for them
 
     def __len__(self) -> int:
         return len(self.experiment)
@@ -85,7 +86,8 @@ def read_metadata(path: Path, *, guides: bool = False, design: Design | None = N
     """
     design = design or Design()
     wanted = (*NEEDED, "plate", *units.CONCENTRATION_UNITS)
-    more = [n for n in (design.column, *(ADDRESSES if design.positions else ())) if n is not None]
+    addresses = ADDRESSES if design.positions or design.labels else ()
+    more = [n for n in (design.column, *addresses) if n is not None]
     table = open_table(path, text=True, only=(*wanted, *(n for n in more if n not in wanted)))
     absent = [n for n in NEEDED if n not in table.names]
     if absent:
@@ -129,7 +131,8 @@ def design_columns(
         raise DataError(f"{path}: no column {design.column!r}, which --batch names; {there}")
     if design.batch == PLATE and "plate" not in names:
         raise DataError(f"{path}: no column 'plate', which --batch plate makes batches of; {there}")
-    address = next((n for n in ADDRESSES if n in names), None) if design.positions else None
+    wanted = design.positions or design.labels
+    address = next((n for n in ADDRESSES if n in names), None) if wanted else None
     if design.positions and address is None:
         raise DataError(
             f"{path}: no column {' or '.join(ADDRESSES)}, and well-position correction goes by it; {there}"
@@ -164,7 +167,7 @@ def metadata_of(
         notes: What is to be told of how the table came about.
         design: Which batches and controls are asked for.
         batch: The cells of the design's column, if it names one.
-        address: The addresses of the wells, if the design wants positions.
+        address: The addresses of the wells, if the design wants positions or labels.
 
     Raises:
         DataError: A `well_id` stands twice, a row is not a well, or it lacks what the design asks for.
@@ -198,6 +201,8 @@ def metadata_of(
     )
     experiment = Groups(*_by_name(code["experiment_name"], names["experiment_name"]))
     plates = columns.column("plate") if "plate" in columns.column_names else None
+    treatment = Groups(*_by_name(code["treatment"], names["treatment"]))
+    labels = Labels(_groups(plates), _groups(address), treatment) if design.labels else None
     found, plate, stripped = _batches(path, where, design, experiment, plates, batch)
     told += stripped
     return Metadata(
@@ -212,7 +217,8 @@ def metadata_of(
         columns=tuple(header),
         notes=(*notes, *told),
         design=design,
-        position=None if address is None else designs.positions(where, address),
+        position=designs.positions(where, address) if design.positions else None,
+        labels=labels,
     )
 
 
@@ -290,6 +296,10 @@ def _by_name(code: Ints, names: list[str]) -> tuple[Ints, list[str]]:
     every = sorted(names)
     at = {name: i for i, name in enumerate(every)}
     return np.array([at[name] for name in names], dtype=np.int64)[code], every
+
+
+def _groups(cells: Any) -> Groups | None:
+    return None if cells is None else Groups(*_by_name(*_coded(cells)))
 
 
 def _perturbations(

@@ -114,7 +114,7 @@ def read_screen(
         notes=notes,
         design=replace(design, controls=(CHOSEN,) if design.controls else ()),  # as they are called by now
         batch=None if design.column is None else kept.column(design.column),
-        address=kept.column(screen.wells.address) if design.positions else None,
+        address=_addresses(screen, kept, design),
     )
     of = metadata.well_id
     _refuse_unnamed_controls(
@@ -129,6 +129,13 @@ def read_screen(
         counts,
         _n_blinded(screen, metadata),
     )
+
+
+def _addresses(screen: Screen, cells: Any, design: Design) -> Any:
+    """The addresses of wells, where the design wants them and the card names their column."""
+    if screen.wells.address is None or not (design.positions or design.labels):
+        return None
+    return cells.column(screen.wells.address)
 
 
 def _open(path: Path, screen: Screen, *, whole: Sequence[str] = ()) -> OpenTable:

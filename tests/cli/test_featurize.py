@@ -108,9 +108,10 @@ def test_what_is_wrong_is_told(model: str, capsys: pytest.CaptureFixture[str]) -
     faults = pd.read_csv("features/faults.csv", dtype=str)
     assert list(faults.well_id) == [WELLS[1], WELLS[16]]
     assert (
-        "features: 2 wells have faulty images, as faults.csv lists: " in told and "no such image (1)" in told
+        "features: wells with faulty images, which faults.csv lists, 2: " in told
+        and "no such image (1)" in told
     )
-    assert f"features: 2 wells have no row: {WELLS[1]!r}, {WELLS[16]!r}" in told
+    assert f"features: wells without a row, 2: {WELLS[1]!r}, {WELLS[16]!r}" in told
 
 
 def test_features_of_synthetic_images_are_marked(model: str, capsys: pytest.CaptureFixture[str]) -> None:

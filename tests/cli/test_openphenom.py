@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from polaris_rxrx.cli import _downloads, _openphenom, run
+from polaris_rxrx.cli import _downloads, _openphenom, cli, run
 from polaris_rxrx.cli.featurize import command
 from polaris_rxrx.dataset.models import PINNED
 from polaris_rxrx.featurize import checkpoint as checkpoints
@@ -87,8 +87,10 @@ def test_the_page_about_it_is_true() -> None:
     page = (ROOT / "docs" / "images.md").read_text("utf-8")
     lines = [shlex.split(line) for line in page.splitlines() if "featurize openphenom" in line]
     assert len(lines) == 2
+    parent = cli.make_context("polaris-rxrx", ["--version"], resilient_parsing=True)
     for words in lines:
-        context = command.make_context("featurize", words[2:])
+        # Without its group the command would have no -h from then on.
+        context = command.make_context("featurize", words[2:], parent=parent)
         assert context.params["how"] == "openphenom"
     assert PINNED[MODEL] in lines[0]
 

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +25,9 @@ from polaris_rxrx.featurize.check import check
 from polaris_rxrx.featurize.segment import COMPARTMENTS, Segmentation
 from polaris_rxrx.images.opened import open_images
 from polaris_rxrx.images.sites import Fault
+from tests.conftest import ROOT
 from tests.featurize.fields import Fields, Pixels
+from tests.featurize.plates import tree
 
 # No smoothing and stated thresholds: what comes out can be worked out by hand.
 PLAIN = Segmentation("DNA", "RNA", (2, 20), "px", 0.0, 0.5, "none", cell_threshold=0.25)
@@ -263,6 +270,35 @@ def test_the_command(tmp_path: Path, fields: dict[str, Field], capsys: pytest.Ca
     segmentation = protocol["segmentation"]
     assert (segmentation["cells"], segmentation["border"]) == ("Syto14", True)
     assert (segmentation["diameter"], segmentation["unit"]) == ([5.0, 30.0], "um")
+
+
+@pytest.mark.slow
+def test_the_same_bytes_however_it_is_run(tmp_path: Path) -> None:
+    """Of other shards, by two workers, killed and gone on with: all but what is said of the shards."""
+    wells = [f"gene-001_{plate}_AA01" for plate in range(1, 7)]  # a part each
+    drawn = [draw(Phenotype(count=2 + i), i, size=(80, 80)).pixels for i in range(len(wells))]
+    found = [p for well, pixels in zip(wells, drawn, strict=True) for p in pictures(well, pixels)]
+    write_shards(tmp_path / "one", found, shard=10, row_group=4)  # channels of a well in several
+    write_shards(tmp_path / "other", found[::-1], shard=1000)
+    # Of two channels, for thousands of columns take long to write.
+    words = ["featurize", "cellprofiler", "--objects", "--channels", "Hoechst,Syto14", "--images"]
+    assert run([*words, str(tmp_path / "one"), "--out", str(tmp_path / "whole")]) == 0
+    out = tmp_path / "out"
+    again = [*words, str(tmp_path / "other"), "--out", str(out)]
+    killed = [sys.executable, "-m", "polaris_rxrx", *again, "--workers", "2"]
+    started = subprocess.Popen(killed, env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd=tmp_path)
+    while not list(out.glob("*.parquet")) and started.poll() is None:
+        time.sleep(0.01)
+    started.send_signal(signal.SIGKILL)
+    started.wait()
+    assert 1 <= len(list(out.glob("*.parquet"))) < 6
+    assert run([*again, "--resume"]) == 0
+    whole, gone_on = tree(tmp_path / "whole"), tree(out)
+    assert len(whole) == 6 + 6 + 2  # parts, their cells, faults.csv and the manifest
+    assert {n for n in whole | gone_on if whole.get(n) != gone_on.get(n)} == {"manifest.json"}
+    told = [json.loads((f / "manifest.json").read_text("utf-8")) for f in (tmp_path / "whole", out)]
+    assert told[0].pop("images") != told[1].pop("images")
+    assert told[0] == told[1]
 
 
 def test_trying_it_takes_an_empty_field_for_what_it_is() -> None:

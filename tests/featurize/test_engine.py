@@ -241,11 +241,9 @@ def test_folders_that_are_not_taken(tmp_path: Path) -> None:
     assert tree(tmp_path / "anew") == before
     with pytest.raises(UsageError, match="holds features already; go on with --resume"):
         featurize(screen(), Sums(), done)
-    with pytest.raises(
-        UsageError, match=r"another run: its protocol.factor is 1.0, and here it is 2.0; choose"
-    ):
+    with pytest.raises(UsageError, match=r"another run: protocol.factor there 1.0, here 2.0; choose"):
         featurize(screen(), Sums(2.0), done, resume=True)
-    with pytest.raises(UsageError, match=r"its channels is \['DNA', 'ER'\], and here it is \['ER', 'DNA'\]"):
+    with pytest.raises(UsageError, match=r"run: channels there \['DNA', 'ER'\], here \['ER', 'DNA'\];"):
         featurize(screen(channels=("ER", "DNA")), Sums(), done, resume=True)
     assert tree(done) == before
     (out / "mine.txt").unlink()

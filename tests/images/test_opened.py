@@ -85,6 +85,19 @@ def test_a_folder_or_a_glob(core: Path, where: str) -> None:
     check_all(str(core / where))
 
 
+@pytest.mark.parametrize(
+    ("size", "note", "told"), [((512, 512), "", False), ((16, 16), "drawn", False), ((16, 16), "", True)]
+)
+def test_the_size_of_a_pixel_is_told_where_it_is_a_guess(
+    tmp_path: Path, size: tuple[int, int], note: str, told: bool
+) -> None:
+    """Fields of RxRx3-core's size are taken for its, and synthetic ones are drawn so."""
+    write_shards(tmp_path, pictures("gene-002_1_H29", noise(1, size=size)), note=note)
+    opened = open_images(tmp_path)
+    assert opened.pixel_size == 0.65
+    assert any("a pixel is taken for 0.65 um" in line for line in opened.notes) == told
+
+
 def test_one_shard_is_the_wells_that_stand_in_it(core: Path) -> None:
     opened = open_images(core / "data/train-00001-of-00003.parquet")
     assert opened.wells == tuple(WELLS[8:17])  # images 51 to 100 of six a well

@@ -33,6 +33,7 @@ BENCHMARKS = (
     "containers",
     "rxrx3",
     "cellprofiler",
+    "explore",
 )
 ON_WELLS = {"map", "drug_target", "energy", "containers"}
 MAKER = ROOT.parent / "shared" / "tools" / "make_standin.py"

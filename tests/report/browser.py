@@ -79,7 +79,7 @@ class Visit:
     @property
     def strangers(self) -> list[str]:
         """Requests for anything but the page itself and what lies within it."""
-        return [url for url in self.asked if url != self.url and not url.startswith("data:")]
+        return [url for url in self.asked if url != self.url and not url.startswith(("data:", "blob:"))]
 
 
 @contextmanager

@@ -29,7 +29,7 @@ from polaris_rxrx.report import findings
 from polaris_rxrx.report.figures import draw
 from polaris_rxrx.report.material import Material, gather
 from polaris_rxrx.report.page import made_up, render, write_page
-from polaris_rxrx.report.rows import columns, embedded, json_block, rows
+from polaris_rxrx.report.rows import columns, embedded, rows
 from polaris_rxrx.report.structures import draw_structures, draw_svg
 from polaris_rxrx.scoring import score
 from polaris_rxrx.stats.intervals import Interval
@@ -148,11 +148,11 @@ def test_the_policy_is_strict_and_fits_the_script(read: Reader) -> None:
 
 def test_json_cannot_end_its_script() -> None:
     document = {"a": [ODD, "</SCRIPT>", "<!--", "]]>", "\u2029", "&lt;"], "b": 1.5, "c": None}
-    text = json_block(document)
+    text = html.json_block(document)
     assert json.loads(text) == document
     assert not set("<>&\u2028\u2029\n") & set(text)
     with pytest.raises(ValueError, match="JSON compliant"):
-        json_block({"a": math.nan})
+        html.json_block({"a": math.nan})
 
 
 def test_data_draw_the_exact_curves(small: Material) -> None:

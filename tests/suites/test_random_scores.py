@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from polaris_rxrx.parallel import Here, Processes
 from polaris_rxrx.suites import random_scores
 from polaris_rxrx.suites.drug_target import Protocol, evaluate_drug_target
-from polaris_rxrx.suites.random_scores import Seeds, score_random
+from polaris_rxrx.suites.random_scores import Kept, Seeds, score_random
 from polaris_rxrx.suites.sampled import EqualDraws
 
 N_SEEDS, DOSES, ROWS, COLUMNS = 7, 3, 9, 20
@@ -103,3 +104,64 @@ def test_the_suite_gives_them_away(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         one, two = (evaluate_drug_target(map_, table, chosen, who=doer) for doer in (Here(), who))
         assert one.to_json() == two.to_json() and one.tables == two.tables
         assert one.summary["max"]["average_precision_random"] > 0
+
+
+def test_what_was_scored_is_kept_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The very same pairs are scored once; whatever differs is scored anew, and gives what it gives alone."""
+    scored: list[Seeds] = []
+    plain = score_random
+
+    def spy(given: Seeds, **how: Any) -> Any:
+        scored.append(given)
+        return plain(given, **how)
+
+    monkeypatch.setattr(random_scores, "score_random", spy)
+    kept, first = Kept(), seeds()
+    expected = plain(first)
+    for _ in range(2):
+        found = kept.score(seeds())
+        np.testing.assert_array_equal(found.average_precision, expected.average_precision)
+        np.testing.assert_array_equal(found.auroc, expected.auroc)
+    assert len(scored) == 1
+    said: list[tuple[str, int, int]] = []
+    kept.score(first, progress=lambda *words: said.append(words))
+    assert said == [("random", N_SEEDS, N_SEEDS)]
+    with pytest.raises(ValueError, match="read-only"):
+        found.auroc[0] = 1
+    (one, *rest), unknown = first.groups, first.unknown.copy()
+    unknown[0, 0, 0] ^= True
+    columns = one.columns.copy()
+    columns[0, 0, 0] = (columns[0, 0, 0] + 1) % COLUMNS
+    others = [
+        replace(first, width=17),
+        replace(first, random_seed=6),
+        replace(first, n_seeds=N_SEEDS - 1),
+        replace(first, largest=False),
+        replace(first, absolute=False),
+        replace(first, by_compound=False),
+        replace(first, unknown=unknown),
+        replace(first, groups=[replace(one, columns=columns), *rest]),
+        replace(first, groups=[replace(one, a=3), *rest]),
+    ]
+    for n, other in enumerate(others, 2):
+        found = kept.score(other)
+        assert len(scored) == n
+        np.testing.assert_array_equal(found.auroc, plain(other).auroc)
+    kept.score(first)
+    assert len(scored) == len(others) + 2, "so many others came between that it was let go"
+    kept.score(others[-1])
+    assert len(scored) == len(others) + 2
+
+
+def test_draws_are_kept_by_their_key() -> None:
+    kept, made = Kept(), list[str]()
+
+    def draw(key: str) -> Any:
+        return kept.draw(key, lambda: made.append(key) or np.full(3, ord(key)))  # type: ignore[func-returns-value]
+
+    for key in "aabcab":
+        assert draw(key).tolist() == [ord(key)] * 3
+    assert made == list("abc")
+    for key in "defg":
+        draw(key)
+    assert draw("a").tolist() == [97] * 3 and made == list("abcdefga")

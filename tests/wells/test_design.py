@@ -175,3 +175,39 @@ def test_wells_that_were_read_keep_their_design(tmp_path: Path) -> None:
     assert len(read_wells(meta, embeddings).experiments) == len(meta.experiments) > 20
     with pytest.raises(UsageError, match=r"read with Design.batch='plate'.*not Design.batch='experiment'"):
         read_wells(meta, embeddings, design=Design())
+
+
+@pytest.mark.parametrize("columns", [("plate", "address"), ("plate",), ("address",)])
+def test_labels_are_the_cells_of_each_well(tmp_path: Path, columns: tuple[str, ...]) -> None:
+    """Names of plates, addresses and treatments follow the wells, through the join and its order."""
+    metadata, embeddings = small(tmp_path)
+    frame = pd.read_csv(metadata, dtype=str, keep_default_na=False)
+    for name in columns:
+        frame[name] = [f"{name} {i * 7 % 13}" for i in range(len(frame))]
+    frame = frame.drop(columns=[n for n in ("plate", "address") if n not in columns and n in frame])
+    frame.to_csv(metadata, index=False)
+    wells = read_wells(metadata, embeddings, design=Design(labels=True))
+    labels, plain = wells.labels, read_wells(metadata, embeddings)
+    assert labels is not None and plain.labels is None
+    assert np.array_equal(wells.x, plain.x) and wells.position is None
+    assert (labels.plate is None, labels.address is None) == tuple(
+        n not in columns for n in ("plate", "address")
+    )
+    ordered = frame.iloc[order_of(frame)]
+    for name, own in (("plate", labels.plate), ("address", labels.address), ("treatment", labels.treatment)):
+        if own is not None:
+            assert [own.names[c] for c in own.code] == ordered[name].tolist()
+
+
+def order_of(frame: pd.DataFrame) -> list[int]:
+    """Rows by experiment, perturbation (compounds first, by name and dose), well_id."""
+
+    def key(i: int) -> tuple[Any, ...]:
+        row = frame.iloc[i]
+        gene = row.perturbation_type == "CRISPR"
+        dose = float(row.concentration) if row.concentration and not gene else np.inf
+        side = sorted(set(frame.perturbation_type), key=("COMPOUND", "CRISPR").index)
+        name = row.gene if gene else row.treatment
+        return row.experiment_name, side.index(row.perturbation_type), name, dose, row.well_id
+
+    return sorted(range(len(frame)), key=key)
