@@ -7,6 +7,7 @@ import io
 import itertools
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from hypothesis import settings
 
 from polaris_rxrx.hub import tokens, upstream
 from polaris_rxrx.task import MetricSpec, Task
+from tests.skips import strangers
 from tests.warm import Warm
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -127,6 +129,32 @@ def clean_environment(
     monkeypatch.setenv("MPLCONFIGDIR", str(_plots))
     monkeypatch.setenv("SSL_CERT_FILE", str(_certificate))
     monkeypatch.setattr(tokens, "COST", 2**4)  # what it costs to guess a password; each login pays it
+
+
+def _strangers(config: pytest.Config) -> list[str]:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) if reporter is not None else []
+    return strangers((report.nodeid, report.longrepr[2]) for report in skipped)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A test that skips for a reason nobody knows fails the run."""
+    if session.exitstatus == 0 and _strangers(session.config):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    for line in _strangers(config):
+        terminalreporter.write_line(f"FAILED {line}", red=True)
+
+
+def copairs_map() -> Any:
+    """`copairs.map`, which there is for Python 3.10 to 3.12."""
+    if sys.version_info >= (3, 13):
+        pytest.skip("copairs is not installed (it needs Python 3.10 to 3.12)")
+    import copairs.map
+
+    return copairs.map
 
 
 @pytest.fixture(scope="session")

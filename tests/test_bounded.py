@@ -221,7 +221,8 @@ def test_a_parquet_of_equal_values(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.filterwarnings("ignore:anndata will no longer")
 def test_a_map_of_claims(tmp_path: Path) -> None:
-    h5py = pytest.importorskip("h5py")
+    import h5py
+
     from polaris_rxrx.maps.store import load_map
 
     path = tmp_path / "a.h5ad"

@@ -67,7 +67,6 @@ def bucket() -> Iterator[buckets.Bucket]:
 
 @pytest.fixture(scope="module")
 def local(mark: Path, bucket: buckets.Bucket) -> Iterator[Cluster]:
-    pytest.importorskip("distributed")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KILLED_ONCE", str(mark))
         for name, value in bucket.environment.items():
@@ -193,7 +192,6 @@ def test_workers_of_another_version_are_refused(local: Cluster, monkeypatch: pyt
 
 
 def test_a_scheduler_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("distributed")
     monkeypatch.setattr(cluster, "PATIENCE", 1)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -203,7 +201,6 @@ def test_a_scheduler_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_address_that_is_none() -> None:
-    pytest.importorskip("distributed")
     with pytest.raises(UsageError, match=r"--scheduler nonsense://x.*an address such as tcp://host:8786"):
         workers(scheduler="nonsense://x")
 

@@ -137,6 +137,7 @@ WHOLE = {
     "test_mirror": "this",
     "test_packaging": "what an installation needs",
     "test_readme": "the README's commands and output",
+    "test_skips": "why tests may skip",
     "test_slurm": "the lines of docs/clusters.md, on a SLURM of one node",
 }
 KNOWN = modules(ROOT)

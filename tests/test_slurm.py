@@ -76,7 +76,6 @@ def _hold_once(mark: str, job: Job) -> Any:
 
 @pytest.fixture(scope="module")
 def slurm() -> Iterator[Slurm]:
-    pytest.importorskip("distributed")
     with ExitStack() as stack:
         try:
             slurm = stack.enter_context(servers.serving())

@@ -188,7 +188,6 @@ def test_parts_of_somebody_else_stay(folder: Path, capsys: pytest.CaptureFixture
 
 
 def test_a_scheduler_that_is_not_there(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("distributed")
     from polaris_rxrx import cluster
 
     with pytest.MonkeyPatch.context() as patch:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import io
 import math
 import os
@@ -501,13 +500,9 @@ def test_a_map_of_one_row_has_a_page(browser: Any, tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def axe() -> str:
     """The script of axe-core."""
-    path = os.environ.get("POLARIS_RXRX_AXE")
-    if path is None:
-        if (
-            found := importlib.util.find_spec("axe_playwright_python")
-        ) is None or not found.submodule_search_locations:
-            pytest.skip("axe-core: $POLARIS_RXRX_AXE is not set and axe-playwright-python is not installed")
-        path = str(Path(found.submodule_search_locations[0]) / "axe.min.js")
+    import axe_playwright_python
+
+    path = os.environ.get("POLARIS_RXRX_AXE") or Path(axe_playwright_python.__path__[0]) / "axe.min.js"
     return Path(path).read_text("utf-8")
 
 

@@ -152,7 +152,6 @@ def test_what_a_notebook_shows(map_: Map, tmp_path: Path) -> None:
 
 
 def test_as_anndata_it_is_the_file(map_: Map, tmp_path: Path) -> None:
-    pytest.importorskip("anndata")
     data = pr.to_anndata(map_)
     assert data.shape == map_.x.shape and list(data.obs["perturbation"]) == map_.perturbations.name
     assert json.loads(data.uns["protocol"]) == map_.protocol

@@ -114,7 +114,6 @@ def test_workers_make_the_same_bytes(tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore")  # of Dask's own clean-up
 def test_dask_makes_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("distributed")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(p for p in sys.path if p))
     featurize(screen(), Sums(), tmp_path / "one")
     monkeypatch.setattr(engine, "MANY", 0)  # and take columns out of the parts

@@ -9,8 +9,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-pytest.importorskip("cp_measure")
-
 from polaris_rxrx.errors import UsageError
 from polaris_rxrx.featurize.families import (
     correlation,

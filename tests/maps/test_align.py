@@ -132,7 +132,7 @@ def standin(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tupl
     """
     maker = shared_data.parent / "tools" / "make_standin.py"
     if not maker.is_file():
-        pytest.skip(f"{maker} is not there")
+        pytest.skip(f"no synthetic stand-in: {maker} is not there")
     folder = tmp_path_factory.mktemp("standin")
     words = ["--scale", "0.1", "--dim", str(FEATURES)]
     subprocess.run([sys.executable, str(maker), str(folder), *words], check=True, capture_output=True)

@@ -96,7 +96,8 @@ def test_what_others_read(tmp_path: Path, odd: Map) -> None:
     ]  # fmt: skip
     assert frame.perturbation.tolist() == [*ODD, "NA"]
     save_map(odd, tmp_path / "map.h5ad")
-    anndata = pytest.importorskip("anndata")
+    import anndata
+
     data = anndata.read_h5ad(tmp_path / "map.h5ad")
     assert data.obs.perturbation.astype(str).tolist() == [*ODD, "NA"]
     assert np.array_equal(data.X, odd.x)

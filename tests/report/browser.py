@@ -53,7 +53,8 @@ def find_chromium() -> str | None:
 @contextmanager
 def started(home: Path) -> Iterator[Any]:
     """A running browser with a home of its own; skips where there is none."""
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    import playwright.sync_api as api
+
     path = find_chromium()
     if path is None:
         pytest.skip(f"no browser: $POLARIS_RXRX_CHROMIUM is not set and none of {', '.join(NAMES)} is there")

@@ -20,6 +20,7 @@ from polaris_rxrx.suites.splits import _halves
 from polaris_rxrx.types import Floats
 from polaris_rxrx.wells.memory import Wells
 from tests.calibration.wells import World, draw
+from tests.conftest import copairs_map
 
 SMALL = World(experiments=2, controls=16, genes=2, wells=6, features=5, plates=2, effect=2.0)
 NOISE = World(experiments=8, controls=48, genes=6, wells=20, features=256)
@@ -92,7 +93,7 @@ def with_ties(wells: Wells) -> Wells:
 
 @pytest.mark.parametrize("ties", [False, True])
 def test_legacy_is_copairs(ties: bool, tmp_path: Path) -> None:
-    copairs = pytest.importorskip("copairs.map")
+    copairs = copairs_map()
     import pandas as pd
 
     wells = draw(SMALL, 9)

@@ -12,6 +12,7 @@ from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.maps.build import Map
 from polaris_rxrx.suites.consistency import consistency
 from polaris_rxrx.wells.metadata import Perturbations
+from tests.conftest import copairs_map
 
 LABELS = {
     "a": ["G0", "G1", "G2", "G3"],
@@ -56,7 +57,7 @@ def test_it_is_its_twin() -> None:
 
 
 def test_it_is_copairs(tmp_path: Path) -> None:
-    copairs = pytest.importorskip("copairs.map")
+    copairs = copairs_map()
     import pandas as pd
     from copairs.map import multilabel
 

@@ -13,6 +13,7 @@ from sklearn.metrics import average_precision_score
 from polaris_rxrx.maps.similarity import cosine
 from polaris_rxrx.suites.retrieval import Retrieved, adjusted, average_precision, by_group, random_orders
 from polaris_rxrx.types import Floats
+from tests.conftest import copairs_map
 
 
 def twin(positive: list[float], negative: list[float], positives_first: bool) -> float:
@@ -78,7 +79,7 @@ def wells(ties: bool) -> tuple[Floats, np.ndarray]:
 
 @pytest.mark.parametrize("ties", [False, True])
 def test_it_is_copairs(ties: bool, tmp_path: Path) -> None:
-    copairs = pytest.importorskip("copairs.map")
+    copairs = copairs_map()
     import pandas as pd
 
     x, code = wells(ties)

@@ -52,7 +52,8 @@ def as_npy_twice(folder: Path) -> OpenTable:
 
 
 def as_hdf5(folder: Path) -> OpenTable:
-    h5py = pytest.importorskip("h5py")
+    import h5py
+
     with h5py.File(folder / "a.h5", "w") as file:
         file["group/embeddings"] = X
         file["group/well_id"] = np.array(IDS, dtype="S")
@@ -60,7 +61,8 @@ def as_hdf5(folder: Path) -> OpenTable:
 
 
 def as_hdf5_text(folder: Path) -> OpenTable:
-    h5py = pytest.importorskip("h5py")
+    import h5py
+
     with h5py.File(folder / "a.h5", "w") as file:
         file["x"] = X
         file.create_dataset("ids", data=IDS, dtype=h5py.string_dtype())
@@ -68,7 +70,7 @@ def as_hdf5_text(folder: Path) -> OpenTable:
 
 
 def as_h5ad(folder: Path) -> OpenTable:
-    anndata = pytest.importorskip("anndata")
+    import anndata
     import pandas as pd
 
     names = pd.DataFrame(index=[f"feature_{i}" for i in range(3)])
@@ -77,7 +79,7 @@ def as_h5ad(folder: Path) -> OpenTable:
 
 
 def as_h5ad_layer(folder: Path) -> OpenTable:
-    anndata = pytest.importorskip("anndata")
+    import anndata
     import pandas as pd
 
     obs = pd.DataFrame({"well_id": IDS}, index=[str(i) for i in range(5)])
@@ -109,8 +111,9 @@ def as_fortran_npy(folder: Path) -> OpenTable:
 
 def as_sparse(kind: str, layer: str | None = None) -> Callable[[Path], OpenTable]:
     def make(folder: Path) -> OpenTable:
-        anndata, sparse = pytest.importorskip("anndata"), pytest.importorskip("scipy.sparse")
+        import anndata
         import pandas as pd
+        from scipy import sparse
 
         x = getattr(sparse, f"{kind}_matrix")(X)
         names = pd.DataFrame(index=[f"feature_{i}" for i in range(3)])
@@ -124,7 +127,8 @@ def as_sparse(kind: str, layer: str | None = None) -> Callable[[Path], OpenTable
 
 
 def as_chunked_hdf5(folder: Path) -> OpenTable:
-    h5py = pytest.importorskip("h5py")
+    import h5py
+
     with h5py.File(folder / "a.h5", "w") as file:
         file.create_dataset("embeddings", data=X.astype(">f8"), chunks=(2, 3), compression="gzip")
         file["well_id"] = np.array(IDS, dtype="S")
@@ -256,14 +260,16 @@ def test_ids_and_options_that_do_not_fit(tmp_path: Path) -> None:
 
 
 def test_hdf5_that_is_refused(tmp_path: Path) -> None:
-    h5py, anndata = pytest.importorskip("h5py"), pytest.importorskip("anndata")
+    import anndata
+    import h5py
     import pandas as pd
 
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["embeddings"], file["well_id"] = X.astype(np.uint16), np.array(IDS, dtype="S")
     with pytest.raises(DataError, match=r"a\.h5: embeddings is <u2, which is what bfloat16 comes as"):
         opened(tmp_path / "a.h5")
-    sparse = pytest.importorskip("scipy.sparse")
+    from scipy import sparse
+
     for x in (X.astype(np.uint16), sparse.csr_matrix(X.astype(np.uint16))):
         anndata.AnnData(X=x, obs=pd.DataFrame(index=IDS)).write_h5ad(tmp_path / "a.h5ad")
         with pytest.raises(DataError, match=r"a\.h5ad: X is <u2, which is what bfloat16 comes as"):

@@ -117,17 +117,21 @@ def _packed(path: Path, ids: Any, x: Any) -> None:
 
 
 def _hdf5(path: Path, ids: Any, x: Any) -> None:
-    h5py = pytest.importorskip("h5py")
+    import h5py
+
     with h5py.File(path, "w") as file:
         file["embeddings"], file["well_id"] = x, ids.astype("S")
 
 
 def _h5ad(path: Path, ids: Any, x: Any) -> None:
-    pytest.importorskip("anndata").AnnData(X=x, obs=pd.DataFrame(index=ids)).write_h5ad(path)
+    import anndata
+
+    anndata.AnnData(X=x, obs=pd.DataFrame(index=ids)).write_h5ad(path)
 
 
 def _csr(path: Path, ids: Any, x: Any) -> None:
-    sparse = pytest.importorskip("scipy.sparse")
+    from scipy import sparse
+
     _h5ad(path, ids, sparse.csr_matrix(x))
 
 

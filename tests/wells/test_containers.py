@@ -106,14 +106,16 @@ def _npy(folder: Path) -> Given:
 
 
 def _hdf5(path: Path, x: Any = X) -> None:
-    h5py = pytest.importorskip("h5py")
+    import h5py
+
     with h5py.File(path, "w") as file:
         file["embeddings"] = x
         file["well_id"] = np.array(IDS, dtype="S")
 
 
 def _h5ad(path: Path, layer: str | None = None) -> None:
-    anndata = pytest.importorskip("anndata")
+    import anndata
+
     table = anndata.AnnData(
         X=X if layer is None else 0 * X, obs=pd.DataFrame(index=IDS), var=pd.DataFrame(index=FEATURES)
     )
@@ -245,7 +247,8 @@ def test_the_same_predictions_from_every_container(
 
 
 def test_a_table_of_polars(metadata: Path, task: Task, expected: Any) -> None:
-    polars = pytest.importorskip("polars")
+    import polars
+
     wells = read_wells(metadata, polars.from_pandas(FRAME))
     np.testing.assert_allclose(predictions(wells, task), expected, atol=1e-6)
 
@@ -327,7 +330,8 @@ OBS: dict[str, Callable[[], pd.DataFrame]] = {
 def test_ids_of_anndata_from_columns_of_obs(
     tmp_path: Path, metadata: Path, task: Task, expected: Any, obs: str, numbered: Callable[[int], str]
 ) -> None:
-    anndata = pytest.importorskip("anndata")
+    import anndata
+
     rows = OBS[obs]().set_axis([numbered(i) for i in range(len(FRAME))])
     anndata.AnnData(X=X, obs=rows, var=pd.DataFrame(index=FEATURES)).write_h5ad(tmp_path / "e.h5ad")
     wells = read_wells(metadata, tmp_path / "e.h5ad", width=WIDTH)
@@ -340,7 +344,8 @@ def test_ids_of_anndata_from_columns_of_obs(
 def test_names_of_anndata_that_are_no_numbers_are_its_ids(
     tmp_path: Path, metadata: Path, task: Task, expected: Any
 ) -> None:
-    anndata = pytest.importorskip("anndata")
+    import anndata
+
     wrong = pd.DataFrame({"plate": "p", "well": "A01"}, index=IDS)
     anndata.AnnData(X=X, obs=wrong, var=pd.DataFrame(index=FEATURES)).write_h5ad(tmp_path / "e.h5ad")
     np.testing.assert_allclose(
