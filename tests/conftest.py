@@ -274,3 +274,12 @@ def prepared(task: Task, tmp_path: Path) -> Path:
     folder.mkdir()
     task.save(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A Chromium that runs; skips where there is none."""
+    from tests.report.browser import started
+
+    with started(tmp_path_factory.mktemp("browser")) as running:
+        yield running

@@ -78,6 +78,7 @@ COVERED_BY = {
     "maps/summary": "maps/test_collect",
     "maps/summary_file": "maps/test_collect",
     "present/html": "report/test_page",
+    "present/page": "report/test_page",
     "present/style": "report/test_figures",
     "present/svg": "report/test_figures",
     "cli/_models": "report/test_model",

@@ -94,7 +94,7 @@ class Sandbox:
     related: int
 
 
-class _Well(NamedTuple):
+class Well(NamedTuple):
     """One metadata row, in `COLUMNS`' order, as text."""
 
     well_id: str
@@ -201,7 +201,7 @@ def cellprofiler_features() -> list[str]:
 # --- the wells ---------------------------------------------------------------------------------------------
 
 
-def _wells(rng: np.random.Generator) -> list[_Well]:
+def _wells(rng: np.random.Generator) -> list[Well]:
     """Every metadata row, shuffled: the published file is in no useful order either."""
     crispr: list[list[_Content]] = [[] for _ in range(GENE_EXPERIMENTS)]
     for number, gene in enumerate(g for family in FAMILIES for g in family):
@@ -231,7 +231,7 @@ def _wells(rng: np.random.Generator) -> list[_Well]:
 
 def _place(
     experiment: str, plates: int, contents: Sequence[_Content], kind: str, rng: np.random.Generator
-) -> list[_Well]:
+) -> list[Well]:
     """Give every well of an experiment a plate and an address of its own (`A01` .. `AF48`)."""
     letters = [chr(65 + r) if r < 26 else "A" + chr(65 + r - 26) for r in range(PLATE_ROWS)]
     spots = rng.choice(plates * PLATE_ROWS * PLATE_COLUMNS, size=len(contents), replace=False)
@@ -241,7 +241,7 @@ def _place(
         row, column = divmod(rest, PLATE_COLUMNS)
         plate, address = plate + 1, f"{letters[row]}{column + 1:02d}"
         well_id = f"{experiment}_{plate}_{address}"
-        wells.append(_Well(well_id, experiment, str(plate), address, *content, kind, "HUVEC"))
+        wells.append(Well(well_id, experiment, str(plate), address, *content, kind, "HUVEC"))
     return wells
 
 
@@ -267,7 +267,7 @@ def _affinities(rng: np.random.Generator) -> list[tuple[str, int, str, str, str]
 # --- the biology -------------------------------------------------------------------------------------------
 
 
-def _latent(wells: Sequence[_Well], rng: np.random.Generator) -> Floats:
+def _latent(wells: Sequence[Well], rng: np.random.Generator) -> Floats:
     """What a perfect microscope would see of each well. Shape (wells, LATENT)."""
     genes = {"EMPTY_control": np.zeros(LATENT), **_gene_effects(rng)}
     guides = {f"{gene}_guide_{i}": rng.uniform(0.4, 1.2) for gene in genes for i in range(1, GUIDES + 1)}
@@ -327,7 +327,7 @@ def _unit(rng: np.random.Generator) -> Floats:
 
 
 def _embeddings(
-    wells: Sequence[_Well], latent: Floats, width: int, strength: float, rng: np.random.Generator
+    wells: Sequence[Well], latent: Floats, width: int, strength: float, rng: np.random.Generator
 ) -> Floats:
     """One model's view of the wells. Shape (wells, width)."""
     basis = rng.standard_normal((LATENT, width))
@@ -346,7 +346,7 @@ def _embeddings(
 
 
 def _as_cellprofiler(
-    wells: Sequence[_Well], x: Floats, rng: np.random.Generator
+    wells: Sequence[Well], x: Floats, rng: np.random.Generator
 ) -> tuple[npt.NDArray[np.intp], Floats]:
     """Make a clean matrix look like a CellProfiler table: units, tails, gaps, constants, missing wells.
 

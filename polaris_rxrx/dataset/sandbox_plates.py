@@ -24,7 +24,7 @@ import numpy as np
 
 from polaris_rxrx.dataset.registry import MADE_UP_README
 from polaris_rxrx.dataset.rxrx3 import COLUMNS, CONTROL
-from polaris_rxrx.dataset.sandbox import INTERACTION_COLUMNS, MADE_UP, write_csv
+from polaris_rxrx.dataset.sandbox import INTERACTION_COLUMNS, MADE_UP, Well, write_csv
 from polaris_rxrx.dataset.sandbox_images import CHANNELS, Phenotype, Picture, draw, pictures, write_shards
 from polaris_rxrx.dataset.sandbox_names import COMPOUNDS, Ligand
 from polaris_rxrx.errors import UsageError
@@ -68,21 +68,6 @@ class Plates:
     images: Path
     wells: int
     shards: int
-
-
-class _Well(NamedTuple):
-    """One metadata row, in `COLUMNS`' order, as text."""
-
-    well_id: str
-    experiment_name: str
-    plate: str
-    address: str
-    gene: str
-    treatment: str
-    smiles: str
-    concentration: str
-    perturbation_type: str
-    cell_type: str
 
 
 class _Content(NamedTuple):
@@ -185,14 +170,14 @@ def _contents(rng: np.random.Generator) -> tuple[list[_Content], list[_Content]]
 
 def _place(
     plate: tuple[str, str], contents: Sequence[_Content], kind: str, rng: np.random.Generator
-) -> list[tuple[_Well, _Content]]:
+) -> list[tuple[Well, _Content]]:
     """Give every content a place in the block, at random, and list the wells in order of their places."""
     spots = [f"{row}{FIRST_COLUMN + column}" for row in ROWS for column in range(COLUMNS_A_ROW)]
     experiment, number = plate
     chosen = [contents[i] for i in rng.permutation(len(contents))]
     return [
         (
-            _Well(
+            Well(
                 f"{experiment}_{number}_{spot}",
                 experiment,
                 number,

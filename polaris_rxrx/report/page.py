@@ -9,8 +9,6 @@ Conventions
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
@@ -24,6 +22,7 @@ from polaris_rxrx.files import write_text
 from polaris_rxrx.metrics import PR_AUC
 from polaris_rxrx.present import html
 from polaris_rxrx.present.numbers import count, p_value, percent
+from polaris_rxrx.present.page import as_file, colors, environment, policy
 from polaris_rxrx.report import findings, structures
 from polaris_rxrx.report import rows as table_rows
 from polaris_rxrx.report.figures import inline_svg
@@ -78,16 +77,9 @@ def fill(
         context: What the template names, but for what is added here.
         figures: By the names that the template has for them.
     """
-    import jinja2
-
     here = resources.files("polaris_rxrx.report") / "templates"
-    environment = jinja2.Environment(
-        loader=jinja2.FunctionLoader(lambda name: (here / name).read_text("utf-8")),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-    )
-    environment.filters.update(
+    templates = environment(here)
+    templates.filters.update(
         fixed=html.fixed,
         signed=html.signed,
         span=html.span,
@@ -96,16 +88,15 @@ def fill(
         sentence=findings.sentence,
     )
     script = "\n".join((here / name).read_text("utf-8") for name in scripts)
-    page = environment.get_template(template).render(
+    page = templates.get_template(template).render(
         context,
         version=__version__,
         figures={name: inline_svg(figure) for name, figure in figures.items()},
-        style=(here / "page.css").read_text("utf-8"),
+        style=colors() + (here / "page.css").read_text("utf-8"),
         script=script,
-        policy=_policy(script),
+        policy=policy(script, "data:"),
     )
-    # A path may hold bytes that are no UTF-8; Python reads them as lone surrogates, which no file can hold.
-    return page.encode("utf-8", "replace").decode("utf-8")
+    return as_file(page)
 
 
 def made_up(provenance: Mapping[str, Any]) -> bool:
@@ -113,14 +104,6 @@ def made_up(provenance: Mapping[str, Any]) -> bool:
     return any(
         (key == "made_up" and value is True) or (isinstance(value, Mapping) and made_up(value))
         for key, value in provenance.items()
-    )
-
-
-def _policy(script: str) -> str:
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return (
-        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:; "
-        "base-uri 'none'; form-action 'none'"
     )
 
 

@@ -57,18 +57,23 @@ def strict(text: str) -> Any:
     return json.loads(text, parse_constant=refuse)
 
 
+def small_data(folder: Path) -> None:
+    """Everything that a small data folder can hold."""
+    small(folder, plan=(*PLAN, *GUIDES))
+    (folder / "metadata.csv").rename(folder / "metadata_rxrx3_core.csv")
+    (folder / "mine.toml").write_text(CARD)
+    (folder / "compound_gene_interactions.csv").write_text(AFFINITIES, "utf-8")
+    (folder / "relations").mkdir()
+    for file in KNOWN["relations"].files:
+        (folder / file.name).write_text(RELATIONS)
+
+
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
     """Run a command line in a folder that holds everything a small data folder can."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("POLARIS_RXRX_DATA", str(tmp_path))
-    small(tmp_path, plan=(*PLAN, *GUIDES))
-    (tmp_path / "metadata.csv").rename(tmp_path / "metadata_rxrx3_core.csv")
-    (tmp_path / "mine.toml").write_text(CARD)
-    (tmp_path / "compound_gene_interactions.csv").write_text(AFFINITIES, "utf-8")
-    (tmp_path / "relations").mkdir()
-    for file in KNOWN["relations"].files:
-        (tmp_path / file.name).write_text(RELATIONS)
+    small_data(tmp_path)
 
     def call(*arguments: str) -> tuple[int, str, str]:
         code = cli.run(list(arguments))

@@ -14,10 +14,8 @@ import pytest
 
 from polaris_rxrx import cli
 from polaris_rxrx.cli import _finished, _source
-from polaris_rxrx.dataset.registry import KNOWN
 from polaris_rxrx.suites import drug_target, gene_gene, replicates
-from tests.cli.test_evaluate import AFFINITIES, CARD, GUIDES, RELATIONS
-from tests.wells_factory import PLAN, small
+from tests.cli.test_evaluate import small_data
 
 ALL = ["drug-target", "gene-gene", "signal"]
 WORDS = ["evaluate", "all", "--model", "mine.toml", "--seeds", "3", "--out", "res"]
@@ -28,13 +26,7 @@ Run = Callable[..., tuple[int, str, str]]
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("POLARIS_RXRX_DATA", str(tmp_path))
-    small(tmp_path, plan=(*PLAN, *GUIDES))
-    (tmp_path / "metadata.csv").rename(tmp_path / "metadata_rxrx3_core.csv")
-    (tmp_path / "mine.toml").write_text(CARD)
-    (tmp_path / "compound_gene_interactions.csv").write_text(AFFINITIES, "utf-8")
-    (tmp_path / "relations").mkdir()
-    for file in KNOWN["relations"].files:
-        (tmp_path / file.name).write_text(RELATIONS)
+    small_data(tmp_path)
 
     def call(*arguments: str) -> tuple[int, str, str]:
         code = cli.run(list(arguments))

@@ -18,7 +18,7 @@ from polaris_rxrx.report.material import Material, gather
 from polaris_rxrx.report.page import write_page
 from polaris_rxrx.scoring import score
 from polaris_rxrx.task import Task
-from tests.report.browser import CONTRAST, started, visit
+from tests.report.browser import CONTRAST, visit
 
 HOSTILE = (
     "<img src=x onerror=alert(1)>",
@@ -78,12 +78,6 @@ def report(material: Material, tmp_path_factory: pytest.TempPathFactory, _plots:
         patch.setenv("MPLCONFIGDIR", str(_plots))
         write_page(path, material, draw(material))
     return path
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    with started(tmp_path_factory.mktemp("browser")) as running:
-        yield running
 
 
 @pytest.fixture

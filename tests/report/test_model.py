@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from polaris_rxrx.report.model_paired import pair_up
 from polaris_rxrx.report.model_parts import beside
 from polaris_rxrx.suites import stored
 from polaris_rxrx.suites.result import Result
-from tests.report.browser import CONTRAST, started, visit
+from tests.report.browser import CONTRAST, visit
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 Capture = pytest.CaptureFixture[str]
@@ -395,12 +394,6 @@ def page(material: ModelMaterial, tmp_path_factory: pytest.TempPathFactory, _plo
         assert list(figures) == ["doses", "recall", "signal", "replicate-consistency", "activity"]
         write_model_page(path, material, figures)
     return path
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    with started(tmp_path_factory.mktemp("browser")) as running:
-        yield running
 
 
 def test_the_page_in_a_browser(browser: Any, page: Path, material: ModelMaterial) -> None:
