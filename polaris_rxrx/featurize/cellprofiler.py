@@ -104,7 +104,7 @@ class CellProfiler:
         """
         from importlib.util import find_spec
 
-        if any(find_spec(name) is None for name in ("cp_measure", "skimage", "centrosome")):
+        if find_spec("cp_measure") is None:
             raise UsageError("cellprofiler needs cp_measure: pip install 'polaris-rxrx[images]'")
         self.segmentation.check(images.channels)
         self.segmentation.in_pixels(images.pixel_size)

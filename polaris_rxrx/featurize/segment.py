@@ -31,6 +31,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from typing import Any, Literal
 
 import numpy as np
@@ -121,11 +122,15 @@ class Segmentation:
         return low / pixel_size, high / pixel_size
 
     def check(self, channels: Sequence[str]) -> None:
-        """Whether the channels it names are there.
+        """Whether the channels it names are there, and the libraries that find cells.
 
         Raises:
             UsageError: One is not, or no channel but the nuclei's is there to end cells in.
         """
+        if any(find_spec(name) is None for name in ("skimage", "centrosome")):
+            raise UsageError(
+                "cells are found by scikit-image and centrosome: pip install 'polaris-rxrx[images]'"
+            )
         for what, name in (("nuclei", self.nuclei), ("cells", self.cells)):
             if name and name not in channels:
                 raise UsageError(

@@ -18,8 +18,10 @@ Conventions
 from __future__ import annotations
 
 import glob
+import gzip
 import os
 import re
+import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from difflib import get_close_matches
@@ -200,11 +202,21 @@ def _below(root: Path) -> list[str]:
 
 def _instead(files: Sequence[str]) -> str:
     """What to do where a folder has neither."""
-    if tables := [name for name in files if name.endswith((".csv", ".csv.gz"))]:
+    if tables := [name for name in files if name.endswith((".csv", ".csv.gz")) and _names_images(name)]:
         return f"is it {tables[0]} that names them?"
     if tars := [name for name in files if name.endswith(".tar")]:
         return f"unpack {os.path.basename(tars[0])} and its like, each below EXPERIMENT/PlateN"  # noqa: PTH119
     return f"a CSV with {', '.join(COLUMNS)} can name images elsewhere"
+
+
+def _names_images(name: str) -> bool:
+    """Whether a table's first line has the columns of one that names images."""
+    try:
+        with (gzip.open if name.endswith(".gz") else open)(name, "rb") as file:
+            head = file.readline(4096).decode("utf-8", "replace")
+    except (OSError, EOFError, zlib.error):
+        return False
+    return {"well_id", "path"} <= {word.strip(' "\r\n\ufeff') for word in head.split(",")}
 
 
 def _has_keys(path: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from PIL import Image
 import polaris_rxrx as pr
 from polaris_rxrx.cli import run
 from polaris_rxrx.dataset.sandbox_images import Phenotype, draw, pictures, write_shards
+from polaris_rxrx.featurize import segment
 
 WELLS = ("gene-007_1_B03", "gene-007_1_B04", "gene-007_1_C03")
 
@@ -111,3 +113,18 @@ def test_a_picture_is_a_png_and_never_an_input(shards: Path, capsys: pytest.Capt
     before = file.read_bytes()
     assert run(["view", WELLS[0], "--images", str(shards), "--out", str(file)]) == 2
     assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize("absent", ["skimage", "centrosome"])
+def test_outlines_without_what_finds_cells(
+    absent: str,
+    shards: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(segment, "find_spec", lambda name: None if name == absent else find_spec(name))
+    out = tmp_path / "picture.png"
+    assert run(["view", WELLS[0], "--images", str(shards), "--out", str(out), "--outlines"]) == 2
+    assert "pip install 'polaris-rxrx[images]'" in capsys.readouterr().err
+    assert not out.exists()

@@ -521,6 +521,9 @@ def test_nothing_there(tmp_path: Path, images: list[Picture]) -> None:
     ):
         open_images(tmp_path)
     save(tmp_path / "embeddings.parquet", well_id=["a"])
+    (tmp_path / "affinities.csv").write_text("gene_symbol,nM_value,treatment\n")
+    with pytest.raises(DataError, match=r"no shards .* below it; a CSV with well_id"):
+        open_images(tmp_path)
     (tmp_path / "images.csv").write_text("well_id,site,channel,path\n")
     with pytest.raises(DataError, match=r"no shards .* below it; is it .*images.csv that names them\?"):
         open_images(tmp_path)
