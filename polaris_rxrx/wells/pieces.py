@@ -26,7 +26,7 @@ from polaris_rxrx.wells.containers import open_embeddings
 from polaris_rxrx.wells.deepprofiler import is_profile, profile_part, profile_shape
 from polaris_rxrx.wells.gather import as_floats, block_of
 from polaris_rxrx.wells.remote import RemotePath, identity_of_many, parquet_file
-from polaris_rxrx.wells.table import OpenTable, Part
+from polaris_rxrx.wells.table import OpenTable, Part, footer
 
 WHOLE = 1 << 26  # bytes of a piece, unpacked, that are read at once
 _LARGEST = 8  # bytes of a value
@@ -178,12 +178,11 @@ def _is_parquet(path: Path) -> bool:
 
 def _metadata(path: Path) -> Any:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     if isinstance(path, RemotePath):
         return parquet_file(path)[0].metadata
     try:
-        return pq.read_metadata(path)
+        return footer(path)
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from None
 
@@ -211,7 +210,8 @@ def _reader(piece: Piece) -> Callable[[list[str]], Any]:
         file = parquet_file(piece.path)[0]
         return read
     try:
-        file = pq.ParquetFile(piece.path, pre_buffer=False, memory_map=True)
+        held = footer(piece.path)
+        file = pq.ParquetFile(piece.path, metadata=held, pre_buffer=False, memory_map=True)
     except FileNotFoundError:
         raise DataError(f"{piece.path}: no such file") from None
     except (pa.ArrowException, OSError) as error:
