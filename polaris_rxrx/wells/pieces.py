@@ -26,7 +26,7 @@ from polaris_rxrx.wells.containers import open_embeddings
 from polaris_rxrx.wells.deepprofiler import is_profile, profile_part, profile_shape
 from polaris_rxrx.wells.gather import as_floats, block_of
 from polaris_rxrx.wells.remote import RemotePath, identity_of_many, parquet_file
-from polaris_rxrx.wells.table import OpenTable, Part, footer
+from polaris_rxrx.wells.table import OpenTable, Part, local_parquet
 
 WHOLE = 1 << 26  # bytes of a piece, unpacked, that are read at once
 _LARGEST = 8  # bytes of a value
@@ -182,7 +182,7 @@ def _metadata(path: Path) -> Any:
     if isinstance(path, RemotePath):
         return parquet_file(path)[0].metadata
     try:
-        return footer(path)
+        return local_parquet(path).metadata
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from None
 
@@ -192,7 +192,6 @@ def _reader(piece: Piece) -> Callable[[list[str]], Any]:
     if not piece.is_parquet:
         return open_embeddings(piece.path, ids=piece.ids, layer=piece.layer).read
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     groups = piece.row_groups
 
@@ -210,8 +209,7 @@ def _reader(piece: Piece) -> Callable[[list[str]], Any]:
         file = parquet_file(piece.path)[0]
         return read
     try:
-        held = footer(piece.path)
-        file = pq.ParquetFile(piece.path, metadata=held, pre_buffer=False, memory_map=True)
+        file = local_parquet(piece.path, pre_buffer=False, memory_map=True)
     except FileNotFoundError:
         raise DataError(f"{piece.path}: no such file") from None
     except (pa.ArrowException, OSError) as error:

@@ -14,7 +14,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -179,7 +179,7 @@ def open_table(path: Path, *, text: bool = False, only: Sequence[str] = NEEDED) 
 def _open_parquet(path: Path) -> OpenTable:
     import pyarrow.parquet as pq
 
-    file = pq.ParquetFile(path, metadata=footer(path))
+    file = local_parquet(path)
     schema = file.schema_arrow  # made anew at each call
     bounded.check_parquet(file.metadata, path, path.stat().st_size)
     bounded.check_texts(path, path, schema, metadata=file.metadata)
@@ -195,34 +195,33 @@ def _open_parquet(path: Path) -> OpenTable:
     return table
 
 
-def footer(path: Path) -> Any:
-    """The metadata of a local parquet file; that of the last one is kept.
+def local_parquet(path: Path, **options: Any) -> Any:
+    """pyarrow's `ParquetFile` of a local path; the footer of the last file is kept for who opens it again.
 
     pyarrow keeps some 800 bytes for each column of each row group: half a gigabyte, and two seconds, for
-    a file of two million wells in small row groups. So whoever opens the file again passes it on.
+    a file of two million wells in small row groups.
 
     Raises:
         OSError: It is not there, or cannot be read.
         pyarrow.ArrowException: It is no parquet file.
     """
-    held = path.stat()
-    return _footer(path.absolute(), held.st_mtime_ns, held.st_size)
-
-
-@lru_cache(maxsize=1)
-def _footer(path: Path, changed: int, size: int) -> Any:
     import pyarrow.parquet as pq
 
-    return pq.read_metadata(path)
+    held = path.stat()
+    key = (path.absolute(), held.st_mtime_ns, held.st_size)
+    file = pq.ParquetFile(path, metadata=_last_footer.get(key), **options)
+    if key not in _last_footer:
+        _last_footer.clear()
+        _last_footer[key] = file.metadata
+    return file
+
+
+_last_footer: dict[tuple[Path, int, int], Any] = {}
 
 
 def read_parquet(path: Path, names: list[str]) -> Any:
     """Columns of a parquet file that was opened before, and found in order."""
-    import pyarrow.parquet as pq
-
-    if isinstance(path, RemotePath):
-        return parquet_file(path)[0].read(columns=names)
-    file = pq.ParquetFile(path, metadata=footer(path))
+    file = parquet_file(path)[0] if isinstance(path, RemotePath) else local_parquet(path)
     return file.read(columns=names)
 
 

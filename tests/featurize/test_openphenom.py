@@ -262,8 +262,8 @@ def test_memory_that_runs_out_is_torchs_own(tmp_path: Path, torch: Any, three_we
     )
     assert small != MODEL
     images, _ = three_wells
-    plain = OpenPhenom.of(write_checkpoint(tmp_path / "a"), trust_remote_code=True)
-    tight = OpenPhenom.of(write_checkpoint(tmp_path / "b", model=small), trust_remote_code=True)
+    plain = OpenPhenom.of(write_checkpoint(tmp_path / "a"), trust_remote_code=True, device="cpu")
+    tight = OpenPhenom.of(write_checkpoint(tmp_path / "b", model=small), trust_remote_code=True, device="cpu")
     a, b = (rows(model.features(images, images.wells)) for model in (plain, tight))
     assert openphenom._running(tight).batch == 2
     for well in a:
