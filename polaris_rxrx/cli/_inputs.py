@@ -132,36 +132,6 @@ def read_source(
     return ModelInput(card.title, {"card": card.name, **wells.provenance}, wells, card.recipe, map_)
 
 
-def arms_reader(
-    arms: Path | None, unexpressed: Path | None, correct: Sequence[str] = ()
-) -> Callable[[Map], Map]:
-    """What --gene-arms and --arms-unexpressed do to a map; their files are read now.
-
-    Raises:
-        UsageError: Unexpressed genes, or a correction by chromosome arm among `correct`, without arms.
-    """
-    if arms is None:
-        if "chromosome-arm" in correct:
-            raise UsageError("chromosome-arm correction needs --gene-arms, a table of genes and their arms")
-        if unexpressed is not None:
-            raise UsageError("--arms-unexpressed belongs to --gene-arms, which was not given")
-        return lambda map_: map_
-    from polaris_rxrx.files import sha256
-    from polaris_rxrx.maps.correct import by_arm, read_arms
-    from polaris_rxrx.suites.unexpressed import read_genes
-
-    known = read_arms(arms)
-    silent = [] if unexpressed is None else read_genes(unexpressed)
-    files = {"arms_sha256": sha256(arms), "unexpressed_sha256": unexpressed and sha256(unexpressed)}
-
-    def corrected(map_: Map) -> Map:
-        found = by_arm(map_, known, silent)
-        *before, done = found.protocol["corrections"]
-        return replace(found, protocol={**found.protocol, "corrections": [*before, {**done, **files}]})
-
-    return corrected
-
-
 def read_map(path: Path, correct: Callable[[Map], Map] = lambda map_: map_) -> ModelInput:
     """Read, hash and correct a saved map."""
     given = of_file(path)

@@ -12,7 +12,7 @@ import click
 
 from polaris_rxrx.cli._alignment import alignment_options, with_recipe
 from polaris_rxrx.cli._datasets import dataset_card, dataset_option, features_of, provenance_of, wells_of
-from polaris_rxrx.cli._inputs import arms_reader, card_embeddings, read_map, read_source
+from polaris_rxrx.cli._inputs import card_embeddings, read_map, read_source
 from polaris_rxrx.cli.options import (
     FILE,
     TABLE,
@@ -28,7 +28,7 @@ from polaris_rxrx.cli.options import (
     together,
 )
 from polaris_rxrx.maps.names import ALIGNERS
-from polaris_rxrx.suites.inputs import ModelInput
+from polaris_rxrx.suites.inputs import ModelInput, arms_reader
 
 if TYPE_CHECKING:
     from polaris_rxrx.cards import Card

@@ -12,7 +12,7 @@ import click
 
 from polaris_rxrx.cli._alignment import alignment_options, with_recipe
 from polaris_rxrx.cli._datasets import DEFAULT, dataset_option, features_of, provenance_of, wells_of
-from polaris_rxrx.cli._inputs import arms_reader, card_embeddings
+from polaris_rxrx.cli._inputs import card_embeddings
 from polaris_rxrx.cli._source import OF_EFFORT, OF_WELLS, is_summary, refuse_given
 from polaris_rxrx.cli.options import (
     FILE,
@@ -34,6 +34,7 @@ from polaris_rxrx.cli.options import (
 from polaris_rxrx.cli.outputs import NEW_FILE, Command
 from polaris_rxrx.errors import PolarisRxrxError
 from polaris_rxrx.maps.names import ALIGNERS
+from polaris_rxrx.suites.inputs import arms_reader
 
 if TYPE_CHECKING:
     from polaris_rxrx.baselines import Prediction

@@ -112,7 +112,7 @@ def command(
         source = replace(source, map_path=saved)
     given_words = (n for n in ("plate_features", "max_wells") if is_given(context, n))
     source.check(context, wells=[f"--{n.replace('_', '-')}" for n in given_words], layout=True)
-    chosen = Choices(**choices, max_memory=source.effort.max_memory)
+    chosen = Choices(**choices, effort=source.effort)
     files = _read(source.data, relations, annotations, sets, aliases)
     with Bar(source.title) as bar:
         given = source.read(bar, need_wells=source.has_wells, labels=source.has_wells)

@@ -16,6 +16,7 @@ from polaris_rxrx.explore import blocks
 from polaris_rxrx.explore.blocks import Part
 from polaris_rxrx.explore.rows import Rows
 from polaris_rxrx.maps.align import AlignBy
+from polaris_rxrx.parallel import Effort
 from polaris_rxrx.suites.activity import evaluate_activity
 from polaris_rxrx.suites.groups import By
 from polaris_rxrx.suites.result import Result
@@ -31,9 +32,10 @@ _COLUMNS = {
 
 
 def activity(
-    rows: Rows, wells: WellSource, align_by: AlignBy, *, seed: int = 0, max_memory: int | None = None
+    rows: Rows, wells: WellSource, align_by: AlignBy, *, seed: int = 0, effort: Effort | None = None
 ) -> Part:
     """The suite's figures for every row that it tests; a side that it refuses is told of."""
+    effort = effort or Effort()
     held = {name: np.full(len(rows), np.nan, dtype=np.float32) for name in _COLUMNS}
     sides: list[dict[str, Any]] = []
     notes = []
@@ -41,9 +43,16 @@ def activity(
         if not len(rows.map_.rows(kind)):
             continue
         try:
-            found = evaluate_activity(
-                wells, by=by, align_by=align_by, min_wells=MIN_WELLS, seed=seed, max_memory=max_memory
-            )
+            with effort.at_work() as who:
+                found = evaluate_activity(
+                    wells,
+                    by=by,
+                    align_by=align_by,
+                    min_wells=MIN_WELLS,
+                    seed=seed,
+                    max_memory=effort.own_memory,
+                    who=who,
+                )
         except DataError as error:
             notes.append(f"No activity by {by}: {error}")
             continue

@@ -93,6 +93,7 @@ from polaris_rxrx.explore.structures import structures
 from polaris_rxrx.explore.wells import aligned_blocks
 from polaris_rxrx.maps.align import AlignBy
 from polaris_rxrx.maps.build import Map, build_map
+from polaris_rxrx.parallel import Effort
 from polaris_rxrx.suites.gene_sets import GeneSets
 from polaris_rxrx.suites.relations import Relations
 from polaris_rxrx.suites.result import Result
@@ -151,7 +152,7 @@ class Choices:
         seed: Of every draw.
         plate_features: Features of wells that plates are shown by.
         max_wells: See `polaris_rxrx.explore.plates`.
-        max_memory: Bytes that this process may take.
+        effort: Memory, and who tests for activity.
 
     Raises:
         UsageError: A number or word that cannot be.
@@ -163,7 +164,7 @@ class Choices:
     seed: int = 0
     plate_features: tuple[str, ...] = ()
     max_wells: int = MAX_WELLS
-    max_memory: int | None = None
+    effort: Effort = field(default_factory=Effort)
 
     def __post_init__(self) -> None:
         check(self.points)
@@ -206,7 +207,7 @@ def gather(
         rows.part,
         lambda: vectors(rows) if choices.neighbors is None else nearest(rows, choices.neighbors),
         lambda: nulls(rows, choices.seed),
-        lambda: order(rows, choices.max_memory),
+        lambda: order(rows, choices.effort.max_memory),
         lambda: points(rows, choices.points, choices.seed),
         lambda: known.relations(rows, facts.relations),
         lambda: known.targets(rows, facts.affinities, facts.gene_names),
@@ -251,7 +252,7 @@ def of_wells(rows: Rows, single: Single, facts: Knowledge, choices: Choices, say
         spread.part(),
         plates.part(),
         guides(rows, wells, align_by),
-        activity(rows, wells, align_by, seed=choices.seed, max_memory=choices.max_memory),
+        activity(rows, wells, align_by, seed=choices.seed, effort=choices.effort),
     ]
     return Part(
         merged(part.document for part in parts),

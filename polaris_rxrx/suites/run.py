@@ -20,7 +20,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from polaris_rxrx.errors import UsageError, some
-from polaris_rxrx.suites.inputs import ModelInput, Renamer, of_file, of_map, read_all_relations, stamp_truth
+from polaris_rxrx.suites.inputs import (
+    ModelInput,
+    Renamer,
+    arms_reader,
+    of_file,
+    of_map,
+    read_all_relations,
+    stamp_truth,
+)
 
 if TYPE_CHECKING:
     from polaris_rxrx.cards import Card
@@ -317,6 +325,8 @@ def evaluate(
     components: float | None = None,
     data: Path | str | None = None,
     metadata: Path | str | None = None,
+    gene_arms: Path | str | None = None,
+    arms_unexpressed: Path | str | None = None,
     by: str | None = None,
     seed: int = 0,
     progress: Progress | None = None,
@@ -336,6 +346,8 @@ def evaluate(
         data: The folder with RxRx3-core's files, for those not given; by default `$POLARIS_RXRX_DATA`, else
             this user's data folder.
         metadata: Beside a map: it tells gene-gene which genes share an experiment.
+        gene_arms: A table of genes and their chromosome arms, by which the map is corrected.
+        arms_unexpressed: Beside it: a list of genes that are not expressed, whose rows tell an arm's effect.
         by: What is scored one by one, see `polaris-rxrx evaluate`.
         seed: Of every draw but that of negatives.
         progress: Called with a word, how far, out of how many.
@@ -359,14 +371,15 @@ def evaluate(
         refuse_strangers([name for name, value in options.items() if value is not None], wanted, by)
         given = _input(wells_or_map, card, align=align, aggregate=aggregate, components=components)
         _refuse_unfit(given, wanted, metadata)
+        correct = _by_arms(given, wanted, gene_arms, arms_unexpressed)
         every = {**_checked(options), "seed": seed, "layout_of": None if metadata is None else Path(metadata)}
         every["kept"] = _kept()
         made = jobs(wanted, default_data() if data is None else Path(data), by, every)
     except UsageError as error:  # an option is called in Python's way
         words = re.sub(r"--([a-z-]+)", lambda found: found[1].replace("-", "_"), str(error))
         raise UsageError(words) from None
-    if set(wanted) - set(WELLS) and given.map_ is None:
-        given = _mapped(given, progress)
+    if set(wanted) - set(WELLS):
+        given = _mapped(given, correct, progress)
     results = [result for job in made for result in job(given, progress)]
     return {result.suite: given.stamp(result) for result in results}
 
@@ -418,14 +431,31 @@ def _input(given: Any, card: Card | Path | str | None, **recipe: Any) -> ModelIn
     return ModelInput(card.title, inputs, corrected(given, card.recipe), card.recipe)
 
 
-def _mapped(given: ModelInput, progress: Progress | None) -> ModelInput:
-    """With the map of its wells; what there is to tell of its making is warned of."""
+def _by_arms(
+    given: ModelInput, suites: Sequence[str], arms: Path | str | None, unexpressed: Path | str | None
+) -> Callable[[Map], Map]:
+    """What is done to the map by chromosome arm."""
+    if arms is not None and not set(suites) - set(WELLS):
+        raise UsageError(f"--gene-arms corrects a map; {suites[0]} looks at wells")
+    silent = None if unexpressed is None else Path(unexpressed)
+    correct = () if given.recipe is None or not set(suites) - set(WELLS) else given.recipe.correct
+    return arms_reader(None if arms is None else Path(arms), silent, correct)
+
+
+def _mapped(given: ModelInput, correct: Callable[[Map], Map], progress: Progress | None) -> ModelInput:
+    """With the map of its wells, corrected; what there is to tell of its making is warned of."""
     from polaris_rxrx.baselines import map_of
 
-    assert given.wells is not None and given.recipe is not None
-    map_ = map_of(given.wells, given.recipe, progress=progress)
+    held, told = given.map_, frozenset[str]()
+    if held is None:
+        assert given.wells is not None and given.recipe is not None
+        held = map_of(given.wells, given.recipe, progress=progress)
+    else:
+        told = frozenset(held.notes)
+    map_ = correct(held)
     for line in map_.notes:
-        warnings.warn(f"{given.title}: {line}", stacklevel=3)
+        if line not in told:
+            warnings.warn(f"{given.title}: {line}", stacklevel=3)
     return replace(given, map_=map_)
 
 

@@ -220,3 +220,31 @@ def test_the_loop_of_the_page(
         (suite, ["runs/epoch-1", "runs/epoch-2"]) for suite in ("drug-target", "gene-gene")
     ]
     assert blocks[0]["rows"][0]["run"] == "runs/epoch-1", "noise is no better than the model"
+
+
+def test_a_map_is_corrected_by_arms_as_the_command_does(
+    said: Said, map_: Map, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("polaris_rxrx.maps.correct.by_arm.__kwdefaults__", {"least": 2})
+    genes = [map_.perturbations.name[i] for i in map_.rows("CRISPR")]
+    arms = "".join(f"{gene},{1 + i % 4}p\n" for i, gene in enumerate(genes))
+    Path("arms.csv").write_text(f"gene,arm\n{arms}")
+    Path("silent.txt").write_text("\n".join(genes[::2]))
+    more = ["--gene-arms", "arms.csv", "--arms-unexpressed", "silent.txt"]
+    told = said("gene-gene", "--map", "map.parquet", *more)["gene-gene"]
+    own = {"gene_arms": "arms.csv", "arms_unexpressed": "silent.txt"}
+    with pytest.warns(UserWarning, match=r"map.parquet: Chromosome arms corrected: 2 by their unexpressed"):
+        found = pr.evaluate("map.parquet", "gene-gene", **own)["gene-gene"].to_dict()
+    (done,) = found["protocol"]["map"]["corrections"]
+    assert done["correction"] == "chromosome-arm"
+    assert json.loads(json.dumps(found["summary"])) == told["summary"]
+    assert found["protocol"]["map"]["corrections"] == told["protocol"]["map"]["corrections"]
+    assert found["summary"] != pr.evaluate(map_, "gene-gene", data=data)["gene-gene"].to_dict()["summary"]
+    card = load_card("openphenom").with_recipe(correct=("chromosome-arm",))
+    wells = read_model(card, locate("metadata", data), locate("openphenom", data))
+    with pytest.raises(UsageError, match=r"chromosome-arm correction needs gene_arms"):
+        pr.evaluate(wells, "gene-gene", card=card)
+    with pytest.raises(UsageError, match=r"arms_unexpressed belongs to gene_arms"):
+        pr.evaluate(map_, "gene-gene", arms_unexpressed="silent.txt")
+    with pytest.raises(UsageError, match=r"gene_arms corrects a map; signal looks at wells"):
+        pr.evaluate(wells, "signal", gene_arms="arms.csv")
