@@ -283,3 +283,12 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
     with started(tmp_path_factory.mktemp("browser")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """axe-core's script: the one that `$POLARIS_RXRX_AXE` names, else that of `axe-playwright-python`."""
+    import axe_playwright_python
+
+    path = os.environ.get("POLARIS_RXRX_AXE") or Path(axe_playwright_python.__path__[0]) / "axe.min.js"
+    return Path(path).read_text("utf-8")

@@ -1,14 +1,10 @@
-"""The page in a real browser: each view opened, searched, linked and exported, with eyes, keys and axe-core.
-
-`$POLARIS_RXRX_AXE` names axe-core's script; otherwise it is that of `axe-playwright-python`, if any.
-"""
+"""The page in a real browser: views opened, searched, linked and exported, with eyes, keys and axe-core."""
 
 from __future__ import annotations
 
 import csv
 import io
 import math
-import os
 import re
 import socket
 from collections.abc import Iterator
@@ -492,15 +488,6 @@ def test_a_map_of_one_row_has_a_page(browser: Any, tmp_path: Path) -> None:
             go(here.page, address)
         go(here.page, "#gene/ONLY")
         assert here.page.get_by_text("There is no gene with a vector to compare with.").is_visible()
-
-
-@pytest.fixture(scope="module")
-def axe() -> str:
-    """The script of axe-core."""
-    import axe_playwright_python
-
-    path = os.environ.get("POLARIS_RXRX_AXE") or Path(axe_playwright_python.__path__[0]) / "axe.min.js"
-    return Path(path).read_text("utf-8")
 
 
 @pytest.mark.slow

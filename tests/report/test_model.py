@@ -396,6 +396,15 @@ def page(material: ModelMaterial, tmp_path_factory: pytest.TempPathFactory, _plo
     return path
 
 
+def test_axe_finds_nothing(browser: Any, page: Path, axe: str) -> None:
+    with visit(browser, page) as here:
+        here.page.set_default_timeout(60_000)
+        here.page.evaluate(axe)
+        found = here.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        assert [(v["id"], v["nodes"][0]["html"]) for v in found["violations"]] == []
+        assert len(found["passes"]) > 10
+
+
 def test_the_page_in_a_browser(browser: Any, page: Path, material: ModelMaterial) -> None:
     """Quiet and alone, names as text, drawers that open, colors that can be read, no wider than a phone."""
     for width, scheme in ((1280, "light"), (1280, "dark"), (390, "light")):
