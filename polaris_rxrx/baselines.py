@@ -47,6 +47,10 @@ class Prediction:
     `near` holds names of the task that the map has not, and the map's that differ by blanks or case alone;
     `map_` is the map they were made from, if one was; `notes` are what a user should be told of the wells and
     the map.
+
+    >>> made = Prediction(np.array([0.5, np.nan, 0.25]), {"card": "mine"})
+    >>> made.absent.tolist()
+    [1]
     """
 
     values: Floats
@@ -64,6 +68,13 @@ class Prediction:
 
         Raises:
             DataError: There are absent pairs and nothing to fill them with.
+
+        >>> task = pr.load_task("task")
+        >>> made = predict_random(task)
+        >>> made.values[0] = np.nan
+        >>> float(made.complete(task, 0.0, print)[0])
+        1 pairs without an embedding were scored 0
+        0.0
         """
         absent = self.absent
         if fill is None:
@@ -163,6 +174,11 @@ def map_of(wells: WellSource | Summary, recipe: Recipe, *, progress: Progress | 
     """The map that a recipe asks for, of corrected wells.
 
     Corrections of maps are not in it: they rest on tables, see `polaris_rxrx.maps.correct.by_arm`.
+
+    >>> embeddings = "data/OpenPhenom_rxrx3_core_embeddings.parquet"
+    >>> wells = pr.read_wells("data/metadata_rxrx3_core.csv", embeddings, features="feature_?")
+    >>> map_of(wells, pr.load_card("openphenom").recipe).x.shape
+    (432, 10)
     """
     wells = corrected(wells, recipe)
     map_ = build_map(wells, recipe.alignment, aggregate=recipe.aggregate, progress=progress)
@@ -209,6 +225,13 @@ def predict_with(
 
     Raises:
         DataError: A file is not what was expected; it, the place and what is wrong are named.
+
+    >>> task = pr.load_task("task")
+    >>> embeddings = "data/OpenPhenom_rxrx3_core_embeddings.parquet"
+    >>> made = predict_with(pr.load_card("openphenom"), task, "data/metadata_rxrx3_core.csv", embeddings)
+    >>> before = pr.read_predictions("openphenom.csv", task)
+    >>> made.protocol["card"], bool(np.allclose(made.values, before.values))
+    ('openphenom', True)
     """
     wells, map_ = read_map(card, metadata, embeddings, **choices)
     map_.protocol.update(wells.provenance, **(provenance or {}), card=card.name, sources=wells.sources)
@@ -216,7 +239,12 @@ def predict_with(
 
 
 def predict_random(task: Task, seed: int = 0) -> Prediction:
-    """Uniform scores: what knowing nothing gives."""
+    """Uniform scores: what knowing nothing gives.
+
+    >>> made = predict_random(pr.load_task("task"), seed=1)
+    >>> made.values.shape, made.protocol
+    ((997,), {'card': 'random', 'seed': 1})
+    """
     values = np.random.default_rng(seed).random(len(task))
     return Prediction(values, {"card": "random", "seed": seed})
 
@@ -226,6 +254,14 @@ def predict(task: Task, map_: Map, recipe: Recipe | None = None) -> Prediction:
 
     A pair is absent (NaN) if its gene or its compound, at the concentrations asked for, has no row or only a
     row of zeros.
+
+    >>> task = pr.load_task("task")
+    >>> made = pr.predict(task, pr.load_map("map.parquet"))
+    >>> made.values.shape, made.absent.size
+    ((997,), 0)
+    >>> pr.write_predictions("mine.csv", task, made.values)
+    >>> round(pr.score(task, pr.read_predictions("mine.csv", task)).pr_auc, 4)
+    0.4253
     """
     recipe = recipe or Recipe()
     doses = (recipe.dose,) if isinstance(recipe.dose, float) else recipe.concentrations

@@ -9,16 +9,25 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, PositiveInt, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
 
-from polaris_rxrx import bounded, validation
+from polaris_rxrx import bounded, files
 from polaris_rxrx.dataset.rxrx3 import NOMINAL
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.maps.align import WITH_COMPONENTS, AlignBy, Alignment
 from polaris_rxrx.maps.correct import ON_WELLS
 from polaris_rxrx.maps.names import Aggregate, Aligner, Correction
 from polaris_rxrx.maps.similarity import Similarity
-from polaris_rxrx.validation import Complaint, Strict, card_path, complaints, told_of
+from polaris_rxrx.validation import Complaint, Listed, Strict, card_path, complaints, told_of
 from polaris_rxrx.wells.design import EXPERIMENT, Design
 
 FOLDER = "baselines"
@@ -29,14 +38,19 @@ Share = Annotated[float, Field(gt=0, lt=1, strict=True)]
 Components = Annotated[int, Field(ge=1, strict=True)] | Share
 
 
+class _One:
+    """In an annotation: a list of one thing stands for it; any other list is for the type to refuse."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
+        return BeforeValidator(_one).__get_pydantic_core_schema__(source, handler)
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        it = handler(schema)
+        return {"anyOf": [it, {"type": "array", "items": it, "minItems": 1, "maxItems": 1}]}
+
+
 def _one(given: Any) -> Any:
-    """The one aligner of a list; any other list as it is, for the type to refuse."""
     return given[0] if isinstance(given, (list, tuple)) and len(given) == 1 else given
-
-
-def _listed(given: Any) -> Any:
-    """One name as a list of one."""
-    return (given,) if isinstance(given, str) else given
 
 
 def _once(given: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -46,8 +60,8 @@ def _once(given: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 Name = Annotated[str, Field(min_length=1)]
-Names = Annotated[tuple[Name, ...], BeforeValidator(_listed), AfterValidator(_once)]
-Corrections = Annotated[tuple[Correction, ...], BeforeValidator(_listed), AfterValidator(_once)]
+Names = Annotated[tuple[Name, ...], Listed(), AfterValidator(_once)]
+Corrections = Annotated[tuple[Correction, ...], Listed(), AfterValidator(_once)]
 
 
 class EmbeddingSource(Strict):
@@ -64,9 +78,13 @@ class Recipe(Strict):
     `align` names one aligner, as it is or in a list, `components` how many of its components are kept (a
     number, or a share of variance below 1), `correct` corrections (`polaris_rxrx.maps.correct`). `batch` is
     what wells are aligned in and `controls` on which, see `polaris_rxrx.wells.design`.
+
+    >>> recipe = Recipe(align="tvn", components=128, similarity="cosine")
+    >>> recipe.dose, recipe.aggregate
+    ('max', 'mean')
     """
 
-    align: Annotated[Aligner, BeforeValidator(_one)] = "pca-cs"
+    align: Annotated[Aligner, _One()] = "pca-cs"
     components: Components | None = None
     batch: Name = EXPERIMENT
     controls: Names = ()
@@ -90,6 +108,9 @@ class Recipe(Strict):
 
         Raises:
             UsageError: The aligner has no components.
+
+        >>> Recipe().alignment, Recipe(align="tvn", components=0.99).alignment
+        ('pca-cs', Alignment(aligner='tvn', components=0.99))
         """
         return self.align if self.components is None else Alignment(self.align, self.components)
 
@@ -119,6 +140,10 @@ class Card(Strict):
 
     `kind` is `embedding` (finite numbers of like size, as they are), `profile` (features with units, cleaned
     and standardized first, see `polaris_rxrx.wells.clean`) or `random` (uniform scores; no data).
+
+    >>> card = pr.load_card("openphenom")
+    >>> card.kind, card.source.width, card.recipe.align
+    ('embedding', 384, 'pca-cs')
     """
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
@@ -134,6 +159,9 @@ class Card(Strict):
         """The card with another recipe, or itself; what is None stays.
 
         Components belong to an aligner: they go where another takes its place that has none.
+
+        >>> pr.load_card("openphenom").with_recipe(align="center-scale", dose=None).recipe.align
+        'center-scale'
         """
         changes = {name: value for name, value in changes.items() if value is not None}
         if changes.get("align", self.recipe.align) not in WITH_COMPONENTS and self.recipe.components:
@@ -142,7 +170,12 @@ class Card(Strict):
 
 
 def card_names() -> list[str]:
-    return validation.card_names(FOLDER)
+    """The names of the package's own cards.
+
+    >>> card_names()
+    ['cellprofiler', 'openphenom', 'phenom-1', 'phenom-2', 'random']
+    """
+    return files.card_names(FOLDER)
 
 
 def load_card(name: str | Path) -> Card:
@@ -151,6 +184,9 @@ def load_card(name: str | Path) -> Card:
     Raises:
         UsageError: No such card.
         DataError: The file is not a card; the field, its value and what was expected are named.
+
+    >>> pr.load_card("random").kind
+    'random'
     """
     path = card_path(name, FOLDER, "baseline")
     try:

@@ -25,16 +25,17 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from typing_extensions import TypedDict
 
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.metrics import METRICS, Metric, metric_of
 from polaris_rxrx.present import html
 from polaris_rxrx.present.numbers import count, percent
 from polaris_rxrx.scoring import Score
-from polaris_rxrx.stats.intervals import Interval, bca_each, mean_of
+from polaris_rxrx.stats.intervals import Ends, Interval, bca_each, mean_of
 from polaris_rxrx.stats.paired import TIE, detectable, draws, holm, pairwise_p
 from polaris_rxrx.stats.resampling import CLUSTERS, LEVEL, RESAMPLES, Clusters, Resampled, Resampling
-from polaris_rxrx.stats.two_way import Variance
+from polaris_rxrx.stats.two_way import Variance, VarianceDocument
 from polaris_rxrx.stats.uncertainty import interval_method
 from polaris_rxrx.task import Task
 from polaris_rxrx.types import Floats, Progress
@@ -44,8 +45,81 @@ if TYPE_CHECKING:
 
 Verdict = Literal["better", "worse", "tie"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 POWER = 0.8
+
+
+class ComparisonMethod(TypedDict):
+    """How differences were tested."""
+
+    interval: str
+    clusters: Clusters
+    """What is not independent: pairs of one treatment, of one gene, or both."""
+    level: float
+    p_value: str
+    correction: str
+    n_comparisons: int
+    power: float
+    """With which a difference as large as `detectable` is found."""
+    resamples: int
+    sign_flips: int
+    seed: int
+
+
+class Compared(TypedDict):
+    """One of the submissions that were compared."""
+
+    name: str
+    sha256: str | None
+    value: float
+
+
+class Apart(TypedDict):
+    """A treatment, and what the two have in it."""
+
+    treatment: str
+    first: float
+    second: float
+
+
+class TestedDifference(TypedDict):
+    """The difference of two submissions, first less second, and its test."""
+
+    first: str
+    second: str
+    difference: float
+    interval: Ends
+    p_value: float
+    p_corrected: float
+    """By Holm, over all comparisons."""
+    p_value_if_treatments_independent: float
+    variance: VarianceDocument
+    wins: int
+    """In how many treatments the first is the better one."""
+    ties: int
+    losses: int
+    detectable: float
+    """How large a true difference has to be to be found."""
+    verdict: Verdict
+    """What the first is."""
+
+
+class DifferenceDocument(TestedDifference):
+    """The difference of two submissions, first less second, its test, and where they differ most."""
+
+    apart: list[Apart]
+
+
+class ComparisonDocument(TypedDict):
+    """Submissions on one task against each other."""
+
+    schema_version: Literal[1]
+    task: str
+    metric: str
+    n_treatments: int
+    method: ComparisonMethod
+    submissions: list[Compared]
+    comparisons: list[DifferenceDocument]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +141,24 @@ class Difference:
     verdict: Verdict
     values: Floats
 
+    def to_dict(self, names: Sequence[str], clusters: Clusters) -> TestedDifference:
+        """For JSON."""
+        return {
+            "first": names[self.first],
+            "second": names[self.second],
+            "difference": self.mean,
+            "interval": self.interval.ends(),
+            "p_value": self.p_value,
+            "p_corrected": self.p_corrected,
+            "p_value_if_treatments_independent": self.p_value_if_treatments_independent,
+            "variance": self.variance.to_dict(clusters),
+            "wins": self.wins,
+            "ties": self.ties,
+            "losses": self.losses,
+            "detectable": self.detectable,
+            "verdict": self.verdict,
+        }
+
 
 @dataclass(frozen=True, eq=False)
 class Comparison(Resampled):
@@ -74,6 +166,15 @@ class Comparison(Resampled):
 
     `metric` is the key of one of `METRICS`; `treatments` are those it is defined for; `values` has one row
     each and one column a submission.
+
+    >>> task = pr.load_task("task")
+    >>> names = ("openphenom", "random")
+    >>> scores = [pr.score(task, pr.read_predictions(f"{name}.csv", task)) for name in names]
+    >>> found = pr.compare(*scores, resamples=1000)
+    >>> found.names, found.values.shape
+    (('openphenom.csv', 'random.csv'), (44, 2))
+    >>> [(d.first, d.second, d.verdict) for d in found.differences]
+    [(0, 1, 'better')]
     """
 
     task: Task
@@ -87,11 +188,28 @@ class Comparison(Resampled):
 
     @property
     def means(self) -> list[float]:
-        """The metric of each submission."""
+        """The metric of each submission.
+
+        >>> task = pr.load_task("task")
+        >>> names = ("openphenom", "random")
+        >>> scores = [pr.score(task, pr.read_predictions(f"{name}.csv", task)) for name in names]
+        >>> [round(mean, 4) for mean in pr.compare(*scores, resamples=1000).means]
+        [0.4253, 0.2416]
+        """
         return [float(v) for v in self.values.mean(axis=0)]
 
     def apart(self, difference: Difference, most: int = 5) -> list[tuple[str, float, float]]:
-        """Where two differ most, largest gap first: treatment, value of the first, of the second."""
+        """Where two differ most, largest gap first: treatment, value of the first, of the second.
+
+        >>> task = pr.load_task("task")
+        >>> names = ("openphenom", "random")
+        >>> scores = [pr.score(task, pr.read_predictions(f"{name}.csv", task)) for name in names]
+        >>> found = pr.compare(*scores, resamples=1000)
+        >>> treatment, first, second = found.apart(found.differences[0], most=1)[0]
+        >>> row = found.treatments.index(treatment)
+        >>> found.values[row].tolist() == [first, second]
+        True
+        """
         order = np.argsort(-np.abs(difference.values), kind="stable")[:most]
         pair = self.values[:, [difference.first, difference.second]]
         return [
@@ -100,48 +218,49 @@ class Comparison(Resampled):
             if abs(difference.values[i]) > TIE
         ]
 
-    def to_dict(self, most: int = 10) -> dict[str, Any]:
-        """For JSON; of each comparison the `most` treatments that differ most."""
+    def to_dict(self, most: int = 10) -> ComparisonDocument:
+        """For JSON; of each comparison the `most` treatments that differ most.
+
+        >>> task = pr.load_task("task")
+        >>> names = ("openphenom", "random")
+        >>> scores = [pr.score(task, pr.read_predictions(f"{name}.csv", task)) for name in names]
+        >>> report = pr.compare(*scores, resamples=1000).to_dict()
+        >>> report["metric"], report["comparisons"][0]["verdict"]
+        ('pr_auc', 'better')
+        """
         return {
             "schema_version": SCHEMA_VERSION,
             "task": self.task.name,
             "metric": self.metric,
             "n_treatments": len(self.treatments),
-            "method": {
-                "interval": interval_method(self.clusters),
-                "clusters": self.clusters,
-                "level": self.level,
-                "p_value": p_value_method(self.clusters),
-                "correction": "Holm",
-                "n_comparisons": len(self.differences),
-                "power": POWER,
-                "resamples": self.resamples,
-                "sign_flips": draws(len(self.differences), self.resamples),
-                "seed": self.seed,
-            },
+            "method": self.method,
             "submissions": [
                 {"name": name, "sha256": s.predictions.sha256, "value": mean}
                 for name, s, mean in zip(self.names, self.scores, self.means, strict=True)
             ],
             "comparisons": [
                 {
-                    "first": self.names[d.first],
-                    "second": self.names[d.second],
-                    "difference": d.mean,
-                    "interval": d.interval.ends(),
-                    "p_value": d.p_value,
-                    "p_corrected": d.p_corrected,
-                    "p_value_if_treatments_independent": d.p_value_if_treatments_independent,
-                    "variance": d.variance.to_dict(self.clusters),
-                    "wins": d.wins,
-                    "ties": d.ties,
-                    "losses": d.losses,
-                    "detectable": d.detectable,
-                    "verdict": d.verdict,
+                    **d.to_dict(self.names, self.clusters),
                     "apart": [{"treatment": t, "first": a, "second": b} for t, a, b in self.apart(d, most)],
                 }
                 for d in self.differences
             ],
+        }
+
+    @property
+    def method(self) -> ComparisonMethod:
+        """How differences were tested, for JSON."""
+        return {
+            "interval": interval_method(self.clusters),
+            "clusters": self.clusters,
+            "level": self.level,
+            "p_value": p_value_method(self.clusters),
+            "correction": "Holm",
+            "n_comparisons": len(self.differences),
+            "power": POWER,
+            "resamples": self.resamples,
+            "sign_flips": draws(len(self.differences), self.resamples),
+            "seed": self.seed,
         }
 
     def columns(self) -> dict[str, list[Any]]:
@@ -150,7 +269,14 @@ class Comparison(Resampled):
         return {"treatment": list(self.treatments), **each}
 
     def per_treatment(self) -> pd.DataFrame:
-        """The same as a DataFrame, with the treatments as its index."""
+        """The same as a DataFrame, with the treatments as its index.
+
+        >>> task = pr.load_task("task")
+        >>> names = ("openphenom", "random")
+        >>> scores = [pr.score(task, pr.read_predictions(f"{name}.csv", task)) for name in names]
+        >>> pr.compare(*scores, resamples=1000).per_treatment().shape
+        (44, 2)
+        """
         import pandas as pd
 
         return pd.DataFrame(
@@ -216,6 +342,13 @@ def compare(
         UsageError: Fewer than two scores, names that do not tell them apart, options out of range.
         DataError: The scores are of different tasks, two hold the very same predictions, or fewer than two
             treatments can be compared.
+
+    >>> task = pr.load_task("task")
+    >>> names = ("openphenom", "cellprofiler", "random")
+    >>> scores = [pr.score(task, pr.read_predictions(f"{name}.csv", task)) for name in names]
+    >>> found = pr.compare(*scores, names=names, all_pairs=True, resamples=1000)
+    >>> len(found.differences), found.differences[0].p_corrected < 0.05
+    (3, True)
     """
     how = Resampling(resamples, seed, level, clusters)
     of = metric_of(metric)

@@ -3,6 +3,9 @@
 Every file is written beside its place under a temporary name and moved there when it is whole, so an
 interrupted command leaves the old file or none. Temporary names start with a dot and end in `.tmp`; no
 message shows one: whatever the system says against writing is said of the file that was to be.
+
+On Windows a name that is a device's, or that the system would read as another, is refused (`refuse_name`),
+and a move waits a moment for who still has the file open (`move`).
 """
 
 from __future__ import annotations
@@ -11,13 +14,18 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from polaris_rxrx.errors import DataError, UsageError, short
 
+WINDOWS = os.name == "nt"
+_DEVICES = {"con", "prn", "aux", "nul", "conin$", "conout$"} | {
+    f"{p}{n}" for p in ("com", "lpt") for n in "123456789"
+}
+_PATIENCE = 2.0  # seconds for a scanner, an indexer or a reader to close a file
 _RESTED = 2_000_000_000  # nanoseconds, more than any file system's clock is coarse
 _hashed: dict[tuple[int, ...], str] = {}
 
@@ -32,6 +40,7 @@ def new_file(path: Path) -> Iterator[Path]:
         raise UsageError(f"{path} is a folder; a file name was expected")
     if path.exists() and not path.is_file():
         raise UsageError(f"{path} is a device or a pipe; the name of a regular file was expected")
+    refuse_name(path)
     told, path = path, path.resolve()
     _make_parent(path)
     temporary = _beside(path)
@@ -40,7 +49,7 @@ def new_file(path: Path) -> Iterator[Path]:
             os.close(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
             yield temporary
             temporary.chmod(0o666 & ~_umask())
-            temporary.replace(path)
+            move(temporary, path)
     finally:
         with suppress(OSError):
             temporary.unlink()
@@ -61,6 +70,7 @@ def new_folder(path: Path, *, replace: bool = False, marker: str) -> Iterator[Pa
             raise UsageError(f"{path} is not empty and holds no {marker}; choose another folder")
         if not replace:
             raise UsageError(f"{path} is there already; choose another folder or replace it with --force")
+    refuse_name(path)
     told, path = path, path.resolve()
     if Path.cwd().is_relative_to(path):  # moving it would leave the user's shell in a deleted folder
         raise UsageError(f"{path} is the working directory or holds it; choose a folder inside")
@@ -73,13 +83,54 @@ def new_folder(path: Path, *, replace: bool = False, marker: str) -> Iterator[Pa
             yield temporary
             temporary.chmod(0o777 & ~_umask())
             if path.exists():
-                path.rename(old)
-            temporary.rename(path)
+                _patiently(path.rename, old)
+            _patiently(temporary.rename, path)
     finally:
         if old.exists() and not path.exists():  # stopped between the two
             old.rename(path)
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def refuse_name(path: Path) -> None:
+    """On Windows, refuse a name that would be a device, a stream of another file, or another name.
+
+    Raises:
+        UsageError: It is such a name.
+    """
+    if WINDOWS and not plain_name(path.name):
+        raise UsageError(
+            f'{path}: Windows takes no such name of a file; one without <>:"|?* was expected, that does not '
+            "end with a dot or a blank, and is not one of its devices' (con, nul, com1)"
+        )
+
+
+def plain_name(name: str) -> bool:
+    """Whether a file may be called so everywhere, and is found again under that name.
+
+    >>> plain_name("phenom-1.csv"), plain_name("nul.csv"), plain_name("a:b"), plain_name("a.")
+    (True, False, False, False)
+    """
+    odd = any(letter in '<>:"|?*\\/' or letter < " " for letter in name)
+    return not odd and name[-1:] not in (".", " ") and name.partition(".")[0].rstrip().lower() not in _DEVICES
+
+
+def move(source: Path, target: Path) -> None:
+    """Move a file to its place, over one that is there."""
+    _patiently(source.replace, target)
+
+
+def _patiently(change: Callable[[Path], object], target: Path) -> None:
+    """Windows refuses while somebody has a file open, which a scanner may for a moment: it is tried again."""
+    until = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            change(target)
+            return
+        except PermissionError:
+            if not WINDOWS or time.monotonic() > until:
+                raise
+            time.sleep(0.05)
 
 
 def write_text(path: Path, text: str, *, sync: bool = False) -> None:
@@ -178,3 +229,15 @@ def default_data() -> Path:
     from platformdirs import user_data_path
 
     return user_data_path("polaris-rxrx", appauthor=False)
+
+
+def cards_folder(folder: str) -> Path:
+    """Where the package's own cards of a kind are: in the wheel, or in the checkout it is run from."""
+    package = Path(__file__).parent
+    packaged = package / f"_{folder}"
+    return packaged if packaged.is_dir() else package.parent / folder
+
+
+def card_names(folder: str) -> list[str]:
+    """The names of the package's own cards of a kind, sorted."""
+    return sorted(path.stem for path in cards_folder(folder).glob("*.toml"))

@@ -7,10 +7,12 @@ Conventions
     An array on disk is a file without a name in the folder for temporary files ($TMPDIR): it is gone when
     the process ends, however that is. Its blocks are taken when it is made, so a full disk is an error then
     and not a crash later. `release` gives the memory of the pages that were read or written back.
+    NumPy is imported where arrays are made: how much is free can be told where it is broken.
 """
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import mmap
 import os
@@ -18,12 +20,12 @@ import re
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from polaris_rxrx.errors import DataError, UsageError
-from polaris_rxrx.types import Matrix
+
+if TYPE_CHECKING:
+    from polaris_rxrx.types import Matrix
 
 _UNITS = {"": 1, "b": 1} | {
     f"{prefix}{unit}": base**power
@@ -54,7 +56,11 @@ def parse_size(text: str) -> int:
 
 
 def size_text(n: float) -> str:
-    """`1.5 GB`, `340 MB`, `12 kB`."""
+    """`1.5 GB`, `340 MB`, `12 kB`.
+
+    >>> size_text(1_500_000_000), size_text(12)
+    ('1.5 GB', '12 bytes')
+    """
     for unit, one in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if n >= one:
             return f"{n / one:.3g} {unit}"
@@ -65,6 +71,12 @@ def free_memory() -> int:
     """Bytes that may be taken without taking them from others."""
     found = [n for n in (_system(), *(_group(*paths) for paths in _GROUPS)) if n is not None]
     return max(min(found, default=_LEAST_FREE), 0)
+
+
+def group_bound() -> int | None:
+    """Bytes that the control group may take in all; None where there is none, or no bound."""
+    found = [bound for most, _ in _GROUPS if (bound := _bound(most)) is not None]
+    return min(found, default=None)
 
 
 def default_limit() -> int:
@@ -91,20 +103,49 @@ def _system() -> int | None:
 
 
 def _elsewhere() -> int | None:
-    """Half of the machine's memory, where nobody says how much of it is in use."""
+    """What Windows says; else half of the machine's memory, where nobody says how much of it is in use."""
+    if sys.platform == "win32":
+        return _windows()
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
     except (AttributeError, OSError, ValueError):
         return None
 
 
+class _Status(ctypes.Structure):
+    """Windows's MEMORYSTATUSEX."""
+
+    _fields_ = (
+        ("length", ctypes.c_uint32),
+        ("load", ctypes.c_uint32),
+        *((name, ctypes.c_uint64) for name in ("all", "free", "all_paged", "free_paged")),
+        *((name, ctypes.c_uint64) for name in ("all_virtual", "free_virtual", "extended")),
+    )
+
+
+def _windows(ask: Any = None) -> int | None:
+    """Bytes that are free on Windows; `ask` is its GlobalMemoryStatusEx."""
+    if ask is None:
+        ask = ctypes.windll.kernel32.GlobalMemoryStatusEx  # type: ignore[attr-defined]
+    said = _Status(length=ctypes.sizeof(_Status))
+    return int(said.free) if ask(ctypes.byref(said)) else None
+
+
 def _group(most: str, used: str) -> int | None:
     """What a control group leaves, None where it has no bound."""
+    bound = _bound(most)
     try:
-        limit, now = Path(most).read_text("ascii").strip(), Path(used).read_text("ascii").strip()
-        return max(int(limit) - int(now), 0) if int(limit) < 1 << 60 else None
+        return None if bound is None else max(bound - int(Path(used).read_text("ascii")), 0)
+    except (OSError, ValueError):
+        return None
+
+
+def _bound(most: str) -> int | None:
+    try:
+        limit = int(Path(most).read_text("ascii"))
     except (OSError, ValueError):  # no group, or `max`
         return None
+    return limit if limit < 1 << 60 else None
 
 
 def on_disk(shape: tuple[int, ...], dtype: Any) -> Matrix:
@@ -113,6 +154,8 @@ def on_disk(shape: tuple[int, ...], dtype: Any) -> Matrix:
     Raises:
         DataError: The disk is full.
     """
+    import numpy as np
+
     size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
     if size == 0:
         return np.zeros(shape, dtype=dtype)
@@ -149,6 +192,8 @@ def release(array: Matrix) -> None:
 
 
 def _mapped(array: Matrix) -> mmap.mmap | None:
+    import numpy as np
+
     base: Any = array
     while isinstance(base, np.ndarray):
         base = base.base
@@ -159,5 +204,7 @@ def _mapped(array: Matrix) -> mmap.mmap | None:
 
 def empty(shape: tuple[int, ...], dtype: Any, limit: int | None) -> Matrix:
     """An array in memory, or on disk where it takes more than `limit` bytes; what is in it is anything."""
+    import numpy as np
+
     size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
     return np.empty(shape, dtype=dtype) if limit is None or size <= limit else on_disk(shape, dtype)

@@ -17,7 +17,13 @@ from polaris_rxrx.task import MetricSpec, Task
 
 
 def draw_task(affinities: Affinities, seed: int) -> Task:
-    """The benchmark of one seed as a task, whose owner is `local`."""
+    """The benchmark of one seed as a task, whose owner is `local`.
+
+    >>> from polaris_rxrx.dataset.affinities import read_affinities
+    >>> task = draw_task(read_affinities("data/compound_gene_interactions.csv"), seed=0)
+    >>> len(task), task.same_pairs(pr.load_task("task"))
+    (997, True)
+    """
     drawn = draw(affinities, seed)
     return Task(
         artifact_id=f"local/compound-gene-activity-seed-{seed}",

@@ -71,7 +71,14 @@ class Blocks:
 
 
 def blocks(active: ArrayLike, score: ArrayLike, group: ArrayLike, n_groups: int) -> Blocks:
-    """Sort pairs into blocks; arguments and errors are those of `group_scores`."""
+    """Sort pairs into blocks; arguments and errors are those of `group_scores`.
+
+    Of three pairs the first two are tied, so they are one block:
+
+    >>> b = blocks([1, 0, 1], [0.8, 0.8, 0.1], [0, 0, 0], n_groups=1)
+    >>> b.tp.tolist(), b.fp.tolist()
+    ([1, 2], [1, 1])
+    """
     y = np.asarray(active, dtype=np.float64)
     s = np.asarray(score, dtype=np.float64)
     g = np.asarray(group, dtype=np.int64)
@@ -109,6 +116,14 @@ def group_scores(active: ArrayLike, score: ArrayLike, group: ArrayLike, n_groups
 
     Raises:
         ValueError: Shapes differ, a score is not finite, a label is not 0, 1 or NaN, a code out of range.
+
+    Two treatments: the first ranks its active pair of three second, the other has no active:
+
+    >>> found = group_scores([0, 1, 0, 0, 0], [0.9, 0.5, 0.1, 0.3, 0.2], [0, 0, 0, 1, 1], n_groups=2)
+    >>> found.average_precision.tolist(), found.auroc.tolist()
+    ([0.5, nan], [0.5, nan])
+    >>> found.n_pairs.tolist(), found.n_active.tolist()
+    ([3, 2], [1, 0])
     """
     b = blocks(active, score, group, n_groups)
     n_inactive = b.n_pairs - b.n_active
@@ -131,6 +146,11 @@ def expected_average_precision(n_pairs: ArrayLike, n_active: ArrayLike) -> Float
 
     Returns:
         Values in (0, 1], NaN where there is no active.
+
+    One active of two pairs is first or second, with a precision of 1 or 1/2:
+
+    >>> expected_average_precision([2, 10, 10], [1, 10, 0]).tolist()
+    [0.75, 1.0, nan]
     """
     n = np.asarray(n_pairs, dtype=np.int64)
     m = np.asarray(n_active, dtype=np.int64)
@@ -170,11 +190,21 @@ class Metric:
         return values
 
     def above(self, groups: GroupScores) -> Floats:
-        """Value - chance of each group."""
+        """Value - chance of each group.
+
+        >>> groups = group_scores([1, 0], [0.9, 0.1], [0, 0], n_groups=1)
+        >>> metric_of("pr_auc").above(groups).tolist()  # 1, and by chance 0.75
+        [0.25]
+        """
         return self.values(groups) - self.chance(groups)
 
     def normalized(self, groups: GroupScores) -> Floats:
-        """(value - chance) / (perfect - chance) of each group: NaN where chance is perfect already."""
+        """(value - chance) / (perfect - chance) of each group: NaN where chance is perfect already.
+
+        >>> groups = group_scores([1, 0], [0.1, 0.9], [0, 0], n_groups=1)
+        >>> metric_of("pr_auc").normalized(groups).tolist()  # (0.5 - 0.75) / (1 - 0.75)
+        [-1.0]
+        """
         room = (1 + self.direction) / 2 - self.chance(groups)
         found: Floats = np.full(room.shape, np.nan)
         return np.divide(self.above(groups), room, out=found, where=np.abs(room) > 1e-12)
@@ -196,6 +226,9 @@ def metric_of(key: str) -> Metric:
 
     Raises:
         UsageError: There is none.
+
+    >>> metric_of("pr_auc").title, metric_of("roc_auc").short
+    ('average precision', 'AUROC')
     """
     if key not in METRICS:
         raise UsageError(f"metric is {key!r}; expected {' or '.join(METRICS)}")

@@ -7,6 +7,8 @@ Conventions
     done again; when `TRIES` times in a row nothing was finished before another died, that is an error. An
     interrupt ends processes in the middle of their items, an error waits for those that are under way.
     Every process has one BLAS thread: several that each use all cores wait for one another.
+    On Linux the processes are forked from one that has imported what they need and nothing else, so that
+    imports cost once and not for each of them; elsewhere each is started anew.
     What is merged is so in a tree over the items, neighbors first, whoever is ready first. On a cluster that
     is done where the parts are. Processes of one machine hand their parts to the one that asked, which
     merges: to send two parts back and fetch one would take longer than to merge them.
@@ -15,6 +17,8 @@ Conventions
 from __future__ import annotations
 
 import os
+import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -22,12 +26,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing import get_context
+from multiprocessing.context import BaseContext
 from typing import Any, Protocol
 
 from polaris_rxrx.errors import DataError, PolarisRxrxError, UsageError
 
 TRIES = 3
+MOST_ON_WINDOWS = 61  # processes of a pool
 PROCESS = 120_000_000  # bytes that a process takes with Python, NumPy and pyarrow
+# Of these, what this process has imported its workers have imported, too; none starts a thread by that.
+_SHARED = (
+    "numpy",
+    "pandas",
+    "pyarrow.parquet",
+    "pyarrow.dataset",
+    "scipy.stats",
+    "skimage.measure",
+    "centrosome",
+)
+_LONGEST = 60  # characters of a folder for temporary files: a socket's address has 108 at most
 _THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -79,7 +96,10 @@ class Processes:
         self, function: Callable[[Any], Any], items: Sequence[Any], left: Sequence[int]
     ) -> Iterator[tuple[int, Any]]:
         rest = list(left)[::-1]
-        with _one_thread(), ProcessPoolExecutor(self.n, get_context("spawn"), _belong) as pool:
+        with (
+            _one_thread(),
+            ProcessPoolExecutor(self.n, _context(function), _belong, (dict(os.environ),)) as pool,
+        ):
             running: dict[Future[Any], int] = {}
             try:
                 while rest or running:
@@ -94,6 +114,18 @@ class Processes:
                 raise
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _context(function: Callable[[Any], Any]) -> BaseContext:
+    """How processes are started that call `function`."""
+    if sys.platform != "linux" or len(tempfile.gettempdir()) > _LONGEST:
+        return get_context("spawn")
+    while isinstance(function, partial):
+        function = function.args[0] if function.func is _caught else function.func
+    context = get_context("forkserver")
+    # It is read when the one that forks is started, with the first of all processes.
+    context.set_forkserver_preload([*(name for name in _SHARED if name in sys.modules), function.__module__])
+    return context
 
 
 def _end(pool: ProcessPoolExecutor) -> None:
@@ -190,16 +222,20 @@ def _one_thread() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _belong() -> None:
+def _belong(environment: dict[str, str]) -> None:
     """A worker leaves Ctrl-C to the process that started it, and ends when that one was killed.
 
     By itself it would wait for work forever: the pipe it comes through stays open at its own end.
+    `environment` is that of the process that started it; the one that it was forked from may have another.
     """
     import signal
     from multiprocessing import parent_process
     from threading import Thread
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name in set(os.environ) - set(environment):
+        del os.environ[name]
+    os.environ.update(environment)
     parent = parent_process()
     assert parent is not None
 
@@ -250,11 +286,13 @@ def workers(n: int = 1, scheduler: str | None = None) -> Workers:
         scheduler: The address of a Dask scheduler (`tcp://host:8786`), or `local` for one of our own.
 
     Raises:
-        UsageError: `n` is below 1, or Dask is not installed.
+        UsageError: `n` is below 1, or more than Windows can wait for; Dask is not installed.
         DataError: The scheduler cannot be reached.
     """
     if n < 1:
         raise UsageError(f"workers is {n}; 1 or more was expected")
+    if n > MOST_ON_WINDOWS and os.name == "nt" and scheduler is None:
+        raise UsageError(f"workers is {n}; Windows waits for {MOST_ON_WINDOWS} processes at most")
     if scheduler is None:
         return Here() if n == 1 else Processes(n)
     from polaris_rxrx.cluster import Cluster

@@ -36,7 +36,13 @@ SCORE = "active"
 
 @dataclass(frozen=True, eq=False)
 class Predictions:
-    """One finite score a test pair, shape (n,), in the task's official order."""
+    """One finite score a test pair, shape (n,), in the task's official order.
+
+    >>> task = pr.load_task("task")
+    >>> found = pr.read_predictions("openphenom.csv", task)
+    >>> found.values.shape, found.source, found.filled
+    ((997,), 'openphenom.csv', 0)
+    """
 
     values: Floats
     source: str
@@ -70,6 +76,18 @@ def read_predictions(
 
     Raises:
         DataError: Naming file, line, key and value, and what was expected.
+
+    Rows are matched by names, in any order:
+
+    >>> import pandas as pd
+    >>> task = pr.load_task("task")
+    >>> frame = pd.DataFrame({"treatment": task.treatment, "gene_symbol": task.gene_symbol, "active": 0.0})
+    >>> frame.loc[0, "active"] = 0.9  # the first pair's score; then the rows are turned around
+    >>> found = pr.read_predictions(frame[::-1], task)
+    >>> float(found.values[0]), found.matched_by
+    (0.9, ('treatment', 'gene_symbol'))
+    >>> pr.read_predictions(frame[:-1], task, fill=0.0).filled
+    1
     """
     if fill is not None and not np.isfinite(fill):
         raise UsageError(f"fill is {fill}; a finite number was expected")
@@ -104,6 +122,11 @@ def write_predictions(path: Path | str, task: Task, values: Floats) -> None:
     """Write `id,treatment,gene_symbol,active` in official order.
 
     CSV, or gzip or parquet if `path` ends in .gz or .parquet.
+
+    >>> task = pr.load_task("task")
+    >>> pr.write_predictions("mine.csv", task, np.linspace(0, 1, len(task)))
+    >>> pr.read_predictions("mine.csv", task).matched_by
+    ('id', 'treatment', 'gene_symbol')
     """
     path = Path(path)
     values = np.asarray(values, dtype=np.float64)

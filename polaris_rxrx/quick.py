@@ -20,15 +20,18 @@ The wrong way up
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from math import lgamma
 from typing import Any, Literal
 
 import numpy as np
 
+from polaris_rxrx.documents import Fields, Open, fields_of
 from polaris_rxrx.errors import some
 from polaris_rxrx.metrics import PR_AUC, GroupScores, group_scores
 from polaris_rxrx.present.numbers import count
+from polaris_rxrx.scoring import Score, ScoreReport
+from polaris_rxrx.stats.uncertainty import Uncertainty, UncertaintyDocument
 from polaris_rxrx.task import SAMPLE, Task
 from polaris_rxrx.types import Bools, Floats, Ints
 
@@ -48,15 +51,22 @@ class Check:
     title: str
     verdict: Verdict
     words: str
-    evidence: dict[str, Any] = field(default_factory=dict)
+    evidence: Open = field(default_factory=dict)
 
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+    def to_dict(self) -> Fields[Check]:
+        return fields_of(self)
 
     @property
     def told(self) -> bool:
         """Whether somebody should hear of it."""
         return self.verdict in ("fail", "warn")
+
+
+class CheckedReport(ScoreReport):
+    """The score report, with how sure it is and what is odd about the predictions."""
+
+    uncertainty: UncertaintyDocument
+    checks: list[Fields[Check]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +91,14 @@ class Scored:
 
 
 def check(task: Task, values: Floats) -> list[Check]:
-    """All quick checks of scores in official order, shape (n,)."""
+    """All quick checks of scores in official order, shape (n,).
+
+    The untouched sample submission ranks nothing:
+
+    >>> task = pr.load_task("task")
+    >>> {c.name: c.verdict for c in check(task, np.zeros(len(task)))}["constant"]
+    'fail'
+    """
     group, names = task.groups("treatment")
     values = np.asarray(values, dtype=np.float64)
     if task.active is None:
@@ -93,10 +110,23 @@ def check(task: Task, values: Floats) -> list[Check]:
     return [holds_labels(x), constant(x), direction(x, groups), two_values(x)]
 
 
+def report(of: Score, certainty: Uncertainty, checks: Sequence[Check]) -> CheckedReport:
+    """The score report with these."""
+    return {
+        **of.to_dict(),
+        "uncertainty": certainty.to_dict(),
+        "checks": [check.to_dict() for check in checks],
+    }
+
+
 def refused(checks: Sequence[Check], task: Task) -> list[Check]:
     """Those for which nothing may be sent.
 
     Scores that are constant in each treatment do rank pairs if a metric of the task is pooled, or over genes.
+
+    >>> task = pr.load_task("task")
+    >>> [c.name for c in refused(check(task, task.active), task)]  # whoever sends the labels learns nothing
+    ['labels']
     """
     within = all(metric.group_by == "treatment" for metric in task.metrics)
     found = []
@@ -112,6 +142,10 @@ def lines(checks: Sequence[Check], *, brief: bool = False) -> list[str]:
     """What to tell of them, one line per check.
 
     With `brief` nothing that a score shows anyway: that it is below chance, or has some constant treatments.
+
+    >>> task = pr.load_task("task")
+    >>> [line.split(", as")[0] for line in lines(check(task, np.zeros(len(task))), brief=True)]
+    ['Constant treatments: all 997 scores are 0: the submission ranks nothing']
     """
     told = [c for c in checks if c.told]
     if any(c.name == "labels" for c in told):  # they are of two values, and that is not what matters

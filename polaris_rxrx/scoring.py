@@ -15,12 +15,14 @@ Source
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from typing_extensions import NotRequired, TypedDict
 
+from polaris_rxrx.documents import Fields, fields_of
 from polaris_rxrx.errors import DataError
 from polaris_rxrx.metrics import METRICS, PR_AUC, GroupScores, group_scores
 from polaris_rxrx.predictions import Predictions
@@ -37,7 +39,7 @@ from polaris_rxrx.types import Ints
 if TYPE_CHECKING:
     import pandas as pd
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,49 @@ class LeftOut:
     reason: str
 
 
+class Filled(TypedDict):
+    """How many pairs were absent, and the score that they were given."""
+
+    n_pairs: int
+    score: float | None
+
+
+class ScoreReport(TypedDict):
+    """The score of one set of predictions on one task."""
+
+    schema_version: Literal[1]
+    task: str
+    predictions: str
+    """The file, or what it was called."""
+    predictions_sha256: str | None
+    matched_by: list[str]
+    """The columns that predictions were matched to pairs by."""
+    columns_left_out: list[str]
+    filled: Filled
+    main_metric: str
+    main_value: float | None
+    official: dict[str, float | None]
+    """Each metric of the benchmark, as the Polaris client computes it."""
+    pr_auc: float | None
+    """Mean over treatments of average precision."""
+    roc_auc: float | None
+    pr_auc_median: float | None
+    roc_auc_median: float | None
+    pr_auc_above_chance: float | None
+    """The mean less what random scores expect of it."""
+    pr_auc_about_compound: float | None
+    """What is left of that once each gene's places in other treatments are taken off."""
+    n_pairs: int
+    n_treatments: int
+    n_scored_pr_auc: int
+    """How many treatments the metric is defined for."""
+    n_scored_roc_auc: int
+    left_out: list[Fields[LeftOut]]
+    notes: list[str]
+    client: NotRequired[dict[str, float | None]]
+    """Each metric by the client's own `evaluate`, where it was run."""
+
+
 @dataclass(frozen=True, eq=False)
 class Score:
     """Scores of one set of predictions on one task.
@@ -58,6 +103,11 @@ class Score:
     `official` maps each of the benchmark's metrics to its value, None where the client gives none; `means`,
     `medians` and `n_scored` are over treatments, by the key of each of `polaris_rxrx.metrics.METRICS`;
     `notes` says in words what a reader should know.
+
+    >>> task = pr.load_task("task")
+    >>> scored = pr.score(task, pr.read_predictions("openphenom.csv", task))
+    >>> round(scored.pr_auc, 4), scored.n_treatments, scored.n_scored
+    (0.4253, 44, {'pr_auc': 44, 'roc_auc': 44})
     """
 
     task: Task
@@ -121,8 +171,15 @@ class Score:
     def main_value(self) -> float | None:
         return self.official[self.main_metric]
 
-    def to_dict(self) -> dict[str, Any]:
-        """The JSON score report."""
+    def to_dict(self) -> ScoreReport:
+        """The JSON score report.
+
+        >>> task = pr.load_task("task")
+        >>> report = pr.score(task, pr.read_predictions("random.csv", task)).to_dict()
+        >>> report["main_metric"], round(report["main_value"], 4), report["n_pairs"]
+        ('pr_auc', 0.2416, 997)
+        """
+        means, medians, n_scored = self.means, self.medians, self.n_scored
         return {
             "schema_version": SCHEMA_VERSION,
             "task": self.task.name,
@@ -134,14 +191,17 @@ class Score:
             "main_metric": self.main_metric,
             "main_value": self.main_value,
             "official": self.official,
-            **{key: plain(mean) for key, mean in self.means.items()},
-            **{f"{key}_median": plain(median) for key, median in self.medians.items()},
+            "pr_auc": plain(means["pr_auc"]),
+            "roc_auc": plain(means["roc_auc"]),
+            "pr_auc_median": plain(medians["pr_auc"]),
+            "roc_auc_median": plain(medians["roc_auc"]),
             "pr_auc_above_chance": plain(self.above_chance),
             "pr_auc_about_compound": plain(self.about_compound),
             "n_pairs": self.n_pairs,
             "n_treatments": self.n_treatments,
-            **{f"n_scored_{key}": n for key, n in self.n_scored.items()},
-            "left_out": [{**asdict(left), "metrics": list(left.metrics)} for left in self.left_out],
+            "n_scored_pr_auc": n_scored["pr_auc"],
+            "n_scored_roc_auc": n_scored["roc_auc"],
+            "left_out": [fields_of(left) for left in self.left_out],
             "notes": list(self.notes),
         }
 
@@ -150,6 +210,11 @@ class Score:
 
         Counts, average precision, AUROC, the average precision that random scores expect (exact), and the
         share of the way from there to 1.
+
+        >>> task = pr.load_task("task")
+        >>> columns = pr.score(task, pr.read_predictions("openphenom.csv", task)).columns()
+        >>> columns["treatment"][0], columns["n_pairs"][0], len(columns["auroc"])
+        ('ABT-199', 21, 44)
         """
         return {
             "treatment": list(self.treatments),
@@ -162,7 +227,13 @@ class Score:
         }
 
     def per_treatment(self) -> pd.DataFrame:
-        """`columns` as a DataFrame."""
+        """`columns` as a DataFrame.
+
+        >>> task = pr.load_task("task")
+        >>> table = pr.score(task, pr.read_predictions("openphenom.csv", task)).per_treatment()
+        >>> table.shape, round(float(table["average_precision"].mean()), 4)
+        ((44, 7), 0.4253)
+        """
         import pandas as pd
 
         return pd.DataFrame(self.columns())
@@ -178,7 +249,14 @@ class Score:
 
     @property
     def above_chance(self) -> float:
-        """Mean average precision less what random scores expect of it."""
+        """Mean average precision less what random scores expect of it.
+
+        >>> task = pr.load_task("task")
+        >>> scored = pr.score(task, pr.read_predictions("openphenom.csv", task))
+        >>> chance = np.mean(scored.columns()["chance_average_precision"])
+        >>> bool(np.isclose(scored.above_chance, scored.pr_auc - chance))
+        True
+        """
         return self.pr_auc - mean_of(PR_AUC.chance(self.groups))
 
     @cached_property
@@ -187,6 +265,11 @@ class Score:
 
         A gene that is high or low whatever the compound adds nothing to it (`polaris_rxrx.stats.explain`; the
         audit's shortcut "blind to the compound"). NaN if no gene stands in two treatments.
+
+        >>> task = pr.load_task("task")
+        >>> scored = pr.score(task, pr.read_predictions("openphenom.csv", task))
+        >>> 0 < scored.about_compound < scored.above_chance
+        True
         """
         assert self.task.active is not None
         codes, names = self.task.groups("treatment")
@@ -210,6 +293,13 @@ class Score:
 
         Raises:
             UsageError: An option is out of range (see `polaris_rxrx.stats.resampling.Resampling`).
+
+        >>> task = pr.load_task("task")
+        >>> sure = pr.score(task, pr.read_predictions("openphenom.csv", task)).uncertainty(resamples=1000)
+        >>> sure.pr_auc.interval.low < sure.pr_auc.value < sure.pr_auc.interval.high
+        True
+        >>> sure.resamples, sure.level, sure.clusters
+        (1000, 0.95, 'both')
         """
         how = Resampling(resamples, seed, level, clusters)
         assert self.task.active is not None
@@ -259,6 +349,11 @@ def score(task: Task, predictions: Predictions) -> Score:
 
     Raises:
         DataError: The task has no local labels, or nothing in it can be scored.
+
+    >>> task = pr.load_task("task")
+    >>> scored = pr.score(task, pr.read_predictions("openphenom.csv", task))
+    >>> round(scored.pr_auc, 4), round(scored.roc_auc, 4)
+    (0.4253, 0.6986)
     """
     if task.active is None:
         raise DataError(

@@ -41,7 +41,12 @@ KEYS = ("treatment", "gene_symbol")
 
 
 class MetricSpec(BaseModel):
-    """One metric of a benchmark, as Polaris specifies it."""
+    """One metric of a benchmark, as Polaris specifies it.
+
+    >>> spec = MetricSpec(name="pr_auc", label="pr_auc", group_by="treatment")
+    >>> spec.aggregation, spec.on_error
+    ('mean', 'raise')
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -78,6 +83,17 @@ class Task:
     """The test pairs in official order, their labels, and what is computed on them.
 
     `inputs` holds every input column as text, each of length n, `treatment` and `gene_symbol` among them.
+
+    Three pairs of one compound, one of them active:
+
+    >>> task = Task(
+    ...     inputs={"treatment": ["Imatinib"] * 3, "gene_symbol": ["ABL1", "BCL2", "MTOR"]},
+    ...     active=np.array([1.0, 0.0, 0.0]),
+    ...     main_metric="pr_auc",
+    ...     metrics=(MetricSpec(name="pr_auc", label="pr_auc", group_by="treatment"),),
+    ... )
+    >>> len(task), task.by_key["Imatinib", "MTOR"]
+    (3, 2)
     """
 
     inputs: dict[str, list[str]]
@@ -123,20 +139,33 @@ class Task:
 
     @cached_property
     def by_key(self) -> dict[tuple[str, str], int]:
-        """The id of each (treatment, gene_symbol); of the first, should a pair stand twice."""
+        """The id of each (treatment, gene_symbol); of the first, should a pair stand twice.
+
+        >>> task = pr.load_task("task")
+        >>> task.by_key[task.treatment[5], task.gene_symbol[5]]
+        5
+        """
         return {
             key: i for i, key in reversed(list(enumerate(zip(self.treatment, self.gene_symbol, strict=True))))
         }
 
     def smiles(self) -> dict[str, str]:
-        """SMILES by treatment, where known: from the inputs, else those that `prepare --smiles` wrote."""
+        """SMILES by treatment, where known: from the inputs, else those that `prepare --smiles` wrote.
+
+        >>> pr.load_task("task").smiles()  # this task was prepared without --smiles
+        {}
+        """
         column = self.inputs.get("SMILES")
         if column is None and self.folder is not None:
             column = read_table(self.folder / FEATURES).columns.get("SMILES")
         return {name: s for name, s in zip(self.treatment, column or [], strict=False) if s.strip()}
 
     def same_pairs(self, other: Task) -> bool:
-        """Whether two tasks ask for the same pairs in the same order and have the same labels."""
+        """Whether two tasks ask for the same pairs in the same order and have the same labels.
+
+        >>> pr.load_task("task").same_pairs(pr.load_task("task"))
+        True
+        """
         if self is other:
             return True
         if (self.active is None) != (other.active is None) or len(self) != len(other):
@@ -146,7 +175,12 @@ class Task:
         return self.active is None or np.array_equal(self.active, other.active, equal_nan=True)  # type: ignore[arg-type]
 
     def groups(self, column: str) -> tuple[Ints, list[str]]:
-        """Codes (n,), not to be written to, and sorted names of a column's values."""
+        """Codes (n,), not to be written to, and sorted names of a column's values.
+
+        >>> codes, names = pr.load_task("task").groups("treatment")
+        >>> codes.shape, len(names), names == sorted(names)
+        ((997,), 44, True)
+        """
         if column not in self._groups:
             cells = self.inputs[column]
             names = sorted(set(cells))
@@ -169,6 +203,12 @@ class Task:
         return None if unnamed.all() else np.where(unnamed[codes], -1, codes)
 
     def counts(self) -> dict[str, int]:
+        """How many there are of what.
+
+        >>> counts = pr.load_task("task").counts()
+        >>> counts["pairs"], counts["active"], counts["unlabelled"]
+        (997, 117, 0)
+        """
         counts = {
             "pairs": len(self),
             "treatments": len(set(self.treatment)),
@@ -199,13 +239,23 @@ class Task:
 
         Raises:
             DataError: The task is a competition.
+
+        >>> texts = pr.load_task("task").label_texts()
+        >>> texts.count("1"), texts.count("0"), texts.count("")
+        (117, 880, 0)
         """
         if self.active is None:
             raise DataError(f"{self.name} is a competition: its labels stay on the Hub")
         return ["" if a != a else "1" if a else "0" for a in self.active.tolist()]
 
     def save(self, folder: Path, *, smiles: Sequence[str] | None = None) -> Manifest:
-        """Write the prepared folder's own files into `folder` (made by the caller, empty)."""
+        """Write the prepared folder's own files into `folder` (made by the caller, empty).
+
+        >>> Path("saved").mkdir()
+        >>> manifest = pr.load_task("task").save(Path("saved"))
+        >>> sorted(manifest.files)
+        ['private/answers.csv', 'sample_submission.csv', 'test_features.csv', 'train.csv']
+        """
         texts = self.public_tables(smiles)
         if self.active is not None:
             texts[ANSWERS] = to_csv({"id": list(range(len(self))), "active": self.label_texts()})
@@ -240,6 +290,10 @@ def load_task(folder: Path | str = "task") -> Task:
     Raises:
         MissingError: There is no prepared folder.
         DataError: A file is missing, was edited since, or is not what `prepare` writes.
+
+    >>> task = pr.load_task("task")
+    >>> len(task), len(set(task.treatment)), len(set(task.gene_symbol))
+    (997, 44, 77)
     """
     folder = Path(folder)
     manifest = read_manifest(folder)

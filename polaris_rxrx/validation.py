@@ -11,10 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ValidationError,
+)
 
 from polaris_rxrx import bounded
 from polaris_rxrx.errors import UsageError, short
+from polaris_rxrx.files import card_names, cards_folder
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -23,6 +31,21 @@ class Strict(BaseModel):
     """A document whose every field is known, and that stays as it was read."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Listed:
+    """In the annotation of a list: one text stands for a list of it, as in `id = "well"`."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
+        return BeforeValidator(_listed).__get_pydantic_core_schema__(source, handler)
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        several = handler(schema)
+        return {"anyOf": [handler.resolve_ref_schema(several)["items"], several]}
+
+
+def _listed(given: Any) -> Any:
+    return [given] if isinstance(given, str) else given
 
 
 @dataclass(frozen=True)
@@ -74,18 +97,6 @@ def read_json(model: type[M], path: Path) -> M:
         ValueError: It is no such document; `told` says why.
     """
     return model.model_validate(bounded.json_loads(bounded.read_file(path).decode("utf-8")))
-
-
-def cards_folder(folder: str) -> Path:
-    """Where the package's own cards of a kind are: in the wheel, or in the checkout it is run from."""
-    package = Path(__file__).parent
-    packaged = package / f"_{folder}"
-    return packaged if packaged.is_dir() else package.parent / folder
-
-
-def card_names(folder: str) -> list[str]:
-    """The names of the package's own cards of a kind, sorted."""
-    return sorted(path.stem for path in cards_folder(folder).glob("*.toml"))
 
 
 def card_path(name: str | Path, folder: str, what: str) -> Path:

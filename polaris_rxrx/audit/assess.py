@@ -69,6 +69,11 @@ def audit(
     Raises:
         DataError: The task has no labels, no treatment has an active, or a file is not what it should be.
         UsageError: Nuclei counts without metadata, the score of another task, options out of range.
+
+    >>> task = pr.load_task("task")
+    >>> found = audit(task, pr.read_predictions("openphenom.csv", task), resamples=200)
+    >>> found.check("labels").verdict, len(found.shortcuts) > 1
+    ('ok', True)
     """
     how = Resampling(resamples, seed, level)
     if nuclei is not None and metadata is None:

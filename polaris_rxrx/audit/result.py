@@ -3,17 +3,100 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal
 
-from polaris_rxrx.audit.shortcuts import Shortcut, Skipped
+from typing_extensions import TypedDict
+
+from polaris_rxrx.audit.shortcuts import Needs, Shortcut, Skipped
 from polaris_rxrx.comparison import p_value_method
+from polaris_rxrx.documents import Fields
 from polaris_rxrx.quick import Check
-from polaris_rxrx.scoring import Score
-from polaris_rxrx.stats.intervals import Interval, plain
+from polaris_rxrx.scoring import Filled, Score
+from polaris_rxrx.stats.intervals import Ends, Interval, plain
 from polaris_rxrx.stats.resampling import Resampled, Resampling
 from polaris_rxrx.stats.uncertainty import interval_method
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
+
+
+class AuditFiguresDocument(TypedDict):
+    """Scores of one set of predictions: means over treatments, and `pooled_` over all pairs at once."""
+
+    pr_auc: float | None
+    interval: Ends
+    """Of the mean average precision."""
+    roc_auc: float | None
+    pooled_pr_auc: float | None
+    pooled_roc_auc: float | None
+
+
+class ShortcutDocument(AuditFiguresDocument):
+    """Predictions that know one thing only, beside the submission."""
+
+    name: str
+    title: str
+    knows: str
+    direction: str
+    needs: Needs
+    ranks_within_treatments: bool
+    filled: Filled
+    difference: float | None
+    """Submission less shortcut, in mean average precision."""
+    difference_interval: Ends
+    p_value: float | None
+    """Not corrected for the number of shortcuts."""
+    correlation: float | None
+    """Spearman's, the mean over treatments."""
+    n_correlated: int
+    tied: float
+    """The share of pairs whose score another pair of their treatment has, too."""
+    slope: float | None
+    left: float | None
+    """Mean average precision of what is left without the shortcut's part."""
+    explained: float | None
+    """1 - (left - chance) / (submission - chance)."""
+
+
+class NotComputed(TypedDict):
+    """A shortcut that could not be computed, and why."""
+
+    name: str
+    title: str
+    needs: Needs
+    reason: str
+
+
+class AuditMethod(TypedDict):
+    """How the figures were made."""
+
+    interval: str
+    level: float
+    resamples: int
+    seed: int
+    p_value: str
+    chance: str
+    explained: str
+
+
+class AuditDocument(TypedDict):
+    """An audit of one submission."""
+
+    schema_version: Literal[1]
+    task: str
+    predictions: str
+    predictions_sha256: str | None
+    n_pairs: int
+    n_treatments: int
+    method: AuditMethod
+    submission: AuditFiguresDocument
+    chance: float | None
+    """The mean average precision that random scores expect."""
+    shortcuts: list[ShortcutDocument]
+    """By average precision, the highest first."""
+    not_computed: list[NotComputed]
+    checks: list[Fields[Check]]
+    failed: list[str]
+    notes: list[str]
 
 
 @dataclass(frozen=True)
@@ -26,8 +109,15 @@ class AuditFigures:
     pooled_pr_auc: float
     pooled_roc_auc: float
 
-    def to_dict(self) -> dict[str, Any]:
-        return {key: v.ends() if isinstance(v, Interval) else plain(v) for key, v in vars(self).items()}
+    def to_dict(self) -> AuditFiguresDocument:
+        """For JSON."""
+        return {
+            "pr_auc": plain(self.pr_auc),
+            "interval": self.interval.ends(),
+            "roc_auc": plain(self.roc_auc),
+            "pooled_pr_auc": plain(self.pooled_pr_auc),
+            "pooled_roc_auc": plain(self.pooled_roc_auc),
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +143,8 @@ class ShortcutResult:
     left: float
     explained: float
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> ShortcutDocument:
+        """For JSON."""
         kind = self.shortcut.kind
         return {
             "name": kind.name,
@@ -97,7 +188,7 @@ class Audit(Resampled):
         """A check by its name."""
         return next(c for c in self.checks if c.name == name)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> AuditDocument:
         """For JSON."""
         return {
             "schema_version": SCHEMA_VERSION,

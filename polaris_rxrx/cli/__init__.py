@@ -25,8 +25,8 @@ from polaris_rxrx._version import __version__
 from polaris_rxrx.cli._plain import plain_output
 from polaris_rxrx.errors import Interrupted, MissingError, PolarisRxrxError
 
-# Windows has no SIGHUP.
-_STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+# Windows has no SIGHUP, and alone SIGBREAK (Ctrl-Break, and a console that is closed).
+_STOPS = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, n)]
 
 # In the order a user meets them; the line is the command's own short help.
 COMMANDS = {
@@ -56,6 +56,8 @@ COMMANDS = {
     "reproduce": "Set computed figures beside the published ones.",
     "targets": "List annotated targets and their compounds.",
     "export": "Write the task for BioML-bench or MLE-bench.",
+    "doctor": "Look for what is wrong with this installation.",
+    "schema": "Print the JSON schema of a file, or of what --json prints.",
     "completion": "Print the shell completion script.",
 }
 
@@ -71,6 +73,13 @@ class _Commands(click.Group):
             return None
         command: click.Command = import_module(f"polaris_rxrx.cli.{cmd_name}").command
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
+        """As click does it, but from the table: it would import every command's module for its help."""
+        from click.shell_completion import CompletionItem
+
+        found = [CompletionItem(n, help=line) for n, line in COMMANDS.items() if n.startswith(incomplete)]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -96,7 +105,7 @@ def run(arguments: list[str]) -> int:
 def _run(arguments: list[str]) -> int:
     _stop.number = None
     try:
-        cli.main(args=arguments, prog_name="polaris-rxrx", standalone_mode=False)
+        code = cli.main(args=arguments, prog_name="polaris-rxrx", standalone_mode=False)
     except click.exceptions.Exit as error:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt) as error:
@@ -105,7 +114,7 @@ def _run(arguments: list[str]) -> int:
         if _stop.number is not None:  # a library made another error of the interrupt
             return _interrupted(error)
         return _failed(error, arguments)
-    return 0
+    return code if isinstance(code, int) else 0  # that of a command's `exit`
 
 
 def main() -> NoReturn:

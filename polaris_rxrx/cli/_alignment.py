@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from polaris_rxrx.cli.options import F, together
+from polaris_rxrx.cli.options import F, offering, together
+from polaris_rxrx.maps.names import CORRECTIONS
 
 if TYPE_CHECKING:
     from polaris_rxrx.cards import Card
@@ -63,8 +64,6 @@ def _components(ctx: click.Context, param: click.Parameter, value: str | None) -
 def _corrections(ctx: click.Context, param: click.Parameter, value: str | None) -> Sequence[str] | None:
     if value is None:
         return None
-    from polaris_rxrx.maps.names import CORRECTIONS
-
     if value == CORRECT_NOTHING:
         return ()
     names = _listed(value)
@@ -84,6 +83,7 @@ _DESIGN = [
     click.option(
         "--batch",
         metavar="experiment|plate|COLUMN",
+        shell_complete=offering("experiment", "plate"),
         help="What wells are aligned in, instead of the card's way: their experiment (of a dataset: its "
         "batch), their plate, or the wells with one cell in this column of the metadata.  [default: "
         "experiment]",
@@ -108,6 +108,7 @@ _ALIGNED = [
         "--correct",
         metavar="WHAT[,WHAT]",
         callback=_corrections,
+        shell_complete=offering(*CORRECTIONS, CORRECT_NOTHING),
         help="Corrections, instead of the card's: well-position (from each well, before the alignment, "
         "the mean of all wells at its address, over all plates), chromosome-arm (of the map; wants "
         "--gene-arms, which alone asks for it, too), or none.",

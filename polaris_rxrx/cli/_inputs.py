@@ -174,7 +174,9 @@ def write_folder(out: Path, files: Mapping[str, str], replaced: Iterable[str]) -
                 for path in folder.glob(pattern):
                     path.unlink()
         (folder / MARKER).write_text(
-            "Results written by polaris-rxrx; it replaces them when it runs again with --out.\n", "utf-8"
+            "Results written by polaris-rxrx; it replaces them when it runs again with --out.\n",
+            encoding="utf-8",
+            newline="",
         )
         for name, text in files.items():
             (folder / name).write_text(text, encoding="utf-8", newline="")

@@ -35,13 +35,18 @@ class _Plain:
     def encoding(self) -> str:
         return "utf-8"  # click goes round a stream of another one; `write` does what is needed there
 
+    @property
+    def real_encoding(self) -> str:
+        """What bytes text becomes in the end."""
+        return getattr(self._stream, "encoding", None) or "utf-8"
+
     def write(self, text: str) -> int:
         if not isinstance(text, str):
             raise TypeError(f"text was expected, not {type(text).__name__}")
         shown = plain(text)
         if self._bound:
             shown = shortened(shown)
-        encoding = getattr(self._stream, "encoding", None) or "utf-8"
+        encoding = self.real_encoding
         if encoding.lower().replace("-", "") != "utf8":
             shown = shown.encode(encoding, "backslashreplace").decode(encoding)
         with self._named():

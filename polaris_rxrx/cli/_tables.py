@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from polaris_rxrx.present.numbers import number
@@ -21,17 +20,6 @@ def as_text(result: Result, title: str) -> str:
     head, lines = _LAYOUT[result.suite](result)
     told = [part for text in (f"{result.suite}: {title}", *head.split("\n")) for part in wrapped(text)]
     return "\n".join([*told, "", *lines, "", *notes(result.notes)]).rstrip()
-
-
-def as_rows(columns: Mapping[str, list[Any]]) -> list[dict[str, Any]]:
-    """A table as JSON's rows; what is not defined is null."""
-    return [
-        {
-            key: None if isinstance(value, float) and not isfinite(value) else value
-            for key, value in zip(columns, row, strict=True)
-        }
-        for row in zip(*columns.values(), strict=True)
-    ]
 
 
 def _drug_target(result: Result) -> tuple[str, list[str]]:

@@ -46,8 +46,8 @@ if TYPE_CHECKING:
 
 def _named_out(ctx: click.Context, _: click.Parameter, value: Path | None) -> Path:
     """NAME.csv where --out was not given: the guard has to know."""
-    if value is not None:
-        return value
+    if value is not None or ctx.resilient_parsing:  # as a word is completed
+        return value or Path()
     from polaris_rxrx.cards import load_card
 
     name = ctx.params["name"]

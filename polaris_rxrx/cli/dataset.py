@@ -28,12 +28,12 @@ def command() -> None:
 def list_(as_json: bool) -> None:
     """List the dataset cards that come along: their files, sizes and licences."""
     from polaris_rxrx.dataset.download import told_size
-    from polaris_rxrx.dataset.screens import load_screen, screen_names
+    from polaris_rxrx.dataset.screens import Screens, load_screen, screen_names
     from polaris_rxrx.present.terminal import json_text, wrapped
 
     screens = [load_screen(name) for name in screen_names()]
     if as_json:
-        click.echo(json_text({"datasets": [screen.model_dump(mode="json") for screen in screens]}))
+        click.echo(json_text(Screens(datasets=tuple(screens)).model_dump(mode="json")))
         return
     lines = []
     for screen in screens:

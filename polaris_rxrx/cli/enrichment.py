@@ -8,7 +8,7 @@ import click
 
 from polaris_rxrx.cli._inputs import aliases_option, check_folder, write_results
 from polaris_rxrx.cli._source import Source, source_options
-from polaris_rxrx.cli._tables import as_rows, as_text
+from polaris_rxrx.cli._tables import as_text
 from polaris_rxrx.cli.options import FILE, Bar, json_option, note, wide_option
 from polaris_rxrx.cli.outputs import Command, results_option
 from polaris_rxrx.present.terminal import json_text
@@ -45,7 +45,7 @@ def command(
     The background is the genes of the map: what was not screened could not be found. The test is
     hypergeometric; p-values are corrected by Bonferroni and by Benjamini and Hochberg (q).
     """
-    from polaris_rxrx.suites.enrichment import enrichment
+    from polaris_rxrx.suites.enrichment import as_document, enrichment
     from polaris_rxrx.suites.gene_gene import genes_of
     from polaris_rxrx.suites.gene_sets import read_gene_sets
     from polaris_rxrx.suites.unexpressed import read_genes
@@ -65,6 +65,6 @@ def command(
         write_results(out, {result.suite: result})
         note(f"Wrote {result.suite} into {out}")
     if as_json:
-        click.echo(json_text({**result.to_dict(), "sets": as_rows(result.tables["sets"])}))
+        click.echo(json_text(as_document(result)))
     else:
         click.echo(as_text(result, f"{genes} in {title}"))

@@ -21,10 +21,18 @@ from polaris_rxrx.cli._tables import as_text
 from polaris_rxrx.cli.options import FILE, note, seed_option, wide_option
 from polaris_rxrx.cli.outputs import Command, results_option
 from polaris_rxrx.present.terminal import json_text
-from polaris_rxrx.suites.run import BELONGS, PAPER, SUITES, WELLS, jobs, refuse_strangers
+from polaris_rxrx.suites.run import BELONGS, BY, PAPER, SUITES, WELLS, jobs, refuse_strangers
 
 if TYPE_CHECKING:
     from polaris_rxrx.cli._running import Keep
+
+
+def _by(context: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """What the suite that was named goes by."""
+    # click leaves it among the words that it could not read, where an option still lacks its own.
+    named = [context.params.get("suite"), *context.args]
+    words = next((BY[suite] for suite in named if suite in BY), ())
+    return [word for word in words if word.startswith(incomplete)]
 
 
 @click.command(cls=Command, no_args_is_help=True)
@@ -93,6 +101,7 @@ if TYPE_CHECKING:
 @click.option(
     "--by",
     metavar="WHAT",
+    shell_complete=_by,
     help="What is scored one by one: for drug-target each compound or gene; for signal and activity each "
     "gene, guide, compound or compound-concentration.  [default: compound; gene]",
 )

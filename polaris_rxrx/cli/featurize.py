@@ -7,9 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from polaris_rxrx.cli._featurizers import featurizer_options, kind_of, look, make, refuse_strangers
+from polaris_rxrx.cli._featurizers import (
+    CELLPROFILER,
+    OPENPHENOM,
+    featurizer_options,
+    kind_of,
+    look,
+    make,
+    refuse_strangers,
+)
 from polaris_rxrx.cli._images import Images, image_options
-from polaris_rxrx.cli.options import FILE, Bar, note
+from polaris_rxrx.cli.options import FILE, Bar, note, offering
 from polaris_rxrx.cli.outputs import Command, NewFolder
 from polaris_rxrx.errors import DataError, some
 
@@ -21,7 +29,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command, no_args_is_help=True)
-@click.argument("how", metavar="HOW")
+@click.argument("how", metavar="HOW", shell_complete=offering(CELLPROFILER, OPENPHENOM))
 @image_options
 @click.option(
     "--out", type=NewFolder(), metavar="DIR", help="The folder to make, which --embeddings takes as it is."

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -13,7 +12,8 @@ from polaris_rxrx.cli._datasets import DEFAULT as CORE
 from polaris_rxrx.cli._datasets import ScreenName
 from polaris_rxrx.cli._downloads import asking, bars
 from polaris_rxrx.cli.options import data_option, note, wide_option
-from polaris_rxrx.dataset.registry import DEFAULT, KNOWN, status
+from polaris_rxrx.dataset.registry import DEFAULT, KNOWN, FileStatus, status
+from polaris_rxrx.documents import Fields
 from polaris_rxrx.errors import UsageError
 
 _COLUMNS = ("what", "file", "where", "size", "source", "licence")
@@ -110,11 +110,11 @@ def _fetch_screen(dataset: str, data: Path, force: bool, profiles: bool) -> None
         click.echo(str(place))
 
 
-def _table(rows: Sequence[dict[str, Any]]) -> str:
+def _table(rows: Sequence[Fields[FileStatus]]) -> str:
     from polaris_rxrx.dataset.download import human
     from polaris_rxrx.present.terminal import table
 
-    def cells(row: dict[str, Any]) -> tuple[str, ...]:
+    def cells(row: Fields[FileStatus]) -> tuple[str, ...]:
         where = row["path"] or "not fetched"
         where += f" ({row['problem']}; fetch it again with --force)" if row["problem"] else ""
         size = human(row["bytes"] or 0) if row["path"] else human(row["about_bytes"])

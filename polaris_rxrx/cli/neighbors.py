@@ -16,7 +16,7 @@ from polaris_rxrx.cli._inputs import (
     write_results,
 )
 from polaris_rxrx.cli._source import Source, source_options
-from polaris_rxrx.cli._tables import as_rows, as_text
+from polaris_rxrx.cli._tables import as_text
 from polaris_rxrx.cli.options import Bar, json_option, note, seed_option, wide_option
 from polaris_rxrx.cli.outputs import Command, results_option
 from polaris_rxrx.errors import MissingError
@@ -80,7 +80,7 @@ def command(
     kinds whose cosine is as extreme. Known relations, and the annotated targets of compounds at 1000 nM or
     less ("target"), are marked.
     """
-    from polaris_rxrx.suites.neighbors import neighbors
+    from polaris_rxrx.suites.neighbors import as_document, neighbors
 
     source.check(context)
     if out is not None:
@@ -105,7 +105,7 @@ def command(
         write_results(out, {result.suite: result})
         note(f"Wrote {result.suite} into {out}")
     if as_json:
-        click.echo(json_text({**result.to_dict(), "neighbors": as_rows(result.tables["neighbors"])}))
+        click.echo(json_text(as_document(result)))
     else:
         click.echo(as_text(result, title))
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 
 import click
 
-from polaris_rxrx.files import default_data
+from polaris_rxrx.files import card_names, default_data
 from polaris_rxrx.maps.names import AGGREGATES
 from polaris_rxrx.stats.resampling import CLUSTERS, LEVEL, RESAMPLES
 
@@ -348,6 +348,15 @@ def arms_options(function: F) -> F:
     return arms(silent(function))
 
 
+def offering(*words: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """For click's `shell_complete`: words that complete what may be another word, too."""
+
+    def offered(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+        return [word for word in words if word.startswith(incomplete)]
+
+    return offered
+
+
 class MaybeFile(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.4 on
     """A name, or the path of a file; of cards in a folder of the package, the name is completed."""
 
@@ -359,8 +368,6 @@ class MaybeFile(click.ParamType):  # type: ignore[type-arg]  # generic from clic
 
         if self.folder is None:
             return super().shell_complete(ctx, param, incomplete)
-        from polaris_rxrx.validation import card_names
-
         names = [CompletionItem(n) for n in card_names(self.folder) if n.startswith(incomplete)]
         return [*names, CompletionItem(incomplete, type="file")]
 

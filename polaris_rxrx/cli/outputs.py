@@ -184,4 +184,4 @@ def _same(a: Path, b: Path) -> bool:
     try:
         return a.samefile(b)
     except OSError:  # one is not there, or cannot be seen
-        return os.path.realpath(a) == os.path.realpath(b)
+        return os.path.normcase(os.path.realpath(a)) == os.path.normcase(os.path.realpath(b))

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from polaris_rxrx.errors import MissingError
     from polaris_rxrx.parallel import Effort
     from polaris_rxrx.suites.published import Published
-    from polaris_rxrx.suites.reproduce import Cell, Data, Results
+    from polaris_rxrx.suites.reproduce import Cell, Data, ReproductionDocument, Results
 
 
 @click.command(cls=Command)
@@ -88,6 +88,7 @@ def command(
     of models whose files are not in --data.
     """
     from polaris_rxrx.suites.published import NAMES, load_whole
+    from polaris_rxrx.suites.reproduce import document
 
     tables = [table for n in ([name] if name else NAMES) for table in load_whole(n)]
     if out is not None:
@@ -103,20 +104,19 @@ def command(
             _run(run.tables, run.card.name, source, held, renamer, effort, bar, results)
         inputs[run.name] = source.inputs
         del source  # or two models' wells would be held while the next is read
-    made_up = any(given["made_up"] for given in inputs.values())
-    document = {**_document(tables, results, inputs, made_up), "needs": needs}
+    found = document(tables, results, inputs=inputs, needs=needs)
     if out is not None:
-        _write(out, document)
+        _write(out, found)
         note(f"Wrote reproduce.json and {', '.join(f'{t.name}.csv' for t in tables)} into {out}")
     if as_json:
-        click.echo(json_text(document))
+        click.echo(json_text(found))
         return
     parts = [_as_text(t, results[t.name]) for t in tables]
     parts += _deviations(results)
     if needs:
         told = [part for text in needs.values() for part in wrapped(text, hang=2)]
         parts.append("\n".join(["Models that are not here, and what they need", *told]))
-    click.echo("\n\n".join(["\n".join(wrapped(f"{MADE_UP}.")), *parts] if made_up else parts))
+    click.echo("\n\n".join(["\n".join(wrapped(f"{MADE_UP}.")), *parts] if found["made_up"] else parts))
 
 
 @dataclass(frozen=True)
@@ -258,20 +258,7 @@ def _run(
             results[t.name] = stamped | results[t.name]
 
 
-def _document(
-    tables: Sequence[Published], results: dict[str, Results], inputs: dict[str, Any], made_up: bool
-) -> dict[str, Any]:
-    from polaris_rxrx.suites.reproduce import to_dict
-
-    return {
-        "schema_version": 1,
-        "made_up": made_up,
-        "inputs": inputs,
-        "tables": {t.name: to_dict(t, results[t.name]) for t in tables},
-    }
-
-
-def _write(out: Path, document: dict[str, Any]) -> None:
+def _write(out: Path, document: ReproductionDocument) -> None:
     from polaris_rxrx.tables import to_csv
 
     files = {"reproduce.json": json_text(document) + "\n"}

@@ -12,6 +12,7 @@ from polaris_rxrx.cli.options import FILE, certainty_options, note, task_option
 from polaris_rxrx.cli.outputs import Command, per_treatment_option, write_per_treatment
 
 if TYPE_CHECKING:
+    from polaris_rxrx.quick import CheckedReport
     from polaris_rxrx.scoring import Score
     from polaris_rxrx.stats.uncertainty import Uncertainty
 
@@ -52,11 +53,7 @@ def command(
     checks = quick.check(loaded, result.predictions.values)
     for line in quick.lines(checks, brief=True):
         note(line)
-    report = {
-        **result.to_dict(),
-        "uncertainty": certainty.to_dict(),
-        "checks": [check.to_dict() for check in checks],
-    }
+    report = quick.report(result, certainty, checks)
     if official:
         from polaris_rxrx.hub.benchmarks import evaluate_saved
 
@@ -68,7 +65,7 @@ def command(
     )
 
 
-def _as_text(result: Score, certainty: Uncertainty, report: dict[str, object]) -> str:
+def _as_text(result: Score, certainty: Uncertainty, report: CheckedReport) -> str:
     from polaris_rxrx.metrics import METRICS
     from polaris_rxrx.present.numbers import count, number, percent, span
     from polaris_rxrx.present.terminal import is_wide, labelled, table, wrapped
@@ -93,13 +90,11 @@ def _as_text(result: Score, certainty: Uncertainty, report: dict[str, object]) -
         ("Chance", "what random scores expect (exact); normalized: 0 is chance, 1 is perfect"),
         ("p", f"of a random order within each treatment doing as well{shared}"),
     ]
-    client = report.get("client")
-    if isinstance(client, dict):
-        for name, theirs in client.items():
-            shown = "nan" if theirs is None else f"{theirs:.6f}"
-            ours = result.official.get(name)
-            gap = "" if ours is None or theirs is None else f" (differs by {abs(ours - theirs):.1e})"
-            told.append(("Client", f"{name} = {shown}{gap}"))
+    for name, theirs in report.get("client", {}).items():
+        shown = "nan" if theirs is None else f"{theirs:.6f}"
+        ours = result.official.get(name)
+        gap = "" if ours is None or theirs is None else f" (differs by {abs(ours - theirs):.1e})"
+        told.append(("Client", f"{name} = {shown}{gap}"))
     if result.left_out:
         most = len(result.left_out) if is_wide() else 10
         told.append(("Left out", f"{count(len(result.left_out), 'treatment')}:"))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -97,7 +96,8 @@ def _choose(folders: list[Path]) -> Path:
 
 def _show(ready: Ready, as_json: bool) -> None:
     """The requests, byte for byte."""
-    from polaris_rxrx.submission.submit import already, closed
+    from polaris_rxrx.present.terminal import json_text
+    from polaris_rxrx.submission.submit import already, as_dry_run, closed
 
     told, shut = already(ready, note), closed(ready)
     if told is not None:
@@ -105,9 +105,7 @@ def _show(ready: Ready, as_json: bool) -> None:
     if shut is not None:
         note(f"{shut}.\nIt would not be sent")
     if as_json:
-        requests = [payload.to_dict() for payload in ready.upload.payloads]
-        report = {**_common(ready), "state": "dry-run", "blocked": bool(told or shut), "requests": requests}
-        click.echo(json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False))
+        click.echo(json_text(as_dry_run(ready, blocked=bool(told or shut))))
         return
     for payload in ready.upload.payloads:
         click.echo(f"{payload.method} {ready.upload.hub}{payload.path}")
@@ -118,7 +116,8 @@ def _show(ready: Ready, as_json: bool) -> None:
 def _finish(ready: Ready, path: Path, receipt: Receipt, *, pack: bool, as_json: bool) -> None:
     """Print the result first: whatever becomes of the bundle, it is on the Hub."""
     from polaris_rxrx.errors import PolarisRxrxError
-    from polaris_rxrx.submission.submit import bundle
+    from polaris_rxrx.present.terminal import json_text
+    from polaris_rxrx.submission.submit import as_sent, bundle
 
     if not as_json:
         click.echo(receipt.url or f"Sent to {ready.upload.hub}, which did not name the page of the result")
@@ -129,31 +128,8 @@ def _finish(ready: Ready, path: Path, receipt: Receipt, *, pack: bool, as_json: 
     except (PolarisRxrxError, OSError, KeyboardInterrupt) as error:
         problem = error
     if as_json:
-        report = {
-            **_common(ready),
-            "state": receipt.state,
-            "url": receipt.url,
-            "message": receipt.message,
-            "receipt": str(path),
-            "bundle": str(written) if written else None,
-        }
-        click.echo(json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False))
+        click.echo(json_text(as_sent(ready, path, receipt, written)))
     if problem is not None:
         note("It was sent; only the bundle could not be written:")
         raise problem
     note(f"Receipt  {path}\nBundle   {written}")
-
-
-def _common(ready: Ready) -> dict[str, Any]:
-    return {
-        "schema_version": 1,
-        "hub": ready.upload.hub,
-        "kind": ready.upload.kind,
-        "task": ready.task.name,
-        "name": ready.card.name,
-        "owner": ready.card.owner,
-        "predictions": str(ready.file),
-        "predictions_sha256": ready.predictions.sha256,
-        "scores": ready.scores,
-        "warnings": list(ready.warnings),
-    }

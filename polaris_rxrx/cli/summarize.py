@@ -130,6 +130,8 @@ def parts_folder(out: Path, *, resume: bool) -> Path:
         note(f"{folder} is not there: nothing to go on with, so this begins anew")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MARKER).write_text(
-        "Finished parts of a summary; `polaris-rxrx summarize` removes them when it is whole.\n", "utf-8"
+        "Finished parts of a summary; `polaris-rxrx summarize` removes them when it is whole.\n",
+        encoding="utf-8",
+        newline="",
     )
     return folder

@@ -28,7 +28,7 @@ def command(
     targets: tuple[str, ...], data: Path, annotations: Path | None, active: float, as_json: bool
 ) -> None:
     """List annotated targets and their active compounds, strongest first (the paper's Table 7)."""
-    from polaris_rxrx.dataset.affinities import active_compounds, read_affinities
+    from polaris_rxrx.dataset.affinities import active_compounds, as_document, read_affinities
     from polaris_rxrx.dataset.registry import locate
 
     if not 0 < active < float("inf"):
@@ -38,19 +38,7 @@ def command(
     if as_json:
         from polaris_rxrx.present.terminal import json_text
 
-        click.echo(
-            json_text(
-                {
-                    "active_nM": active,
-                    "annotations_sha256": affinities.sha256,
-                    **({"made_up": True} if affinities.made_up else {}),
-                    "targets": [
-                        {"target": gene, "compounds": [{"treatment": c, "nM": v} for v, c in compounds]}
-                        for gene, compounds in listed.items()
-                    ],
-                }
-            )
-        )
+        click.echo(json_text(as_document(affinities, active, listed)))
         return
     click.echo(_as_text(listed, active))
     if affinities.made_up:

@@ -20,19 +20,12 @@ def command(env_file: Path | None, offline: bool, as_json: bool) -> None:
     The exit code is 1 if nobody is.
     """
     from polaris_rxrx.errors import MissingError
-    from polaris_rxrx.hub.account import hub_address, whoami
+    from polaris_rxrx.hub.account import as_document, hub_address, whoami
 
     account = whoami(env_file=env_file, check=not offline)
     hub = hub_address(env_file) if account is None else account.hub
     if as_json:
-        said = {
-            "hub": hub,
-            "logged_in": account is not None,
-            "name": account and account.name,
-            "how": account and account.how,
-            "expires": account.expires.isoformat() if account and account.expires else None,
-        }
-        click.echo(json.dumps(said, indent=2))
+        click.echo(json.dumps(as_document(account, hub), indent=2))
     elif account is not None:
         click.echo(described(account))
     if account is None:

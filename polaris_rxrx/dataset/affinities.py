@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from typing_extensions import NotRequired, TypedDict
 
 from polaris_rxrx.damage import number_hint, refuse_dates
 from polaris_rxrx.dataset import units
@@ -54,6 +55,31 @@ class Affinities:
     sha256: str
     n_rows: int
     made_up: bool = False
+
+
+class ActiveCompound(TypedDict):
+    """A compound that is active on a target, and its strongest affinity."""
+
+    treatment: str
+    nM: float
+
+
+class TargetCompounds(TypedDict):
+    """A target's active compounds, the strongest first."""
+
+    target: str
+    compounds: list[ActiveCompound]
+
+
+class TargetsDocument(TypedDict):
+    """Annotated targets and their active compounds."""
+
+    active_nM: float
+    """Active at or below this affinity."""
+    annotations_sha256: str
+    made_up: NotRequired[bool]
+    """There and true where `polaris-rxrx demo` drew the affinities."""
+    targets: list[TargetCompounds]
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +133,10 @@ def read_affinities(path: Path | str) -> Affinities:
 
     Raises:
         DataError: Naming the line and the value, or the unit that the whole column looks like.
+
+    >>> found = read_affinities("data/compound_gene_interactions.csv")
+    >>> found.by_compound["ABT-199"]  # nM
+    {'BCL2': 200.0, 'SRC': 5000.0, 'ESR2': 20000.0, 'AKT1': 100000.0}
     """
     path = Path(path)
     table = read_table(path)
@@ -237,6 +267,12 @@ def candidates(
     Raises:
         UsageError: The thresholds are the wrong way round.
         DataError: Nothing is active.
+
+    >>> can = candidates(read_affinities("data/compound_gene_interactions.csv"))
+    >>> can.active.shape, int(can.active.sum())
+    ((44, 77), 117)
+    >>> can.rows[0], int(can.wanted[0])  # one active, and 20 negatives at least
+    ('ABT-199', 20)
     """
     if not 0 < active <= inactive:
         raise UsageError(f"active {active:g} nM, inactive {inactive:g} nM: expected 0 < active <= inactive")
@@ -276,6 +312,12 @@ def draw_negatives(candidates: Candidates, seed: int) -> Ints:
     """The negatives of one seed: columns (n_rows, most), of which a row's first `n_negatives` are its own.
 
     Every column gets a uniform number, and a row's negatives are its eligible columns with the smallest.
+
+    >>> can = candidates(read_affinities("data/compound_gene_interactions.csv"))
+    >>> drawn = draw_negatives(can, seed=0)
+    >>> own = drawn[0][: can.n_negatives[0]]  # columns of the first compound's
+    >>> len(own), bool(can.eligible[0][own].all())
+    (20, True)
     """
     key = np.random.default_rng(seed).random(candidates.eligible.shape)
     key[~candidates.eligible] = np.inf
@@ -293,6 +335,10 @@ def draw(affinities: Affinities, seed: int) -> Draw:
 
     Raises:
         DataError: No compound has an active gene.
+
+    >>> drawn = draw(read_affinities("data/compound_gene_interactions.csv"), seed=0)
+    >>> len(drawn), sum(drawn.active)
+    (997, 117)
     """
     rng, genes = np.random.default_rng(seed), np.array(affinities.genes, dtype=object)
     drawn = Draw([], [], [], seed, {})
@@ -358,6 +404,9 @@ def active_compounds(
 
     Raises:
         DataError: A gene asked for is not in the table, or has no active compound.
+
+    >>> active_compounds(read_affinities("data/compound_gene_interactions.csv"), genes=["BCL2"])
+    {'BCL2': [(100.0, 'ABT-737'), (200.0, 'ABT-199')]}
     """
     known: dict[str, list[tuple[float, str]]] = {gene: [] for gene in affinities.genes}
     for compound, values in affinities.by_compound.items():
@@ -375,3 +424,18 @@ def active_compounds(
             )
     found = {gene: sorted(pair for pair in pairs if pair[0] <= active) for gene, pairs in known.items()}
     return {gene: pairs for gene, pairs in found.items() if pairs and (not genes or gene in genes)}
+
+
+def as_document(
+    affinities: Affinities, active: float, listed: dict[str, list[tuple[float, str]]]
+) -> TargetsDocument:
+    """What `active_compounds` listed, for JSON."""
+    found: TargetsDocument = {
+        "active_nM": active,
+        "annotations_sha256": affinities.sha256,
+        "targets": [
+            {"target": gene, "compounds": [{"treatment": name, "nM": value} for value, name in compounds]}
+            for gene, compounds in listed.items()
+        ],
+    }
+    return {**found, "made_up": True} if affinities.made_up else found

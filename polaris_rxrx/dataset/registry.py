@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from polaris_rxrx import bounded
+from polaris_rxrx.documents import Fields, fields_of
 from polaris_rxrx.errors import DataError, MissingError
 from polaris_rxrx.files import write_text
 
@@ -208,6 +209,9 @@ def locate(what: str, data: Path) -> Path:
     Raises:
         MissingError: It is not there; the error's command fetches it.
         DataError: Several files could be it.
+
+    >>> locate("relations", Path("data")).as_posix()
+    'data/relations'
     """
     known = KNOWN[what]
     files = present(known, data)
@@ -241,7 +245,11 @@ def files_of(folder: Path) -> list[Path]:
 
 
 def is_made_up(data: Path) -> bool:
-    """Whether `polaris-rxrx demo` wrote this data folder."""
+    """Whether `polaris-rxrx demo` wrote this data folder.
+
+    >>> is_made_up(Path("data"))
+    True
+    """
     try:
         with (data / MADE_UP_README).open(encoding="utf-8", errors="replace") as handle:
             return handle.read(len(_MADE_UP_START)) == _MADE_UP_START
@@ -278,40 +286,56 @@ def size_problem(path: Path, expected: int | None) -> str | None:
     return None
 
 
-def status(data: Path) -> list[dict[str, Any]]:
-    """A row a file: what it is, where it is in `data` if it is there, size, source and licence. Offline."""
+@dataclass(frozen=True)
+class FileStatus:
+    """A file that can be fetched, and where it is if it is here."""
+
+    what: str
+    """The word of `polaris-rxrx fetch`."""
+    file: str | None
+    """Its name in the data folder; null where that is known only once it is fetched."""
+    path: str | None
+    bytes: int | None
+    expected_bytes: int | None
+    about_bytes: int
+    problem: str | None
+    source: str
+    revision: str | None
+    licence: str
+
+
+def status(data: Path) -> list[Fields[FileStatus]]:
+    """A row a file: what it is, where it is in `data` if it is there, size, source and licence. Offline.
+
+    >>> [row["what"] for row in status(Path("data")) if row["path"] is None]  # phenom-2 is not in the demo
+    ['phenom-2']
+    """
     record, made_up = Record.read(data), is_made_up(data)
-    rows = []
+    rows = list[Fields[FileStatus]]()
     for known in KNOWN.values():
         here = present(known, data)
         for file in known.files:
             paths = [path for path, held in here.items() if held is file]
-            rows += [_row(known, file, path, data, record) | (_MADE_UP if made_up else {}) for path in paths]
+            rows += [_row(known, file, path, data, record, made_up) for path in paths]
             rows += [] if paths else [_row(known, file, None, data, record)]
     return rows
 
 
-_MADE_UP: dict[str, Any] = {
-    "expected_bytes": None,
-    "problem": None,
-    "source": "synthetic (polaris-rxrx demo)",
-    "revision": None,
-    "licence": "drawn numbers: say nothing about any model",
-}
-
-
-def _row(known: Known, file: Remote, path: Path | None, data: Path, record: Record) -> dict[str, Any]:
+def _row(
+    known: Known, file: Remote, path: Path | None, data: Path, record: Record, made_up: bool = False
+) -> Fields[FileStatus]:
     name = path.relative_to(data).as_posix() if path else file.name
-    expected = expected_size(name, file, record)
-    return {
-        "what": known.what,
-        "file": name or None,
-        "path": str(path) if path else None,
-        "bytes": path.stat().st_size if path else None,
-        "expected_bytes": expected,
-        "about_bytes": file.size or file.about,
-        "problem": size_problem(path, expected) if path else None,
-        "source": file.page,
-        "revision": file.revision,
-        "licence": file.licence,
-    }
+    expected = None if made_up else expected_size(name, file, record)
+    found = FileStatus(
+        what=known.what,
+        file=name or None,
+        path=str(path) if path else None,
+        bytes=path.stat().st_size if path else None,
+        expected_bytes=expected,
+        about_bytes=file.size or file.about,
+        problem=size_problem(path, expected) if path and not made_up else None,
+        source="synthetic (polaris-rxrx demo)" if made_up else file.page,
+        revision=None if made_up else file.revision,
+        licence="drawn numbers: say nothing about any model" if made_up else file.licence,
+    )
+    return fields_of(found)

@@ -112,6 +112,10 @@ def draw(phenotype: Phenotype, seed: int | Sequence[int], *, size: tuple[int, in
 
     Raises:
         UsageError: So many nuclei do not fit, or a phenotype makes no sense.
+
+    >>> field = draw(Phenotype(count=5), seed=0, size=(64, 64))
+    >>> field.pixels.shape, field.pixels.dtype.name, int(field.nuclei.max())
+    ((6, 64, 64), 'uint8', 5)
     """
     if phenotype.count < 0 or phenotype.radius <= 1 or len(phenotype.brightness) != len(CHANNELS):
         raise UsageError(f"{phenotype}: expected count >= 0, radius > 1 and {len(CHANNELS)} brightnesses")
@@ -296,7 +300,12 @@ def encode(pixels: Pixels, quality: int = 0) -> bytes:
 
 
 def pictures(well: str, pixels: Pixels, *, site: int = 1, quality: int = 0) -> list[Picture]:
-    """A site's images as they are stored, of `pixels` (channels, height, width); channels count from 1."""
+    """A site's images as they are stored, of `pixels` (channels, height, width); channels count from 1.
+
+    >>> images = pictures("compound-004_1_AA04", draw(Phenotype(count=5), seed=0, size=(64, 64)).pixels)
+    >>> len(images), images[0].key
+    (6, 'compound-004/Plate1/AA04_s1_1')
+    """
     return [Picture(key(well, site, c), encode(plane, quality)) for c, plane in enumerate(pixels, 1)]
 
 
@@ -318,6 +327,10 @@ def write_shards(
         row_group: Images a row group.
         note: Kept in each file, to tell synthetic images from real ones.
         structs: Write `jp2` as structs of `bytes` and `path`, as the library `datasets` writes images.
+
+    >>> field = draw(Phenotype(count=5), seed=0, size=(64, 64))
+    >>> [path.name for path in write_shards(Path("images"), pictures("compound-004_1_AA04", field.pixels))]
+    ['train-00000-of-00001.parquet']
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -17,11 +17,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from string import Formatter
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
-    BeforeValidator,
     Field,
     PositiveFloat,
     PositiveInt,
@@ -29,10 +28,10 @@ from pydantic import (
     model_validator,
 )
 
-from polaris_rxrx import bounded
+from polaris_rxrx import bounded, files
 from polaris_rxrx.dataset.units import TO_NM
 from polaris_rxrx.errors import DataError
-from polaris_rxrx.validation import Complaint, Strict, card_names, card_path, complaints, told_of
+from polaris_rxrx.validation import Complaint, Listed, Strict, card_path, complaints, told_of
 
 DEFAULT = "rxrx3-core"
 FOLDER = "datasets"
@@ -40,7 +39,8 @@ FOLDER = "datasets"
 
 def _inside(name: str) -> str:
     path = PurePosixPath(name)
-    if not path.parts or path.is_absolute() or ".." in path.parts or "\\" in name:
+    odd = "\\" in name or ":" in name  # a folder, a drive or a stream, on Windows
+    if not path.parts or path.is_absolute() or ".." in path.parts or odd:
         raise ValueError("a file inside the data folder was expected, as in metadata/well.csv.gz")
     return name
 
@@ -53,16 +53,11 @@ def _of_columns(pattern: str) -> str:
     return pattern
 
 
-def _listed(given: Any) -> Any:
-    """One column or cell, written as text, as a list of one."""
-    return [given] if isinstance(given, str) else given
-
-
 Text = Annotated[str, Field(min_length=1)]
-Columns = Annotated[tuple[Text, ...], BeforeValidator(_listed), Field(min_length=1)]
+Columns = Annotated[tuple[Text, ...], Field(min_length=1), Listed()]
 FileName = Annotated[str, AfterValidator(_inside)]
-Cells = Annotated[tuple[Text, ...], BeforeValidator(_listed)]
-Where = dict[Text, Annotated[tuple[str, ...], BeforeValidator(_listed), Field(min_length=1)]]
+Cells = Annotated[tuple[Text, ...], Listed()]
+Where = dict[Text, Annotated[tuple[str, ...], Field(min_length=1), Listed()]]
 Unit = Literal["pM", "nM", "uM", "mM", "M"]
 
 
@@ -152,7 +147,7 @@ class Controls(Strict):
     """
 
     columns: Columns
-    negative: Annotated[Cells, Field(min_length=1)]
+    negative: Columns
     positive: Cells = ()
     empty: Cells = ()
 
@@ -229,8 +224,19 @@ class Screen(Strict):
         return next((side.blinded for side in self.sides if side.type == "CRISPR"), None)
 
 
+class Screens(Strict):
+    """Cards of screens."""
+
+    datasets: tuple[Screen, ...]
+
+
 def screen_names() -> list[str]:
-    return card_names(FOLDER)
+    """The names of the package's own dataset cards.
+
+    >>> screen_names()
+    ['jump-compound', 'jump-crispr', 'jump-orf', 'rxrx3', 'rxrx3-core']
+    """
+    return files.card_names(FOLDER)
 
 
 def load_screen(name: str | Path) -> Screen:
@@ -239,6 +245,10 @@ def load_screen(name: str | Path) -> Screen:
     Raises:
         UsageError: No such card.
         DataError: The file is not a card; the field, its value and what was expected are named.
+
+    >>> screen = load_screen("jump-crispr")
+    >>> screen.wells.file, [side.type for side in screen.sides]
+    ('well.csv.gz', ['CRISPR'])
     """
     path = card_path(name, FOLDER, "dataset")
     try:
@@ -250,6 +260,7 @@ def load_screen(name: str | Path) -> Screen:
 # What pydantic says that nobody who writes a card would understand.
 _PLAIN = {
     "Input should be a valid tuple": "a list was expected, as in [[sides]] or [...]",
+    "Tuple should have at least 1 item after validation, not 0": "at least one was expected",
     "String should match pattern '^[a-z0-9][a-z0-9._-]*$'": "small letters, digits and . _ - were expected",
 }
 

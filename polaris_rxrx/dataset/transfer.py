@@ -25,7 +25,7 @@ import httpx
 
 from polaris_rxrx import bounded, network
 from polaris_rxrx.errors import DataError, UpstreamError
-from polaris_rxrx.files import sha256
+from polaris_rxrx.files import move, sha256
 
 T = TypeVar("T")
 Progress = Callable[[str, int, "int | None"], None]  # file, bytes so far, bytes in all
@@ -106,7 +106,7 @@ def receive(job: Job, client: httpx.Client, folder: Path, progress: Progress) ->
             lambda: _append(job, client, folder, progress), job.name, job.host, lambda: job.so_far(folder)
         )
     _verify(job, part)
-    part.replace(target)
+    move(part, target)
 
 
 def read(job: Job, client: httpx.Client, start: int = 0) -> bytes:

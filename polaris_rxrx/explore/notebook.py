@@ -56,6 +56,12 @@ class View:
         figure: Matplotlib's.
         table: Column -> cells, one row a line.
         notes: Sentences.
+
+    >>> found = pr.heatmap(pr.load_map("map.parquet"), ["MTOR", "BCL2"])
+    >>> found
+    <Cosines of 2 perturbations: 1 rows>
+    >>> len(found.table["cosine"]), found.figure.get_label()
+    (1, 'heatmap')
     """
 
     title: str
@@ -74,7 +80,11 @@ class View:
         write({str(self.figure.get_label()): self.figure}, Path(folder))
 
     def to_frame(self) -> Any:
-        """The table as pandas has it."""
+        """The table as pandas has it.
+
+        >>> pr.heatmap(pr.load_map("map.parquet"), ["MTOR", "BCL2"]).to_frame().columns.tolist()
+        ['first', 'second', 'cosine', 'known']
+        """
         import pandas as pd
 
         return pd.DataFrame(dict(self.table))
@@ -139,6 +149,10 @@ def neighbors(
     Raises:
         UsageError: `top` is below 1.
         DataError: The map has no such row, or it has no vector.
+
+    >>> found = pr.neighbors(pr.load_map("map.parquet"), "MTOR", top=3)
+    >>> found.table["rank"][:6], found.table["of"][0]  # the three most similar genes, the three most opposite
+    ([1, 2, 3, 77, 78, 79], 79)
     """
     pairs = {source: _pairs(of, name) for source, of in (known or {}).items()}
     result = find_neighbors(map_, name, concentration=concentration, top=top, known=pairs, seed=seed)
@@ -200,6 +214,10 @@ def heatmap(
     Raises:
         UsageError: Fewer than two names, more than `MOST` rows, or one twice.
         DataError: The map has no such row, or it has no vector.
+
+    >>> found = pr.heatmap(pr.load_map("map.parquet"), ["MTOR", "BCL2", "ABT-199"])
+    >>> len(found.table["cosine"])  # pairs of three rows
+    3
     """
     if isinstance(names, str) or len(names) < 2:
         raise UsageError("names are two or more genes or compounds, in a list")
@@ -290,6 +308,10 @@ def dose_curve(
         DataError: The map has no such compound or gene, or no vector of it; or the compound has no
             concentration.
         UsageError: No gene was named, or the map does not say how it was aligned.
+
+    >>> found = pr.dose_curve(pr.load_map("map.parquet"), "ABT-199", "BCL2")
+    >>> found.table["concentration"]
+    [0.0025, 0.01, 0.025, 0.1, 0.25, 1.0, 2.5, 10.0]
     """
     wanted = [genes] if isinstance(genes, str) else list(dict.fromkeys(genes))
     if not wanted:
@@ -388,6 +410,10 @@ def to_anndata(map_: Map) -> Any:
 
     Raises:
         UsageError: AnnData is not installed (extra `h5ad`).
+
+    >>> data = pr.to_anndata(pr.load_map("map.parquet"))
+    >>> data.shape, data.obs.columns.tolist()
+    ((432, 384), ['perturbation_type', 'perturbation', 'concentration', 'n_wells'])
     """
     from polaris_rxrx.maps.store import as_anndata
 

@@ -88,6 +88,12 @@ def write_export(task: Task, framework: str, folder: Path) -> str:
     Raises:
         UsageError: No such framework.
         DataError: The task has no local labels, or its main metric has no value here.
+
+    >>> Path("exported").mkdir()
+    >>> write_export(pr.load_task("task"), "mle-bench", Path("exported"))
+    'local-compound-gene-activity-seed-0'
+    >>> sorted(path.name for path in Path("exported").iterdir())[:2]
+    ['config.yaml', 'description.md']
     """
     if framework not in FRAMEWORKS:
         raise UsageError(f"no framework {framework!r}; {' or '.join(FRAMEWORKS)} was expected")
@@ -117,7 +123,11 @@ def write_export(task: Task, framework: str, folder: Path) -> str:
 
 
 def slug(task: Task) -> str:
-    """A name that folders, module paths and the frameworks' ids allow."""
+    """A name that folders, module paths and the frameworks' ids allow.
+
+    >>> slug(pr.load_task("task"))
+    'local-compound-gene-activity-seed-0'
+    """
     return re.sub(r"[^a-z0-9_-]+", "-", task.name.lower()).strip("-_") or "compound-gene-activity"
 
 

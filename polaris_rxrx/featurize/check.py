@@ -22,6 +22,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from typing_extensions import TypedDict
 
 from polaris_rxrx.errors import DataError, some
 from polaris_rxrx.featurize.engine import check_rows
@@ -35,6 +36,36 @@ FEW = 3  # wells of the runs beside the first, where all would take too long
 PATIENCE = 60.0  # seconds for those runs, about
 LAST_BITS = 1e-4
 ALONE = 1e-2
+
+
+class TrialDocument(TypedDict):
+    """What a featurizer did with a few wells; null is what was not measured.
+
+    Differences are relative to a feature's scale, null where they are infinite, which the problems then say.
+    """
+
+    featurizer: str
+    wells: list[str]
+    rows: int | None
+    features: int | None
+    type: str | None
+    features_absent_somewhere: int | None
+    features_constant: int | None
+    difference_repeated: float | None
+    difference_alone: float | None
+    difference_without_channel: dict[str, float | None]
+    """By channel."""
+    seconds_loading: float | None
+    seconds_a_well: float | None
+    all_wells: int
+    workers: int
+    hours_for_all: float | None
+    peak_memory: int | None
+    """Bytes."""
+    peak_gpu_memory: int | None
+    """Bytes."""
+    faults: list[str]
+    problems: list[str]
 
 
 @dataclass(frozen=True)
@@ -69,7 +100,7 @@ class Trial:
     def hours(self) -> float | None:
         return None if self.seconds is None else self.seconds * self.n_wells / self.workers / 3600
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> TrialDocument:
         """A document of JSON; a difference that is infinite is null and says so in the problems."""
 
         def finite(value: float | None) -> float | None:

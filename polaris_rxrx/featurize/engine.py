@@ -21,7 +21,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from polaris_rxrx._version import __version__
 from polaris_rxrx.errors import DataError, some
@@ -45,6 +44,7 @@ from polaris_rxrx.files import sha256
 from polaris_rxrx.images.sites import Fault, ImageSet
 from polaris_rxrx.parallel import Here, Workers
 from polaris_rxrx.types import Progress
+from polaris_rxrx.wells.parts import KIND, FileDocument, FinishedDocument, PartDocument, RunDocument
 
 MANY = 100  # tables of parts: of more, columns are left out by all workers
 
@@ -58,7 +58,7 @@ class Task:
     beside: tuple[str, ...]
     images: ImageSet
     featurizer: Featurizer
-    run: Mapping[str, Any]
+    run: RunDocument
     out: Path
     mended: bool
 
@@ -116,6 +116,18 @@ def featurize(
         UsageError: The folder holds other things, or features of another run.
         DataError: The images cannot be measured, a model gives what it may not, or the disk is full; what is
             finished by then stays.
+
+    A model of one's own is a function in a module of the working directory; here mean values of channels:
+
+    >>> _ = Path("channel_means.py").write_text("def embed(sites): return sites.mean(axis=(2, 3))", "utf-8")
+    >>> from polaris_rxrx.dataset.sandbox_images import Phenotype, draw, pictures, write_shards
+    >>> field = draw(Phenotype(count=6), seed=0, size=(96, 96))
+    >>> _ = write_shards(Path("images"), pictures("compound-004_1_AA04", field.pixels))
+    >>> images = pr.open_images("images", pixel_size=1.0)
+    >>> from polaris_rxrx.featurize.function import Function
+    >>> report = featurize(images, Function.find("channel_means:embed"), Path("features"))
+    >>> report.n_wells, report.n_features  # a feature for each of the six channels
+    (1, 6)
     """
     featurizer.check(images)
     if not images.wells:
@@ -132,11 +144,11 @@ def featurize(
     return report
 
 
-def run_of(images: ImageSet, featurizer: Featurizer) -> dict[str, Any]:
+def run_of(images: ImageSet, featurizer: Featurizer) -> RunDocument:
     """What makes other features of the same images: a run that differs in it is another."""
     protocol = {**featurizer.protocol()}
     code = protocol.pop("code", {})
-    found = {
+    found: RunDocument = {
         "polaris_rxrx": __version__,
         "featurizer": featurizer.name,
         "protocol": protocol,
@@ -147,12 +159,12 @@ def run_of(images: ImageSet, featurizer: Featurizer) -> dict[str, Any]:
     }
     if images.provenance.get("made_up"):
         found["made_up"] = True
-    kept: dict[str, Any] = json.loads(json.dumps(found))  # as it is read back
+    kept: RunDocument = json.loads(json.dumps(found))  # as it is read back
     return kept
 
 
 def tasks_of(
-    images: ImageSet, featurizer: Featurizer, run: Mapping[str, Any], out: Path, *, mended: bool = False
+    images: ImageSet, featurizer: Featurizer, run: RunDocument, out: Path, *, mended: bool = False
 ) -> list[Task]:
     """The work, plate by plate."""
     plates: dict[str, list[str]] = {}
@@ -279,7 +291,7 @@ def _width(columns: Sequence[tuple[str, str]]) -> int:
 
 def _finish(
     images: ImageSet,
-    run: Mapping[str, Any],
+    run: RunDocument,
     out: Path,
     tasks: Sequence[Task],
     done: Mapping[int, Done],
@@ -309,7 +321,8 @@ def _finish(
     without = _without(images, out, parts)
     kinds = Counter(kind_of(f) for f in faults)
     names = {table: [n for n, _ in columns[table]] for table in columns}
-    document = {
+    document: FinishedDocument = {
+        "kind": KIND,
         "version": 1,
         "finished": True,
         "run": run,
@@ -376,10 +389,10 @@ def _without(images: ImageSet, out: Path, parts: Sequence[Written]) -> tuple[str
     return tuple(found)
 
 
-def _told(out: Path, part: Written, of_path: Mapping[Path, tuple[str, int]]) -> dict[str, Any]:
+def _told(out: Path, part: Written, of_path: Mapping[Path, tuple[str, int]]) -> PartDocument:
     """What the manifest says of a part."""
 
-    def one(table: str) -> dict[str, Any]:
+    def one(table: str) -> FileDocument:
         path = place(out, part.name, table)
         digest, size = of_path[path]
         rows = part.tables[table].rows
@@ -390,8 +403,20 @@ def _told(out: Path, part: Written, of_path: Mapping[Path, tuple[str, int]]) -> 
         for table in sorted(part.tables)
         if table and place(out, part.name, table) in of_path
     }
-    told = {**one(MAIN), "key": part.key, "wells": list(part.wells)}
-    return {**told, **({"code": part.code} if part.code else {}), **({"more": more} if more else {})}
+    wells = one(MAIN)
+    told: PartDocument = {
+        "file": wells["file"],
+        "rows": wells["rows"],
+        "bytes": wells["bytes"],
+        "sha256": wells["sha256"],
+        "key": part.key,
+        "wells": list(part.wells),
+    }
+    if part.code:
+        told["code"] = part.code
+    if more:
+        told["more"] = more
+    return told
 
 
 def kind_of(fault: Fault) -> str:

@@ -22,6 +22,16 @@ def outlines_of(images: ImageSet, how: Segmentation | None = None) -> Callable[[
 
     Raises:
         UsageError: The nuclear channel is not there, or no pixel size is known.
+
+    >>> from polaris_rxrx.dataset.sandbox_images import Phenotype, draw, pictures, write_shards
+    >>> field = draw(Phenotype(count=6), seed=0, size=(96, 96))
+    >>> _ = write_shards(Path("images"), pictures("compound-004_1_AA04", field.pixels))
+    >>> images = pr.open_images("images", pixel_size=1.0)
+    >>> find = pr.outlines_of(images)
+    >>> (well,) = images.part(images.wells).read(images.wells)
+    >>> labels = find(well.sites[0])
+    >>> labels["nuclei"].shape, int(labels["nuclei"].max())
+    ((96, 96), 6)
     """
     chosen = how or Segmentation()
     chosen.check(images.channels)

@@ -30,7 +30,14 @@ import numpy as np
 from polaris_rxrx.errors import DataError, UsageError, short, some
 from polaris_rxrx.files import new_file, sha256, write_text
 from polaris_rxrx.images.sites import Fault
-from polaris_rxrx.wells.parts import KIND, MANIFEST, manifest_of
+from polaris_rxrx.wells.parts import (
+    KIND,
+    MANIFEST,
+    BegunDocument,
+    FinishedDocument,
+    RunDocument,
+    manifest_of,
+)
 
 KEY = b"polaris_rxrx_features"
 SYNTHETIC = b"polaris_rxrx"  # in a schema: drawn, not measured (`wells.table`)
@@ -199,9 +206,9 @@ def _told(path: Path) -> Iterator[None]:
         ) from None
 
 
-def write_document(out: Path, document: Mapping[str, Any]) -> None:
+def write_document(out: Path, document: BegunDocument | FinishedDocument) -> None:
     """Write the manifest."""
-    text = json.dumps({"kind": KIND, **document}, indent=1, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
     with _told(out / MANIFEST):
         write_text(out / MANIFEST, text + "\n")
 
@@ -215,7 +222,7 @@ def write_faults(out: Path, faults: Sequence[Fault]) -> None:
         write_text(out / FAULTS, to_csv({n: [getattr(f, a) for f in faults] for a, n in names.items()}))
 
 
-def begin(out: Path, run: Mapping[str, Any], *, resume: bool, mended: bool) -> bool:
+def begin(out: Path, run: RunDocument, *, resume: bool, mended: bool) -> bool:
     """Make the folder, or see that it is one to go on with; whether it is.
 
     Args:
@@ -246,7 +253,7 @@ def begin(out: Path, run: Mapping[str, Any], *, resume: bool, mended: bool) -> b
     with _told(out):
         out.mkdir(parents=True, exist_ok=True)
     if manifest is None or manifest.get("finished") is not False or manifest.get("run") != run:
-        write_document(out, {"version": 1, "finished": False, "run": run})
+        write_document(out, {"kind": KIND, "version": 1, "finished": False, "run": run})
     return manifest is not None
 
 

@@ -67,6 +67,9 @@ class Segmentation:
         cell_threshold: Where cells begin, as `threshold`.
         regularization: Whether cells meet half-way (large) or where the image's edges are (0).
         outline: Whether a nucleus' outline counts to the cytoplasm, too.
+
+    >>> Segmentation(nuclei="DNA", diameter=(8, 80), unit="px").threshold
+    'otsu'
     """
 
     nuclei: str = "Hoechst"
@@ -110,6 +113,9 @@ class Segmentation:
 
         Raises:
             UsageError: The diameters are in micrometers, and no pixel size is known.
+
+        >>> Segmentation(diameter=(6.0, 40.0)).in_pixels(pixel_size=2.0)
+        (3.0, 20.0)
         """
         low, high = self.diameter
         if self.unit == "px":
@@ -173,6 +179,12 @@ def segment(
 
     Raises:
         UsageError: A channel is not there, or no pixel size is known.
+
+    >>> from polaris_rxrx.dataset.sandbox_images import CHANNELS, Phenotype, draw
+    >>> field = draw(Phenotype(count=6), seed=0, size=(96, 96))
+    >>> labels = segment(field.pixels / 255, CHANNELS, Segmentation(unit="px"))
+    >>> labels.nuclei.shape, int(labels.nuclei.max()), int(labels.cells.max())
+    ((96, 96), 6, 6)
     """
     how.check(channels)
     diameter = how.in_pixels(pixel_size)

@@ -26,6 +26,8 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
+from typing_extensions import TypedDict
+
 from polaris_rxrx import bounded
 from polaris_rxrx.errors import MissingError, PolarisRxrxError, UpstreamError, UsageError
 from polaris_rxrx.hub import answers, tokens, upstream
@@ -58,6 +60,28 @@ class Account:
     name: str | None
     how: Literal["password", "browser"]
     expires: datetime | None
+
+
+class AccountDocument(TypedDict):
+    """Who is logged in; all is null where nobody is."""
+
+    hub: str
+    logged_in: bool
+    name: str | None
+    how: Literal["password", "browser"] | None
+    expires: str | None
+    """ISO 8601; null where the Hub did not say."""
+
+
+def as_document(account: Account | None, hub: str) -> AccountDocument:
+    """For JSON: who is logged in at a Hub."""
+    return {
+        "hub": hub,
+        "logged_in": account is not None,
+        "name": account.name if account else None,
+        "how": account.how if account else None,
+        "expires": account.expires.isoformat() if account and account.expires else None,
+    }
 
 
 class RefusedError(UpstreamError):

@@ -167,12 +167,14 @@ def plain_name(value: str) -> str:
     return value
 
 
-Name = Annotated[str, AfterValidator(_name)]
-User = Annotated[str, AfterValidator(_user)]
-Owner = Annotated[str, AfterValidator(_owner)]
+# What a schema says of them; what it cannot say, the checks do.
+_named, _slugged = (Field(json_schema_extra={"pattern": f"^{p.pattern}$"}) for p in (_NAME, _SLUG))
+Name = Annotated[str, AfterValidator(_name), _named]
+User = Annotated[str, AfterValidator(_user), _named]
+Owner = Annotated[str, AfterValidator(_owner), _slugged]
 Url = Annotated[str, AfterValidator(_url)]
-Line = Annotated[str, AfterValidator(_text(_LINE))]
-Text = Annotated[str, AfterValidator(_text(_TEXT, lines=True))]
+Line = Annotated[str, AfterValidator(_text(_LINE)), Field(json_schema_extra={"maxLength": _LINE})]
+Text = Annotated[str, AfterValidator(_text(_TEXT, lines=True)), Field(json_schema_extra={"maxLength": _TEXT})]
 Tags = tuple[Annotated[str, AfterValidator(_tag)], ...]
 
 
@@ -213,18 +215,24 @@ class SubmissionCard(Strict):
     """`submission.toml`. What each kind of benchmark needs of it, `check_for` says."""
 
     name: Name
+    """The submission's, on the Hub."""
     description: Text = ""
     owner: Owner
+    """The slug of a Hub user or organization."""
     contributors: tuple[User, ...] = ()
+    """Names of Hub users."""
     tags: Tags = ()
     user_attributes: dict[str, Line] = Field(default_factory=dict)
+    """Further facts, a text each."""
     code_url: Url | None = None
     paper_url: Url | None = None
     report_url: Url | None = None
     model: Model | None = None
     supervision: Supervision
+    """What the model has seen of targets: nothing, which wells have one perturbation, or targets."""
     compute: Line = ""
     predictions: Annotated[str, AfterValidator(plain_name)] = "predictions.csv"
+    """The file beside this card."""
 
     @field_validator("contributors")
     @classmethod

@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
+from typing_extensions import TypedDict
 
 from polaris_rxrx.errors import DataError, one_line
 from polaris_rxrx.hub import upstream
@@ -28,6 +29,16 @@ from polaris_rxrx.hub.card import SubmissionCard, attributes, check_for
 from polaris_rxrx.types import Floats
 
 AGREED = 1e-9  # scores nearer to each other than this are the same
+
+
+class Request(TypedDict):
+    """One request as it would be sent."""
+
+    method: str
+    path: str
+    body_sha256: str
+    body: Any
+    """The JSON that it is; what stands there is the Hub's to say."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +53,7 @@ class Payload:
     def sha256(self) -> str:
         return hashlib.sha256(self.body).hexdigest()
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Request:
         """For a report: its body as the JSON it is."""
         return {
             "method": self.method,

@@ -27,6 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from polaris_rxrx import bounded
 from polaris_rxrx.errors import UsageError
+from polaris_rxrx.files import move
 
 FILE_VARIABLE = "POLARIS_RXRX_TOKEN_FILE"
 MODE = 0o600
@@ -128,6 +129,16 @@ def read() -> dict[str, Login]:
     return entries
 
 
+def peek() -> dict[str, Login] | None:
+    """Every login as `read` has it, for a look: nothing is mended or logged; None if the file is damaged.
+
+    Raises:
+        UsageError: The file cannot be read.
+    """
+    raw = _content(path(), mend=False)
+    return {} if raw is None else _parsed(raw)
+
+
 def put(hub: str, entry: Login) -> None:
     """Keep a login; those at other Hubs stay.
 
@@ -164,8 +175,8 @@ def drop(hub: str | None) -> bool:
     return True
 
 
-def _content(place: Path) -> bytes | None:
-    """The file's bytes, None if there is none. A mode wider than 0600 is reported and narrowed."""
+def _content(place: Path, *, mend: bool = True) -> bytes | None:
+    """The file's bytes, None if there is none. To `mend`, a mode wider than 0600 is reported and narrowed."""
     try:
         handle = os.open(place, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))  # a pipe must not wait
     except FileNotFoundError:
@@ -173,7 +184,7 @@ def _content(place: Path) -> bytes | None:
     except OSError as error:
         raise UsageError(f"{place}: cannot be read ({error.strerror})") from None
     try:
-        _guard(place, handle)
+        _guard(place, handle, mend)
         with os.fdopen(handle, "rb", closefd=False) as file:
             return bounded.read_all(file, place, bounded.CARD)
     except OSError as error:
@@ -182,11 +193,11 @@ def _content(place: Path) -> bytes | None:
         os.close(handle)
 
 
-def _guard(place: Path, handle: int) -> None:
+def _guard(place: Path, handle: int, mend: bool) -> None:
     status = os.fstat(handle)
     if not stat.S_ISREG(status.st_mode):
         raise UsageError(f"{place} is no regular file; set {FILE_VARIABLE} to another name")
-    if os.name != "posix" or not status.st_mode & 0o077:
+    if not mend or os.name != "posix" or not status.st_mode & 0o077:
         return
     os.fchmod(handle, MODE)
     logger.warning(
@@ -216,7 +227,7 @@ def _write(place: Path, entries: dict[str, Login]) -> None:
             file.write(content)
             file.flush()
             os.fsync(handle)
-        Path(temporary).replace(place)
+        move(Path(temporary), place)
         temporary = None
     except OSError as error:
         raise UsageError(f"{place}: the login cannot be kept there ({error.strerror})") from None

@@ -60,6 +60,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -236,16 +237,13 @@ def hub_settings(env_file: Path | None = None) -> tuple[Any, ssl.SSLContext | bo
         env_file: Where to look for what the environment lacks.
     """
     from polaris.hub.settings import PolarisHubSettings
-    from pydantic import Field, ValidationError
+    from pydantic import ValidationError
     from pydantic_settings import SettingsError
-
-    class Settings(PolarisHubSettings):  # type: ignore[misc]
-        password: str | None = Field(default=None, repr=False)  # [24]
 
     if env_file is not None and not env_file.is_file():
         raise UsageError(f"{env_file}: no such file")
     try:
-        settings = Settings(_env_file=env_file)
+        settings = _with_password(PolarisHubSettings)(_env_file=env_file)
     except (UnicodeDecodeError, OSError) as error:
         reason = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else error.strerror
         raise UsageError(f"{env_file}: cannot be read ({reason})") from None
@@ -265,6 +263,17 @@ def hub_settings(env_file: Path | None = None) -> tuple[Any, ssl.SSLContext | bo
     from polaris_rxrx import network
 
     return settings, network.certificates(str(bundle), "POLARIS_CA_BUNDLE")
+
+
+@cache
+def _with_password(theirs: Any) -> Any:
+    """Their settings with the password of [24]; pydantic takes long to make a class."""
+    from pydantic import Field
+
+    class Settings(theirs):  # type: ignore[misc]
+        password: str | None = Field(default=None, repr=False)
+
+    return Settings
 
 
 def _refuse_path(settings: Any) -> None:

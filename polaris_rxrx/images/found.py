@@ -27,6 +27,7 @@ from polaris_rxrx.types import Ints
 
 COLUMNS = ("well_id", "site", "channel", "path")
 BESIDE = ("experiment", "plate", "address")
+_SEPARATOR = os.sep
 MADE_UP = b"polaris_rxrx"  # in the schema of shards that were drawn and not photographed
 """Columns that a table of images may have as well."""
 
@@ -260,7 +261,9 @@ def in_folders(root: Path, paths: Sequence[str]) -> Found:
     """
     import pyarrow.compute as pc
 
-    given = f"{os.fspath(root)}/"
+    # On Windows they are written with its own separator.
+    given = f"{os.fspath(root)}/".replace(_SEPARATOR, "/")
+    paths = [path.replace(_SEPARATOR, "/") for path in paths] if _SEPARATOR != "/" else paths
     # The folders above say experiment and plate; a link keeps the name that it was given.
     root = root.resolve() if ".." in root.parts else root.absolute()
     names = _text([path.removeprefix(given) for path in paths])

@@ -67,6 +67,18 @@ def open_images(
     Raises:
         DataError: No images, or not such as are described above.
         UsageError: A choice that the images do not fit.
+
+    Here of one well with six cells, drawn:
+
+    >>> from polaris_rxrx.dataset.sandbox_images import Phenotype, draw, pictures, write_shards
+    >>> field = draw(Phenotype(count=6), seed=0, size=(96, 96))
+    >>> _ = write_shards(Path("images"), pictures("compound-004_1_AA04", field.pixels))
+    >>> images = pr.open_images("images", pixel_size=1.0)
+    >>> images.wells, images.channels[:3], images.white
+    (('compound-004_1_AA04',), ('Hoechst', 'ConA', 'Phalloidin'), 255.0)
+    >>> (well,) = images.part(images.wells).read(images.wells)
+    >>> well.sites[0].pixels.shape
+    (6, 96, 96)
     """
     _check_choices(channels, white, pixel_size)
     found = _find(where)

@@ -62,7 +62,12 @@ class View:
         return self.png
 
     def save(self, path: str | Path) -> None:
-        """Write the PNG."""
+        """Write the PNG.
+
+        >>> View(bytes([137]) + b"PNG").save("well.png")
+        >>> Path("well.png").stat().st_size
+        4
+        """
         from polaris_rxrx.files import new_file
 
         with new_file(Path(path)) as temporary:
@@ -95,6 +100,15 @@ def view(
 
     Raises:
         UsageError: A well or a site that is not there, or too many wells.
+
+    >>> from polaris_rxrx.dataset.sandbox_images import Phenotype, draw, pictures, write_shards
+    >>> field = draw(Phenotype(count=6), seed=0, size=(96, 96))
+    >>> _ = write_shards(Path("images"), pictures("compound-004_1_AA04", field.pixels))
+    >>> images = pr.open_images("images", pixel_size=1.0)
+    >>> picture = pr.view(images, "compound-004_1_AA04")
+    >>> picture.save("well.png")
+    >>> picture.png[1:4]
+    b'PNG'
     """
     names = [wells] if isinstance(wells, str) else list(dict.fromkeys(wells))
     if not 0 < len(names) <= MOST_WELLS:
@@ -133,6 +147,14 @@ def view_plate(
     Raises:
         UsageError: No such plate or channel.
         DataError: A well of the plate has no address to stand at.
+
+    >>> from polaris_rxrx.dataset.sandbox_images import Phenotype, draw, pictures, write_shards
+    >>> field = draw(Phenotype(count=6), seed=0, size=(96, 96))
+    >>> _ = write_shards(Path("images"), pictures("compound-004_1_AA04", field.pixels))
+    >>> images = pr.open_images("images", pixel_size=1.0)
+    >>> picture = pr.view_plate(images, "compound-004/Plate1", channel="Hoechst")
+    >>> picture.notes[0]
+    'Wells shown: 1'
     """
     wells: dict[str, list[str]] = {}
     for well in images.wells:

@@ -12,19 +12,28 @@ Conventions
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
+from typing_extensions import TypedDict
 
-from polaris_rxrx.comparison import Comparison, Difference, compare, p_value_method
+from polaris_rxrx.comparison import (
+    Comparison,
+    ComparisonMethod,
+    Difference,
+    TestedDifference,
+    compare,
+    p_value_method,
+)
+from polaris_rxrx.documents import Fields, Open, fields_of
 from polaris_rxrx.errors import DataError, MissingError, UsageError
 from polaris_rxrx.leaderboard.gather import Entrant, Misfit, find, gather
 from polaris_rxrx.metrics import METRICS, metric_of
 from polaris_rxrx.present.numbers import count
 from polaris_rxrx.scoring import Score
-from polaris_rxrx.stats.intervals import bca_each, plain
+from polaris_rxrx.stats.intervals import Ends, bca_each, plain
 from polaris_rxrx.stats.resampling import Resampled, Resampling
 from polaris_rxrx.stats.uncertainty import interval_method
 from polaris_rxrx.suites import published
@@ -32,13 +41,55 @@ from polaris_rxrx.suites.published import Figure, Published
 from polaris_rxrx.task import Task, load_task
 from polaris_rxrx.types import Floats, Progress
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 GRADE = "computed here"
 NEXT = "polaris-rxrx submit --init NAME begins one"
 CLOSING = (
     "Every block has a protocol of its own (pairs, negatives, draws, metric): rows of one block cannot be "
     "ranked against rows of another"
 )
+
+
+class LocalRowDocument(TypedDict):
+    """Submissions of the same scores, mostly one."""
+
+    name: str
+    rank: int | None
+    """1 + how many rows are better by more than noise; null where noise cannot be told."""
+    entries: list[Fields[Entrant]]
+    value: float | None
+    interval: Ends | None
+    pr_auc: float | None
+    roc_auc: float | None
+    grade: str
+
+
+class IntervalMethod(TypedDict):
+    """How intervals were made."""
+
+    method: str
+    level: float
+    resamples: int
+    seed: int
+
+
+class LocalDocument(TypedDict):
+    """The submissions at hand on one task, which have ranks."""
+
+    task: str
+    source: str
+    metric: str
+    protocol: str
+    n_pairs: int
+    n_treatments: int
+    grade: str
+    rule: str | None
+    """How ranks are made, in words."""
+    interval: IntervalMethod
+    rows: list[LocalRowDocument]
+    method: ComparisonMethod | None
+    comparisons: list[TestedDifference]
+    notes: list[str]
 
 
 @dataclass(frozen=True)
@@ -63,15 +114,16 @@ class LocalRow:
         """What its entries say of themselves, each word once."""
         return list(dict.fromkeys(getattr(e, field) for e in self.entries))
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> LocalRowDocument:
         """For JSON."""
         return {
             "name": self.name,
             "rank": self.rank,
-            "entries": [asdict(entry) for entry in self.entries],
+            "entries": [fields_of(entry) for entry in self.entries],
             "value": self.value,
-            "interval": self.interval,
-            **self.means,
+            "interval": None if self.interval is None else list(self.interval),
+            "pr_auc": self.means["pr_auc"],
+            "roc_auc": self.means["roc_auc"],
             "grade": self.grade,
         }
 
@@ -107,8 +159,9 @@ class Local(Resampled):
             "the values"
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        compared = None if self.comparison is None else self.comparison.to_dict(most=0)
+    def to_dict(self) -> LocalDocument:
+        """For JSON."""
+        found = self.comparison
         return {
             "task": self.task.name,
             "source": self.task.source,
@@ -125,11 +178,10 @@ class Local(Resampled):
                 "seed": self.seed,
             },
             "rows": [row.to_dict() for row in self.rows],
-            "method": compared and compared["method"],
-            "comparisons": [
-                {key: value for key, value in c.items() if key != "apart"}
-                for c in (compared["comparisons"] if compared else ())
-            ],
+            "method": None if found is None else found.method,
+            "comparisons": []
+            if found is None
+            else [d.to_dict(found.names, found.clusters) for d in found.differences],
             "notes": list(self.notes),
         }
 
@@ -166,8 +218,20 @@ class PublishedBlock:
     source: str
     grade: str
     protocol: str
-    known: dict[str, Any]
+    known: Open
     lists: tuple[PublishedList, ...]
+
+
+class BoardDocument(TypedDict):
+    """Submissions beside published figures, in blocks of one protocol each."""
+
+    schema_version: Literal[1]
+    local: LocalDocument | None
+    """Null where there are no local rows; the notes say why."""
+    left_out: list[Fields[Misfit]]
+    published: list[Fields[PublishedBlock]]
+    closing: str
+    notes: list[str]
 
 
 @dataclass(frozen=True)
@@ -180,13 +244,13 @@ class Board:
     notes: tuple[str, ...]
     closing: str = CLOSING
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> BoardDocument:
         """Plain JSON."""
         return {
             "schema_version": SCHEMA_VERSION,
             "local": None if self.local is None else self.local.to_dict(),
-            "left_out": [asdict(left) for left in self.left_out],
-            "published": [asdict(block) for block in self.published],
+            "left_out": [fields_of(left) for left in self.left_out],
+            "published": [fields_of(block) for block in self.published],
             "closing": self.closing,
             "notes": list(self.notes),
         }

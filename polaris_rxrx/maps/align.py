@@ -46,6 +46,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import NotRequired, TypedDict
 
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.maps.names import ALIGNERS as ALIGNERS
@@ -60,12 +61,26 @@ WITH_COMPONENTS: tuple[Aligner, ...] = ("pca-cs", "tvn")
 FLAT = "the control wells do not vary: every feature is constant"
 
 
+class AlignmentDocument(TypedDict):
+    """How a protocol names an alignment."""
+
+    align: Aligner
+    components: NotRequired[float]
+
+
 @dataclass(frozen=True)
 class Alignment:
     """An aligner, and how many of its components are kept: a number, a share of variance, or all (None).
 
     Raises:
         UsageError: The aligner is unknown or has no components, or there cannot be so many.
+
+    >>> Alignment("tvn", components=128).to_dict()
+    {'align': 'tvn', 'components': 128}
+    >>> embeddings = "data/OpenPhenom_rxrx3_core_embeddings.parquet"
+    >>> wells = pr.read_wells("data/metadata_rxrx3_core.csv", embeddings, features="feature_?")
+    >>> pr.build_map(wells, Alignment("pca-cs", components=4)).x.shape
+    (432, 4)
     """
 
     aligner: Aligner
@@ -87,10 +102,11 @@ class Alignment:
                 "expected"
             )
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> AlignmentDocument:
         """What a protocol keeps."""
-        chosen = {} if self.components is None else {"components": self.components}
-        return {"align": self.aligner, **chosen}
+        if self.components is None:
+            return {"align": self.aligner}
+        return {"align": self.aligner, "components": self.components}
 
 
 AlignBy = Aligner | Alignment
@@ -176,7 +192,12 @@ class Basis:
 
 
 def moments(rows: NDArray[Any]) -> Moments:
-    """Moments of rows (n, d), n >= 1, in float64."""
+    """Moments of rows (n, d), n >= 1, in float64.
+
+    >>> found = moments(np.array([[1.0, 2.0], [3.0, 2.0]]))
+    >>> found.n, found.mean.tolist(), found.scatter.tolist()
+    (2, [2.0, 2.0], [[2.0, 0.0], [0.0, 0.0]])
+    """
     x = rows.astype(np.float64)
     mean = x.mean(axis=0)
     x -= mean
@@ -200,6 +221,13 @@ def basis(align_by: AlignBy, controls: Moments | None, n_features: int) -> Basis
         UsageError: The aligner's name is unknown, or the control wells have fewer components than are asked
             for.
         DataError: There are no control wells to fit on.
+
+    Control wells that vary in two of three directions:
+
+    >>> controls = np.array([[1.0, 0, 5], [-1, 0, 5], [0, 2, 5], [0, -2, 5]])
+    >>> shared = basis("pca-cs", moments(controls), n_features=3)
+    >>> shared.width, shared.n_dropped
+    (2, 1)
     """
     alignment = as_alignment(align_by)
     aligner = alignment.aligner
@@ -245,7 +273,15 @@ def _n_components(components: int | float, variance: Floats) -> int:
 
 
 def fit(shared: Basis, controls: NDArray[Any]) -> Affine:
-    """Fit the part that is an experiment's own on its control wells (n, d), n >= `MIN_CONTROLS`."""
+    """Fit the part that is an experiment's own on its control wells (n, d), n >= `MIN_CONTROLS`.
+
+    Aligned by their own mean and standard deviation, the control wells have mean 0 and deviation 1:
+
+    >>> controls = np.array([[1.0, 10.0], [3.0, 30.0]])
+    >>> affine = fit(basis("center-scale", None, n_features=2), controls)
+    >>> affine.rows(controls).tolist()
+    [[-1.0, -1.0], [1.0, 1.0]]
+    """
     if not fits_experiments(shared.aligner):
         return Affine(shared.center, None, shared.scale)
     z = controls.astype(np.float64) - shared.center

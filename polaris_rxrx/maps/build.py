@@ -53,6 +53,12 @@ class Map:
     """Aligned means or medians `x` (n, d) of n perturbations, the wells each stands on, how it was made.
 
     `notes` are what a user should be told of its making; they are not saved with it.
+
+    >>> from polaris_rxrx.wells.metadata import Perturbations
+    >>> names = Perturbations(["CRISPR"] * 3, ["A", "B", "C"], np.full(3, np.nan))
+    >>> map_ = Map(names, np.array([[1.0, 0.0], [0.0, 2.0], [3.0, 4.0]]), np.array([9, 9, 9]))
+    >>> len(map_), map_.x.shape
+    (3, (3, 2))
     """
 
     perturbations: Perturbations
@@ -69,11 +75,21 @@ class Map:
         return len(self.x)
 
     def rows(self, type: str) -> Ints:
-        """The rows of one perturbation type, CRISPR or COMPOUND."""
+        """The rows of one perturbation type, CRISPR or COMPOUND.
+
+        >>> map_ = pr.load_map("map.parquet")
+        >>> len(map_.rows("CRISPR")), len(map_.rows("COMPOUND")), len(map_)
+        (80, 352, 432)
+        """
         return np.flatnonzero(np.array(self.perturbations.type) == type)
 
     def to_frame(self) -> pd.DataFrame:
-        """perturbation_type, perturbation, concentration, n_wells and the columns 0..d-1."""
+        """perturbation_type, perturbation, concentration, n_wells and the columns 0..d-1.
+
+        >>> table = pr.load_map("map.parquet").to_frame()
+        >>> table.shape, table.columns[:4].tolist()
+        ((432, 388), ['perturbation_type', 'perturbation', 'concentration', 'n_wells'])
+        """
         import pandas as pd
 
         left = pd.DataFrame(
@@ -128,6 +144,13 @@ def build_map(
         UsageError: The aligner or the aggregate is unknown, there are not so many components, or a median is
             asked of a summary.
         DataError: An experiment has fewer than two control wells.
+
+    >>> wells = pr.read_wells("data/metadata_rxrx3_core.csv", "data/OpenPhenom_rxrx3_core_embeddings.parquet")
+    >>> map_ = pr.build_map(wells)
+    >>> map_.x.shape, map_.protocol["align"], map_.protocol["n_controls"]
+    ((432, 384), 'pca-cs', 1800)
+    >>> pr.build_map(wells, "center-scale").protocol["align"]
+    'center-scale'
     """
     if aggregate not in AGGREGATES:
         raise UsageError(f"aggregate is {aggregate!r}; expected one of {', '.join(AGGREGATES)}")

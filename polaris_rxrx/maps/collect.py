@@ -198,6 +198,15 @@ def collect(
 
     Raises:
         DataError: Naming the file and what is wrong with it; or memory or disk are too small.
+
+    The map of a summary is that of the wells, up to rounding:
+
+    >>> from polaris_rxrx.wells.opened import open_wells
+    >>> files = "data/metadata_rxrx3_core.csv", "data/OpenPhenom_rxrx3_core_embeddings.parquet"
+    >>> summary = collect(open_wells(*files, features="feature_?"))
+    >>> whole = pr.build_map(pr.read_wells(*files, features="feature_?"))
+    >>> np.allclose(pr.build_map(summary).x, whole.x)
+    True
     """
     who = workers or Here()
     meta, row, d = wells.meta, wells.row, len(wells.features)

@@ -153,6 +153,17 @@ def by_position(wells: WellSource) -> CorrectedWells:
 
     Source:
         Arevalo et al., Nat. Commun. 15 (2024) 6516; the JUMP profiling recipe, `subtract_well_mean`.
+
+    >>> from polaris_rxrx.wells.design import Design
+    >>> wells = pr.read_wells(
+    ...     "data/metadata_rxrx3_core.csv",
+    ...     "data/OpenPhenom_rxrx3_core_embeddings.parquet",
+    ...     features="feature_?",
+    ...     design=Design(positions=True),
+    ... )
+    >>> corrected = by_position(wells)
+    >>> corrected.provenance["corrections"][0]["correction"], pr.build_map(corrected).x.shape
+    ('well-position', (432, 10))
     """
     means = position_means(wells)
     there = means.n_wells > 0
@@ -203,6 +214,11 @@ def read_arms(path: Path | str) -> dict[str, str]:
 
     Raises:
         DataError: A column is absent, a cell is empty, or a gene is on two arms.
+
+    >>> import pandas as pd
+    >>> pd.DataFrame({"gene": ["MTOR", "BCL2"], "arm": ["1p", "18q"]}).to_csv("arms.csv", index=False)
+    >>> read_arms("arms.csv")
+    {'MTOR': '1p', 'BCL2': '18q'}
     """
     table = read_table(Path(path))
     table.need("gene", "arm")
@@ -236,6 +252,15 @@ def by_arm(
 
     Source:
         Lazar et al., Nat. Genet. 56 (2024) 1482-1493.
+
+    Two genes are on one arm, whose mean is taken off; of the third no arm is known:
+
+    >>> from polaris_rxrx.maps.build import Map
+    >>> from polaris_rxrx.wells.metadata import Perturbations
+    >>> names = Perturbations(["CRISPR"] * 3, ["A", "B", "C"], np.full(3, np.nan))
+    >>> map_ = Map(names, np.array([[1.0, 0.0], [0.0, 2.0], [3.0, 4.0]]), np.array([9, 9, 9]))
+    >>> by_arm(map_, {"A": "1p", "B": "1p"}, least=2).x.tolist()
+    [[0.5, -1.0], [-0.5, 1.0], [3.0, 4.0]]
     """
     if least < 1:
         raise UsageError(f"least is {least}; 1 or more was expected")

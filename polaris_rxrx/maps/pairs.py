@@ -27,12 +27,24 @@ class PairTables:
     genes: list[str]
 
     def largest(self) -> Floats:
-        """The largest over the concentrations a compound has, (n_compounds, n_genes)."""
+        """The largest over the concentrations a compound has, (n_compounds, n_genes).
+
+        >>> values = np.array([[[0.25, np.nan]], [[0.75, np.nan]]])
+        >>> tables = PairTables(values, ["Imatinib"], ["ABL1", "BCL2"])
+        >>> tables.largest().tolist()
+        [[0.75, nan]]
+        """
         largest: Floats = np.fmax.reduce(self.values, axis=0)
         return largest
 
     def mean(self) -> Floats:
-        """The mean over the concentrations a compound has, (n_compounds, n_genes)."""
+        """The mean over the concentrations a compound has, (n_compounds, n_genes).
+
+        >>> values = np.array([[[0.25, np.nan]], [[0.75, np.nan]]])
+        >>> tables = PairTables(values, ["Imatinib"], ["ABL1", "BCL2"])
+        >>> tables.mean().tolist()
+        [[0.5, nan]]
+        """
         known = ~np.isnan(self.values)
         n = known.sum(axis=0)
         total = np.where(known, self.values, 0.0).sum(axis=0)
@@ -43,7 +55,12 @@ class PairTables:
 def pair_tables(
     map_: Map, concentrations: Sequence[float], kind: Similarity, compounds: Collection[str] | None = None
 ) -> PairTables:
-    """The tables of these compounds (by default all) that have a row at any of these concentrations."""
+    """The tables of these compounds (by default all) that have a row at any of these concentrations.
+
+    >>> tables = pair_tables(pr.load_map("map.parquet"), [0.25, 2.5], "abs-cosine", {"Imatinib"})
+    >>> tables.values.shape, tables.compounds
+    ((2, 1, 80), ['Imatinib'])
+    """
     p, wanted = map_.perturbations, np.array(concentrations, dtype=np.float64)
     gene_at = {p.name[i]: i for i in map_.rows("CRISPR").tolist()}
     near = np.isclose(p.concentration[:, None], wanted, rtol=1e-6, atol=0, equal_nan=True)

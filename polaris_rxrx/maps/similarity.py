@@ -18,7 +18,11 @@ SIMILARITIES: tuple[Similarity, ...] = get_args(Similarity)
 
 
 def unit_rows(x: NDArray[Any]) -> Floats:
-    """Rows (n, d) divided by their length; a row without length becomes NaN."""
+    """Rows (n, d) divided by their length; a row without length becomes NaN.
+
+    >>> unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]])).tolist()
+    [[0.6, 0.8], [nan, nan]]
+    """
     x = np.asarray(x, dtype=np.float64)
     length = np.sqrt(np.einsum("ij,ij->i", x, x))[:, None]
     units: Floats = np.divide(x, length, out=np.full_like(x, np.nan), where=length > 0)
@@ -26,12 +30,20 @@ def unit_rows(x: NDArray[Any]) -> Floats:
 
 
 def cosine(a: NDArray[Any], b: NDArray[Any]) -> Floats:
-    """Cosines of every row of `a` (n, d) with every row of `b` (m, d), shape (n, m)."""
+    """Cosines of every row of `a` (n, d) with every row of `b` (m, d), shape (n, m).
+
+    >>> cosine(np.array([[1, 0]]), np.array([[2, 0], [0, 1], [-1, 0]])).tolist()
+    [[1.0, 0.0, -1.0]]
+    """
     cosines: Floats = np.clip(unit_rows(a) @ unit_rows(b).T, -1.0, 1.0)
     return cosines
 
 
 def similarity(kind: Similarity, a: NDArray[Any], b: NDArray[Any]) -> Floats:
-    """`cosine`, or its absolute value: a knock-out and an inhibitor may pull in opposite directions."""
+    """`cosine`, or its absolute value: a knock-out and an inhibitor may pull in opposite directions.
+
+    >>> similarity("abs-cosine", np.array([[1, 0]]), np.array([[-1, 0]])).tolist()
+    [[1.0]]
+    """
     value = cosine(a, b)
     return np.abs(value) if kind == "abs-cosine" else value

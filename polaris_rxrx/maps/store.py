@@ -29,7 +29,13 @@ OBS = ("perturbation_type", "perturbation", "concentration", "n_wells")
 
 
 def save_map(map_: Map, path: Path | str) -> None:
-    """Write a map; the format follows the suffix, .parquet or .h5ad (extra `h5ad`)."""
+    """Write a map; the format follows the suffix, .parquet or .h5ad (extra `h5ad`).
+
+    >>> map_ = pr.load_map("map.parquet")
+    >>> pr.save_map(map_, "copy.parquet")
+    >>> bool((pr.load_map("copy.parquet").x == map_.x).all())
+    True
+    """
     path = Path(path)
     if path.suffix == ".parquet":
         with new_file(path) as temporary:
@@ -46,6 +52,10 @@ def load_map(path: Path | str) -> Map:
 
     Raises:
         DataError: Not there, broken, or not a map.
+
+    >>> map_ = pr.load_map("map.parquet")
+    >>> len(map_), map_.x.shape, map_.protocol["aggregate"]
+    (432, (432, 384), 'mean')
     """
     path = Path(path)
     with open_binary(path) as handle:

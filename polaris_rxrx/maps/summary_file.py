@@ -40,6 +40,13 @@ def save_summary(summary: Collected, path: Path, *, progress: Progress | None = 
 
     Raises:
         DataError: An experiment's control wells have squares that float64 does not hold.
+
+    >>> from polaris_rxrx.maps.collect import collect
+    >>> from polaris_rxrx.wells.opened import open_wells
+    >>> files = "data/metadata_rxrx3_core.csv", "data/OpenPhenom_rxrx3_core_embeddings.parquet"
+    >>> save_summary(collect(open_wells(*files, features="feature_?")), Path("summary.parquet"))
+    >>> pr.build_map(load_summary(Path("summary.parquet"))).x.shape
+    (432, 10)
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -183,6 +190,13 @@ def load_summary(path: Path, *, hashed: bool = False) -> SavedSummary:
 
     Raises:
         DataError: Not there, broken, or none.
+
+    >>> from polaris_rxrx.maps.collect import collect
+    >>> from polaris_rxrx.wells.opened import open_wells
+    >>> files = "data/metadata_rxrx3_core.csv", "data/OpenPhenom_rxrx3_core_embeddings.parquet"
+    >>> save_summary(collect(open_wells(*files, features="feature_?")), Path("summary.parquet"))
+    >>> load_summary(Path("summary.parquet")).features[:2]
+    ['feature_0', 'feature_1']
     """
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -78,8 +78,9 @@ def _named(root: ElementTree.Element) -> set[str]:
     for element in root.iter():
         for value in element.attrib.values():
             found.update(_URL.findall(value))
-        if reference := element.get(f"{_XLINK}href"):
-            found.add(reference.removeprefix("#"))
+        reference = element.get(f"{_XLINK}href", "")
+        if reference.startswith("#"):
+            found.add(reference[1:])
     return found
 
 
@@ -90,7 +91,10 @@ def _restyle(element: ElementTree.Element, prefix: str, named: set[str]) -> None
     if own in named:
         element.set("id", prefix + str(own))
     if reference := element.attrib.pop(f"{_XLINK}href", None):
-        element.set("href", f"#{prefix}{reference.removeprefix('#')}")
+        own_part = reference.startswith(
+            "#"
+        )  # else it is what it holds: a picture, `data:image/png;base64,...`
+        element.set("href", f"#{prefix}{reference[1:]}" if own_part else "".join(reference.split()))
     for name, value in element.attrib.items():
         element.set(name, _URL.sub(lambda m: f"url(#{prefix}{m[1]})", value))
     if style := element.get("style"):

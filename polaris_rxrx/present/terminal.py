@@ -197,7 +197,9 @@ def _parts(widths: Sequence[int], names: int, room: int) -> list[range]:
 
 
 def json_text(document: Any) -> str:
-    """One strict JSON document."""
+    """One strict JSON document; where what is printed is not UTF-8, as JSON should be, in ASCII."""
     import json
 
-    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    stream = getattr(sys.stdout, "real_encoding", None) or getattr(sys.stdout, "encoding", None) or "utf-8"
+    ascii_ = stream.lower().replace("-", "").replace("_", "") != "utf8"
+    return json.dumps(document, indent=2, ensure_ascii=ascii_, allow_nan=False)

@@ -9,6 +9,7 @@ Conventions
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -269,7 +270,7 @@ def spread_text(reference: Reference) -> str:
     return f"± {fixed(reference.spread)}{kind}"
 
 
-def flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+def flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     """Nested plain values as (name, text) rows; a list on one line, an empty one as a dash."""
     rows: list[tuple[str, str]] = []
     for key, value in values.items():

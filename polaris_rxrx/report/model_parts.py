@@ -7,6 +7,7 @@ Conventions
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -93,7 +94,7 @@ class Section:
     terms: tuple[tuple[str, str], ...]
     beside: tuple[Beside, ...]
     notes: tuple[str, ...]
-    protocols: tuple[tuple[str, dict[str, Any]], ...]
+    protocols: tuple[tuple[str, Mapping[str, Any]], ...]
     key: tuple[str, str, str]
 
 

@@ -11,13 +11,15 @@ Conventions
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from math import inf, isfinite
-from typing import Any
+from typing import Any, Literal
 
 from markupsafe import Markup, escape
+from typing_extensions import TypedDict
 
+from polaris_rxrx.documents import Fields, fields_of
 from polaris_rxrx.errors import UsageError
 from polaris_rxrx.present.html import element
 from polaris_rxrx.present.html import table as html_table
@@ -25,7 +27,7 @@ from polaris_rxrx.present.numbers import count, number, typeset
 from polaris_rxrx.runs.read import DIGITS, Damaged, Figure, Found, Row
 from polaris_rxrx.tables import to_csv
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Literal[1] = 1
 SORTS = ("value", "name", "time")
 CLOSING = "Blocks have protocols of their own: rows of one cannot be ranked against rows of another"
 
@@ -55,6 +57,15 @@ class Board:
     notes: tuple[str, ...]
 
 
+class RunsDocument(TypedDict):
+    """Results in blocks, one a suite and protocol; rows of different blocks cannot be ranked together."""
+
+    schema_version: Literal[1]
+    blocks: list[Fields[Block]]
+    damaged: list[Fields[Damaged]]
+    notes: list[str]
+
+
 def assemble(
     found: Found, *, suites: Sequence[str] = (), models: Sequence[str] = (), sort: str = "value"
 ) -> Board:
@@ -68,6 +79,15 @@ def assemble(
 
     Raises:
         UsageError: There is no such order.
+
+    >>> import json
+    >>> from polaris_rxrx.runs.read import Reader
+    >>> task = pr.load_task("task")
+    >>> report = pr.score(task, pr.read_predictions("openphenom.csv", task)).to_dict()
+    >>> _ = Path("score.json").write_text(json.dumps(report), "utf-8")
+    >>> board = assemble(Reader().read([Path("score.json")]))
+    >>> [(block.suite, len(block.rows)) for block in board.blocks]
+    [('score', 1)]
     """
     if sort not in SORTS:
         raise UsageError(f"sort is {sort!r}; {', '.join(SORTS)} was expected")
@@ -142,18 +162,23 @@ def _interval(figure: Figure) -> str:
     return f"{number(figure.low)} to {number(figure.high)}"
 
 
-def to_dict(board: Board) -> dict[str, Any]:
+def to_dict(board: Board) -> RunsDocument:
     """Plain JSON."""
     return {
         "schema_version": SCHEMA_VERSION,
-        "blocks": [asdict(block) for block in board.blocks],
-        "damaged": [asdict(each) for each in board.damaged],
+        "blocks": [fields_of(block) for block in board.blocks],
+        "damaged": [fields_of(each) for each in board.damaged],
         "notes": list(board.notes),
     }
 
 
 def as_csv(board: Board) -> str:
-    """One line a figure: a block has a name, its protocol, and its words."""
+    """One line a figure: a block has a name, its protocol, and its words.
+
+    >>> from polaris_rxrx.runs.read import Found
+    >>> as_csv(assemble(Found())).split(",")[:5]
+    ['run', 'model', 'suite', 'protocol', 'figure']
+    """
     lines = [(block, row, figure) for block in board.blocks for row in block.rows for figure in row.figures]
     columns: dict[str, list[Any]] = {
         "run": [row.run for _, row, _ in lines],
@@ -172,7 +197,12 @@ def as_csv(board: Board) -> str:
 
 
 def as_markdown(board: Board) -> str:
-    """A heading and a table for each block; names stay text."""
+    """A heading and a table for each block; names stay text.
+
+    >>> from polaris_rxrx.runs.read import Found
+    >>> as_markdown(assemble(Found()))[:35]
+    '- there are no results to be shown;'
+    """
     parts = []
     for block in board.blocks:
         header, rows = cells(block)

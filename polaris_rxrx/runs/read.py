@@ -104,7 +104,15 @@ class Found:
 
 @dataclass
 class Reader:
-    """Reads folders again and again; what has not changed since is not read twice."""
+    """Reads folders again and again; what has not changed since is not read twice.
+
+    >>> result = pr.evaluate("map.parquet", "gene-gene", data="data")["gene-gene"]
+    >>> Path("results").mkdir()
+    >>> _ = Path("results/gene-gene.json").write_text(result.to_json(), "utf-8")
+    >>> found = Reader().read([Path("results")])
+    >>> [(row.run, row.suite, row.synthetic) for row in found.rows]
+    [('results', 'gene-gene', True)]
+    """
 
     _held: dict[Path, tuple[tuple[int, int], list[Row] | Damaged | None]] = field(default_factory=dict)
 

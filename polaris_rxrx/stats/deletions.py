@@ -32,6 +32,12 @@ def without_each(active: ArrayLike, score: ArrayLike, group: ArrayLike, n_groups
 
     Raises:
         ValueError: As `group_scores`.
+
+    The active pair is second of three. Without the one above it is first; without itself nothing is defined:
+
+    >>> left = without_each([0, 1, 0], [0.9, 0.5, 0.1], [0, 0, 0], n_groups=1)
+    >>> left.average_precision.tolist()
+    [1.0, nan, 0.5]
     """
     all_y, all_g = np.asarray(active, dtype=np.float64), np.asarray(group, dtype=np.int64)
     b = blocks(all_y, score, all_g, n_groups)

@@ -28,6 +28,13 @@ def variance(values: Floats, members: Ints) -> tuple[float, float]:
 
     Both are NaN for fewer than two pairs. The second is the mean square distance from the mean over n, which
     for values 0 and 1 is p (1 - p) / n.
+
+    Four pairs of eight members. Without a member, or a pair, the mean is 1/3 or 2/3: the jackknife's
+    variances are 7/36 and 3/36. Half of 1 - 1/2 over four pairs is 1/16.
+
+    >>> values, members = np.array([0.0, 1.0, 1.0, 0.0]), np.array([[0, 1], [2, 3], [4, 5], [6, 7]])
+    >>> [round(v, 6) for v in variance(values, members)]
+    [0.111111, 0.0625]
     """
     n = len(values)
     if n < 2:
@@ -43,7 +50,15 @@ def variance(values: Floats, members: Ints) -> tuple[float, float]:
 
 
 def difference(values: Floats, members: Ints, level: float) -> tuple[Interval, float]:
-    """The interval of a mean difference, and the two-sided p-value of none (normal, with this variance)."""
+    """The interval of a mean difference, and the two-sided p-value of none (normal, with this variance).
+
+    The mean is 1/2, its standard deviation 1/3: 1.96 times that to each side, and p of 1.5 of them.
+
+    >>> members = np.array([[0, 1], [2, 3], [4, 5], [6, 7]])
+    >>> interval, p = difference(np.array([0.0, 1.0, 1.0, 0.0]), members, level=0.95)
+    >>> round(interval.low, 2), round(interval.high, 2), round(p, 4)
+    (-0.15, 1.15, 0.1336)
+    """
     spread, _ = variance(values, members)
     mean = float(values.mean()) if len(values) else float("nan")
     if np.isnan(spread):

@@ -30,7 +30,11 @@ _DECIMALS = 9
 
 
 def mid_ranks(score: Floats, group: Ints, n_groups: int) -> Floats:
-    """The rank of each score within its group, 1 the lowest; equal scores share the mean of their ranks."""
+    """The rank of each score within its group, 1 the lowest; equal scores share the mean of their ranks.
+
+    >>> mid_ranks(np.array([0.9, 0.1, 0.9, 0.5]), np.zeros(4, dtype=int), n_groups=1).tolist()
+    [3.5, 1.0, 3.5, 2.0]
+    """
     order = np.lexsort((score, group))
     s, g = score[order], group[order]
     start = np.r_[True, (s[1:] != s[:-1]) | (g[1:] != g[:-1])][: len(s)]
@@ -45,7 +49,11 @@ def mid_ranks(score: Floats, group: Ints, n_groups: int) -> Floats:
 
 
 def places(score: Floats, group: Ints, n_groups: int) -> Floats:
-    """Mid-ranks from about -1/2 (lowest) to 1/2, mean zero in every group."""
+    """Mid-ranks from about -1/2 (lowest) to 1/2, mean zero in every group.
+
+    >>> places(np.array([0.9, 0.1, 0.9, 0.5]), np.zeros(4, dtype=int), n_groups=1).tolist()
+    [0.25, -0.375, 0.25, -0.125]
+    """
     n = np.bincount(group, minlength=n_groups)[group]
     found: Floats = (mid_ranks(score, group, n_groups) - (n + 1) / 2) / np.maximum(n, 1)
     return found
@@ -91,7 +99,13 @@ def without_gene(score: Floats, gene: Ints, group: Ints, n_groups: int, counted:
 
 
 def rank_correlations(a: Floats, b: Floats, group: Ints, n_groups: int) -> Floats:
-    """Spearman's correlation in every group of two `places`, (n_groups,); NaN where one does not vary."""
+    """Spearman's correlation in every group of two `places`, (n_groups,); NaN where one does not vary.
+
+    >>> group = np.zeros(3, dtype=int)
+    >>> up, down = places(np.array([1.0, 2, 3]), group, 1), places(np.array([9.0, 8, 7]), group, 1)
+    >>> round(float(rank_correlations(up, down, group, n_groups=1)[0]), 6)
+    -1.0
+    """
     ab, aa, bb = (np.bincount(group, x, minlength=n_groups) for x in (a * b, a * a, b * b))
     varies = (aa > 1e-12) & (bb > 1e-12)
     found: Floats = np.divide(ab, np.sqrt(aa * bb), out=np.full(n_groups, np.nan), where=varies)
@@ -118,7 +132,13 @@ def remove(submission: Floats, shortcut: Floats) -> Remainder:
 
 
 def explained(submission: float, left: float, chance: float) -> float:
-    """The share of the submission's distance from chance that is gone; NaN if it is not above chance."""
+    """The share of the submission's distance from chance that is gone; NaN if it is not above chance.
+
+    Of 0.5 above chance 0.25 are left:
+
+    >>> explained(submission=0.75, left=0.5, chance=0.25)
+    0.5
+    """
     if not submission > chance:
         return float("nan")
     return 1 - (left - chance) / (submission - chance)

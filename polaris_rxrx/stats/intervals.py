@@ -24,6 +24,9 @@ from numpy.typing import ArrayLike
 from polaris_rxrx.stats.resampling import DEFAULT, Resampling
 from polaris_rxrx.types import Floats
 
+Ends = list[float | None]
+"""An interval in a document: low and high, null where there is none."""
+
 METHOD = "BCa bootstrap over treatments"
 _CELLS = 1_000_000  # drawn at once: bounds the memory
 _COLUMNS = 256  # whose means are held at once
@@ -39,14 +42,18 @@ class Interval:
     def stretched(
         self, about: float, factor: float, least: float = -math.inf, most: float = math.inf
     ) -> Interval:
-        """Wider by a factor, which keeps the skew, but never beyond what is possible."""
+        """Wider by a factor, which keeps the skew, but never beyond what is possible.
+
+        >>> Interval(0.25, 0.75).stretched(about=0.5, factor=2, most=0.875)
+        Interval(low=0.0, high=0.875)
+        """
         low, high = (about + factor * (end - about) for end in (self.low, self.high))
         return Interval(max(low, least), min(high, most)) if low <= high else self
 
     def __contains__(self, value: float) -> bool:
         return self.low <= value <= self.high
 
-    def ends(self) -> list[float | None]:
+    def ends(self) -> Ends:
         """Both for JSON; NaN as None."""
         return [plain(self.low), plain(self.high)]
 
@@ -57,13 +64,21 @@ def plain(value: float) -> float | None:
 
 
 def mean_of(values: Floats) -> float:
-    """The mean of what is not NaN; NaN if nothing is."""
+    """The mean of what is not NaN; NaN if nothing is.
+
+    >>> mean_of(np.array([0.25, 0.75, np.nan]))
+    0.5
+    """
     defined = values[~np.isnan(values)]
     return float(defined.mean()) if len(defined) else float("nan")
 
 
 def median_of(values: Floats) -> float:
-    """Their median; NaN if nothing is."""
+    """Their median; NaN if nothing is.
+
+    >>> median_of(np.array([0.1, 0.5, 0.6, np.nan]))
+    0.5
+    """
     defined = values[~np.isnan(values)]
     return float(np.median(defined)) if len(defined) else float("nan")
 
@@ -77,6 +92,15 @@ def bootstrap_means(values: ArrayLike, how: Resampling) -> Floats:
 
     Returns:
         Shape (resamples, k).
+
+    A mean of two values is one of three; half of the samples hold both:
+
+    >>> from polaris_rxrx.stats.resampling import Resampling
+    >>> means = bootstrap_means([[0.0], [1.0]], Resampling(resamples=1000))
+    >>> means.shape, sorted(set(means[:, 0].tolist()))
+    ((1000, 1), [0.0, 0.5, 1.0])
+    >>> bool(abs(np.mean(means == 0.5) - 0.5) < 0.05)
+    True
     """
     x = np.asarray(values, dtype=np.float64)
     n = len(x)
@@ -93,12 +117,27 @@ def bootstrap_means(values: ArrayLike, how: Resampling) -> Floats:
 
 
 def bca(values: ArrayLike, how: Resampling = DEFAULT) -> Interval:
-    """The BCa interval of the mean of `values`, shape (n,), NaN left out."""
+    """The BCa interval of the mean of `values`, shape (n,), NaN left out.
+
+    >>> values = [0.2, 0.4, 0.4, 0.5, 0.5, 0.6, 0.9, float("nan")]  # of eight treatments, one undefined
+    >>> found = bca(values)
+    >>> 0.2 < found.low < 0.5 < found.high < 0.9  # 0.5 is the mean
+    True
+    >>> bca([0.5, 0.5, 0.5])  # values that are equal have an interval without width
+    Interval(low=0.5, high=0.5)
+    """
     return bca_each([values], how)[0]
 
 
 def bca_each(columns: Sequence[ArrayLike], how: Resampling = DEFAULT) -> list[Interval]:
-    """`bca` of each column, the same treatments drawn for all that are defined for the same ones."""
+    """`bca` of each column, the same treatments drawn for all that are defined for the same ones.
+
+    The same treatments are drawn for both columns, so that of twice the values is twice as wide:
+
+    >>> one, two = bca_each([[0.25, 0.5, 1.0], [0.5, 1.0, 2.0]])
+    >>> bool(np.isclose(two.high, 2 * one.high))
+    True
+    """
     each = [np.asarray(c, dtype=np.float64) for c in columns]
     alike: dict[bytes, list[int]] = {}
     for i, x in enumerate(each):

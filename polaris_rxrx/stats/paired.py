@@ -28,7 +28,13 @@ _CELLS = 4_000_000  # signs, or flipped sums, at once: bounds the memory
 
 
 def sign_flip_p(differences: ArrayLike, how: Resampling = DEFAULT) -> float:
-    """The two-sided p-value of a mean difference of zero; 1 if all are ties, which carry no sign."""
+    """The two-sided p-value of a mean difference of zero; 1 if all are ties, which carry no sign.
+
+    Three differences of one sign: of the eight patterns of signs two reach their sum, 3, in size.
+
+    >>> sign_flip_p([1.0, 1.0, 1.0])
+    0.25
+    """
     d = np.asarray(differences, dtype=np.float64)
     d = d[np.abs(d) > TIE]
     return pairwise_p(np.stack([d, np.zeros_like(d)], axis=1), [(0, 1)], how)[0]
@@ -55,6 +61,14 @@ def pairwise_p(
         how: How many patterns of signs are drawn, and from which seed.
         stretch: One factor a pair, at least 1; by default 1.
         progress: Called with a word, how many are drawn, out of how many.
+
+    Three submissions on three treatments: the first against the second, and against the third, which is the
+    same.
+
+    >>> values = [[1.0, 0.0, 1.0], [2.0, 1.0, 2.0], [3.0, 2.0, 3.0]]
+    >>> from polaris_rxrx.stats.resampling import Resampling
+    >>> pairwise_p(values, [(0, 1), (0, 2)], Resampling())
+    [0.25, 1.0]
     """
     x = np.asarray(values, dtype=np.float64)
     p = np.full(len(pairs), np.nan)
@@ -120,6 +134,9 @@ def draws(n_comparisons: int, least: int = 10_000) -> int:
 
     Holm's correction multiplies the smallest p-value by their number, and none of R draws is below
     1 / (R + 1): with this many, the draws alone never keep a corrected p-value above .01.
+
+    >>> draws(3), draws(780)  # 780: every two of 40 submissions
+    (10000, 78000)
     """
     return max(least, 100 * n_comparisons)
 
@@ -128,13 +145,24 @@ def detectable(variance: float, *, level: float = 0.95, power: float = 0.8) -> f
     """The smallest true mean difference that a two-sided test would find with this power.
 
     (z_{(1 + level) / 2} + z_power) * sqrt(variance), the variance being that of the mean difference.
+
+    The quantiles of 0.975 and 0.8 are 1.960 and 0.842; the standard deviation is 0.01:
+
+    >>> round(detectable(0.01**2), 4)
+    0.028
     """
     normal = NormalDist()
     return float((normal.inv_cdf((1 + level) / 2) + normal.inv_cdf(power)) * np.sqrt(variance))
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """Holm's adjusted p-values, in the order given."""
+    """Holm's adjusted p-values, in the order given.
+
+    The smallest is multiplied by 3, the next by 2; none is below one before it:
+
+    >>> holm([0.25, 0.0625, 0.5])
+    [0.5, 0.1875, 0.5]
+    """
     order = np.argsort(p, kind="stable")
     adjusted = np.empty(len(p))
     highest = 0.0

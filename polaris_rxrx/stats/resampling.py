@@ -35,6 +35,9 @@ class Resampling:
 
     Raises:
         UsageError: One of them is out of range.
+
+    >>> Resampling(resamples=2000, seed=1)
+    Resampling(resamples=2000, seed=1, level=0.95, clusters='both')
     """
 
     resamples: int = RESAMPLES

@@ -23,11 +23,12 @@ Source
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import TypedDict
 
 from polaris_rxrx.metrics import METRICS, GroupScores, group_scores
 from polaris_rxrx.stats.deletions import without_each
@@ -35,6 +36,17 @@ from polaris_rxrx.stats.resampling import Clusters
 from polaris_rxrx.types import Floats, Ints
 
 _PAIRS = 2_000_000  # rescored at once: bounds the memory
+
+
+class VarianceDocument(TypedDict):
+    """The variance of a mean over treatments and genes: its three parts, and the one that was used."""
+
+    treatment: float
+    gene: float
+    cell: float
+    n_treatments: int
+    n_genes: int
+    used: float
 
 
 @dataclass(frozen=True)
@@ -48,19 +60,34 @@ class Variance:
     n_genes: int
 
     def of(self, clusters: Clusters) -> float:
-        """The variance of the mean; with `both` never below that of the treatments alone."""
+        """The variance of the mean; with `both` never below that of the treatments alone.
+
+        >>> Variance(treatment=4.0, gene=3.0, cell=1.0, n_treatments=10, n_genes=5).of("both")  # 4 + 3 - 1
+        6.0
+        """
         if clusters == "treatment":
             return self.treatment
         if clusters == "gene":
             return self.gene
         return self.treatment + max(0.0, self.gene - self.cell)
 
-    def to_dict(self, clusters: Clusters) -> dict[str, Any]:
+    def to_dict(self, clusters: Clusters) -> VarianceDocument:
         """For JSON, with the one that was used."""
-        return {**asdict(self), "used": self.of(clusters)}
+        return {
+            "treatment": self.treatment,
+            "gene": self.gene,
+            "cell": self.cell,
+            "n_treatments": self.n_treatments,
+            "n_genes": self.n_genes,
+            "used": self.of(clusters),
+        }
 
     def stretch(self, clusters: Clusters) -> float:
-        """How much wider than over treatments alone an interval has to be; 1 where treatments do not vary."""
+        """How much wider than over treatments alone an interval has to be; 1 where treatments do not vary.
+
+        >>> Variance(treatment=4.0, gene=6.0, cell=1.0, n_treatments=10, n_genes=5).stretch("both")
+        1.5
+        """
         if clusters == "treatment" or not self.treatment > 0:
             return 1.0
         return float(np.sqrt(self.of(clusters) / self.treatment))
@@ -122,6 +149,16 @@ def leave_out(
         treatment: Codes, shape (n_pairs,).
         gene: Codes, shape (n_pairs,), -1 where a pair has no name of a gene; None if none has.
         groups: What `group_scores` made of the first three.
+
+    Two treatments, each with a pair of two genes; the first ranks its active first, the second does not:
+
+    >>> active, score = np.array([1.0, 0, 1, 0]), np.array([0.9, 0.1, 0.2, 0.8])
+    >>> treatment, gene = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
+    >>> from polaris_rxrx.metrics import group_scores
+    >>> groups = group_scores(active, score, treatment, n_groups=2)
+    >>> means = leave_out(active, score, treatment, gene, groups)["pr_auc"]
+    >>> means.whole, means.treatment.tolist()  # 1 and 0.5, by chance 0.75
+    (0.0, [-0.25, 0.25])
     """
     there = ~np.isnan(active)
     y, s, t = active[there], score[there], treatment[there]
@@ -143,6 +180,12 @@ def leave_out_of_means(values: Floats, treatment: Ints, gene: Ints | None) -> Me
         values: Less what is expected of each by chance, shape (n,), no NaN.
         treatment: Codes, shape (n,).
         gene: Codes, shape (n,), -1 where there is no name of a gene; None if there is none at all.
+
+    Treatments with the means 1 and 4; without a gene each is its other value, or the only one left:
+
+    >>> means = leave_out_of_means(np.array([0.0, 2.0, 4.0]), np.array([0, 0, 1]), np.array([0, 1, 0]))
+    >>> means.whole, means.treatment.tolist(), means.gene.tolist()
+    (2.5, [4.0, 1.0], [2.0, 2.0])
     """
     _, cells = _cells(treatment, gene)
     of_cell, size = np.bincount(cells.of_pair, values), np.bincount(cells.of_pair)
@@ -216,7 +259,11 @@ def _divide(sums: NDArray[Any], n: NDArray[Any]) -> Floats:
 
 
 def jackknife(means: Floats) -> float:
-    """The delete-one jackknife's variance, NaN left out; 0 of fewer than two means."""
+    """The delete-one jackknife's variance, NaN left out; 0 of fewer than two means.
+
+    >>> jackknife(np.array([1.0, 3.0, np.nan]))  # 1/2 of (1 + 1)
+    1.0
+    """
     there = means[~np.isnan(means)]
     k = len(there)
     return 0.0 if k < 2 else float((k - 1) / k * np.sum((there - there.mean()) ** 2))

@@ -19,14 +19,46 @@ Conventions
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+
+from typing_extensions import TypedDict
 
 from polaris_rxrx.metrics import METRICS, GroupScores
 from polaris_rxrx.stats.chance import p_value, random_means
-from polaris_rxrx.stats.intervals import METHOD, Interval, bca_each, mean_of, plain
+from polaris_rxrx.stats.intervals import METHOD, Ends, Interval, bca_each, mean_of, plain
 from polaris_rxrx.stats.resampling import CLUSTERS, Clusters, Resampled, Resampling
-from polaris_rxrx.stats.two_way import Deleted, Variance
+from polaris_rxrx.stats.two_way import Deleted, Variance, VarianceDocument
 from polaris_rxrx.types import Floats, Ints
+
+
+class CertaintyDocument(TypedDict):
+    """How sure a mean over treatments is; null where there is none (an interval of one treatment, say)."""
+
+    interval: Ends
+    chance: float | None
+    """What random scores expect, exactly."""
+    normalised: float | None
+    """0 is chance, 1 is perfect."""
+    normalised_interval: Ends
+    p_value: float | None
+    """Of a random order within each treatment doing as well."""
+    interval_over_treatments: Ends
+    """The interval if treatments were independent."""
+    p_value_if_pairs_independent: float | None
+    variance: VarianceDocument
+
+
+class UncertaintyDocument(TypedDict):
+    """The certainty of each metric, by its key, and how it was computed."""
+
+    method: str
+    clusters: Clusters
+    """What is not independent: pairs of one treatment, of one gene, or both."""
+    level: float
+    resamples: int
+    seed: int
+    p_value_of: str
+    pr_auc: CertaintyDocument
+    roc_auc: CertaintyDocument
 
 
 @dataclass(frozen=True)
@@ -43,7 +75,7 @@ class Certainty:
     p_value_if_pairs_independent: float
     variance: Variance
 
-    def to_dict(self, clusters: Clusters) -> dict[str, Any]:
+    def to_dict(self, clusters: Clusters) -> CertaintyDocument:
         """For JSON; NaN as None."""
         return {
             "interval": self.interval.ends(),
@@ -75,7 +107,7 @@ class Uncertainty(Resampled):
     def roc_auc(self) -> Certainty:
         return self["roc_auc"]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> UncertaintyDocument:
         """For the JSON report; NaN as None."""
         return {
             "method": interval_method(self.clusters),
@@ -85,7 +117,8 @@ class Uncertainty(Resampled):
             "seed": self.seed,
             "p_value_of": "random order within each treatment, one-sided"
             + ("" if self.clusters == "treatment" else ", spread as genes shared between treatments make it"),
-            **{key: of.to_dict(self.clusters) for key, of in self.metrics.items()},
+            "pr_auc": self.pr_auc.to_dict(self.clusters),
+            "roc_auc": self.roc_auc.to_dict(self.clusters),
         }
 
 
@@ -101,6 +134,13 @@ def uncertainty(
         codes: Groups, shape (n_pairs,).
         deleted: What `leave_out` made of them.
         how: The draws, their seed, the level of the intervals, and what is not independent.
+
+    What `Score.uncertainty` calls:
+
+    >>> task = pr.load_task("task")
+    >>> found = pr.score(task, pr.read_predictions("openphenom.csv", task)).uncertainty(resamples=1000)
+    >>> found.pr_auc.value in found.pr_auc.interval, found.pr_auc.p_value < 0.01
+    (True, True)
     """
     null = random_means(active, scores, codes, len(groups.n_pairs), how)
     columns = [of(groups) for metric in METRICS.values() for of in (metric.values, metric.normalized)]

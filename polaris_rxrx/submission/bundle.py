@@ -27,7 +27,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from typing_extensions import TypedDict
 
 from polaris_rxrx import bounded
 from polaris_rxrx._version import __version__
@@ -65,6 +67,18 @@ class Proof:
     detail: str = ""
 
 
+class Environment(TypedDict):
+    """`environment.json` of a bundle: what the scores were computed with, nothing of whose machine it was."""
+
+    schema_version: Literal[1]
+    python: str
+    implementation: str
+    system: str
+    machine: str
+    versions: dict[str, str]
+    """By package."""
+
+
 @functools.cache
 def _versions() -> dict[str, str]:
     """By package; once a process, since the metadata of a package are long and are read whole."""
@@ -77,7 +91,7 @@ def _versions() -> dict[str, str]:
     return versions
 
 
-def environment() -> dict[str, Any]:
+def environment() -> Environment:
     """What the scores were computed with."""
     return {
         "schema_version": 1,
@@ -98,7 +112,7 @@ def write_bundle(
     task_folder: Path,
     receipt: Path | None,
 ) -> Path:
-    """Write `folder/bundle/`, replacing one that is there; whole or not at all.
+    r"""Write `folder/bundle/`, replacing one that is there; whole or not at all.
 
     Args:
         folder: The submission's folder.
@@ -111,6 +125,15 @@ def write_bundle(
     Raises:
         DataError: A file is missing or broken, or the predictions are not those of the report.
         UsageError: The predictions file has a name that cannot stand in a bundle.
+
+    >>> task = pr.load_task("task")
+    >>> report = pr.score(task, pr.read_predictions("openphenom.csv", task)).to_dict()
+    >>> card, predictions = Path("submission.toml"), Path("openphenom.csv")
+    >>> _ = card.write_text("name = 'mine'\nowner = 'example-lab'\nsupervision = 'zero-shot'\n", "utf-8")
+    >>> given = {"predictions": predictions, "card": card, "report": report, "receipt": None}
+    >>> bundle = write_bundle(Path("mine"), task_folder=Path("task"), **given)
+    >>> sorted(path.name for path in bundle.iterdir())[:3]
+    ['SHA256SUMS', 'environment.json', 'openphenom.csv']
     """
     try:
         plain_name(predictions.name)
@@ -154,7 +177,17 @@ def _json(data: Mapping[str, Any]) -> bytes:
 
 
 def check_files(folder: Path) -> list[Proof]:
-    """Every file is what SHA256SUMS says; nothing is missing, nothing is there besides."""
+    r"""Every file is what SHA256SUMS says; nothing is missing, nothing is there besides.
+
+    >>> task = pr.load_task("task")
+    >>> report = pr.score(task, pr.read_predictions("openphenom.csv", task)).to_dict()
+    >>> card, predictions = Path("submission.toml"), Path("openphenom.csv")
+    >>> _ = card.write_text("name = 'mine'\nowner = 'example-lab'\nsupervision = 'zero-shot'\n", "utf-8")
+    >>> given = {"predictions": predictions, "card": card, "report": report, "receipt": None}
+    >>> bundle = write_bundle(Path("mine"), task_folder=Path("task"), **given)
+    >>> all(proof.ok for proof in check_files(bundle))
+    True
+    """
     if not (folder / SUMS).is_file():
         return [Proof("files", False, f"there is no {SUMS}")]
     sums: dict[str, str] = {}
@@ -185,11 +218,20 @@ def check_files(folder: Path) -> list[Proof]:
 
 
 def archive(bundle: Path, out: Path) -> Path:
-    """Pack a bundle's folder as .tar.gz; the same bundle gives the same bytes.
+    r"""Pack a bundle's folder as .tar.gz; the same bundle gives the same bytes.
 
     Raises:
         UsageError: `out` lies in the bundle.
         DataError: The bundle does not hold (see `verify`), or is larger than what `verify` reads.
+
+    >>> task = pr.load_task("task")
+    >>> report = pr.score(task, pr.read_predictions("openphenom.csv", task)).to_dict()
+    >>> card, predictions = Path("submission.toml"), Path("openphenom.csv")
+    >>> _ = card.write_text("name = 'mine'\nowner = 'example-lab'\nsupervision = 'zero-shot'\n", "utf-8")
+    >>> given = {"predictions": predictions, "card": card, "report": report, "receipt": None}
+    >>> bundle = write_bundle(Path("mine"), task_folder=Path("task"), **given)
+    >>> archive(bundle, Path("mine.tar.gz")).name
+    'mine.tar.gz'
     """
     if out.resolve().is_relative_to(bundle.resolve()):
         raise UsageError(f"{out} lies in the bundle it is to hold; choose another place")

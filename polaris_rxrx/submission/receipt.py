@@ -53,7 +53,13 @@ _PAGES = {"v1": "benchmarks", "v2": "benchmarks", "competition": "competitions"}
 
 
 def hash_values(values: Floats) -> str:
-    """The SHA-256 of scores in official order: little-endian float64, -0.0 as 0.0 (they rank alike)."""
+    """The SHA-256 of scores in official order: little-endian float64, -0.0 as 0.0 (they rank alike).
+
+    The hash of 16 bytes; -0.0 is 0.0, for they rank alike:
+
+    >>> hash_values(np.array([0.0, -0.0])) == hash_values(np.zeros(2))
+    True
+    """
     aligned = np.asarray(values, dtype="<f8") + 0.0
     return hashlib.sha256(aligned.tobytes()).hexdigest()
 

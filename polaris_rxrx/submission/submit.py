@@ -16,17 +16,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
+from typing_extensions import TypedDict
 
 from polaris_rxrx import quick
 from polaris_rxrx._version import __version__
 from polaris_rxrx.errors import DataError, Interrupted, PolarisRxrxError, UpstreamError, UsageError
 from polaris_rxrx.files import sha256
+from polaris_rxrx.hub.artifact import Kind
 from polaris_rxrx.hub.card import SubmissionCard, slug
+from polaris_rxrx.hub.payloads import Request
 from polaris_rxrx.predictions import Predictions, read_predictions
-from polaris_rxrx.scoring import score
+from polaris_rxrx.scoring import ScoreReport, score
 from polaris_rxrx.submission import receipt as receipts
 from polaris_rxrx.submission.choose import Place
 from polaris_rxrx.submission.receipt import Receipt
@@ -42,6 +45,54 @@ Ask = Callable[[str], bool]
 Say = Callable[[str], None]
 
 
+class UnscoredReport(TypedDict):
+    """What stands for the score report of a competition, which only the Hub can score."""
+
+    schema_version: Literal[1]
+    task: str
+    predictions: str
+    predictions_sha256: str | None
+    n_pairs: int
+    n_treatments: int
+    notes: list[str]
+
+
+class Submission(TypedDict):
+    """What is submitted, where to, and what was found on the way."""
+
+    schema_version: Literal[1]
+    hub: str
+    kind: Kind
+    task: str
+    name: str
+    owner: str
+    predictions: str
+    predictions_sha256: str | None
+    scores: dict[str, dict[str, float | None]]
+    """Ours and the client's by metric; a competition has none."""
+    warnings: list[str]
+
+
+class DryRun(Submission):
+    """What would be submitted: every request, byte for byte."""
+
+    state: Literal["dry-run"]
+    blocked: bool
+    """Whether it would not be sent: it was before, or the competition is closed."""
+    requests: list[Request]
+
+
+class Sent(Submission):
+    """What was submitted, and how that ended."""
+
+    state: receipts.State
+    url: str | None
+    message: str
+    receipt: str
+    bundle: str | None
+    """None where it could not be written."""
+
+
 @dataclass(frozen=True, eq=False)
 class Ready:
     """A submission that has passed every check, and what would be sent.
@@ -54,7 +105,7 @@ class Ready:
     card: SubmissionCard
     task: Task
     predictions: Predictions
-    report: dict[str, Any]
+    report: ScoreReport | UnscoredReport
     scores: dict[str, dict[str, float | None]]
     upload: Upload
     warnings: tuple[str, ...] = ()
@@ -87,15 +138,15 @@ def make_ready(
     from polaris_rxrx.hub import payloads
     from polaris_rxrx.hub.benchmarks import open_saved
 
-    report = _report(task, predictions)
+    scored = None if task.active is None else score(task, predictions).to_dict()
     artifact = open_saved(task_folder)
     _refuse_other(artifact.task, task, task_folder)
-    ours = None if task.active is None else report["official"]
+    ours = None if scored is None else scored["official"]
     made = payloads.build(artifact, card, predictions.values, ours, env_file=env_file, say=say)
-    scores: dict[str, dict[str, float | None]] = {}
-    if ours is not None:
-        report["client"] = made.client
-        scores = {"ours": dict(ours), "client": made.client}
+    if scored is None:
+        return Ready(place, card, task, predictions, _unscored(task, predictions), {}, made, warnings)
+    scores = {"ours": dict(scored["official"]), "client": made.client}
+    report: ScoreReport = {**scored, "client": made.client}
     return Ready(place, card, task, predictions, report, scores, made, warnings)
 
 
@@ -142,9 +193,7 @@ def _refuse_other(saved: Task, task: Task, folder: Path) -> None:
         )
 
 
-def _report(task: Task, predictions: Predictions) -> dict[str, Any]:
-    if task.active is not None:
-        return score(task, predictions).to_dict()
+def _unscored(task: Task, predictions: Predictions) -> UnscoredReport:
     return {
         "schema_version": 1,
         "task": task.name,
@@ -359,6 +408,39 @@ def _fields(ready: Ready) -> Mapping[str, Any]:
 
 
 # ---- afterwards
+
+
+def as_dry_run(ready: Ready, *, blocked: bool) -> DryRun:
+    """For JSON."""
+    requests = [payload.to_dict() for payload in ready.upload.payloads]
+    return {**_submission(ready), "state": "dry-run", "blocked": blocked, "requests": requests}
+
+
+def as_sent(ready: Ready, path: Path, receipt: Receipt, written: Path | None) -> Sent:
+    """For JSON: its receipt, at `path`, and the bundle that was written."""
+    return {
+        **_submission(ready),
+        "state": receipt.state,
+        "url": receipt.url,
+        "message": receipt.message,
+        "receipt": str(path),
+        "bundle": str(written) if written else None,
+    }
+
+
+def _submission(ready: Ready) -> Submission:
+    return {
+        "schema_version": 1,
+        "hub": ready.upload.hub,
+        "kind": ready.upload.kind,
+        "task": ready.task.name,
+        "name": ready.card.name,
+        "owner": ready.card.owner,
+        "predictions": str(ready.file),
+        "predictions_sha256": ready.predictions.sha256,
+        "scores": ready.scores,
+        "warnings": list(ready.warnings),
+    }
 
 
 def bundle(ready: Ready, receipt: Path, *, pack: bool) -> Path:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from polaris_rxrx.errors import DataError
-from polaris_rxrx.files import open_binary
+from polaris_rxrx.files import open_binary, plain_name
 from polaris_rxrx.submission.bundle import BUNDLE, MOST_BYTES, MOST_FILES
 
 
@@ -82,6 +82,8 @@ class _Room:
         if len(parts) != 2 or parts[0] != (self.top or parts[0]):
             raise self.refuse(name, "not a file of the one folder a bundle is")
         self.top = parts[0]
+        if not plain_name(parts[1]):
+            raise self.refuse(name, "not a name that a file may have everywhere")
         if parts[1].casefold() in self.seen:
             raise self.refuse(name, "there twice")
         self.seen.add(parts[1].casefold())

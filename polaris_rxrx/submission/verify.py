@@ -12,9 +12,12 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from typing_extensions import TypedDict
 
 from polaris_rxrx import bounded
+from polaris_rxrx.documents import Fields, fields_of
 from polaris_rxrx.errors import DataError, PolarisRxrxError, shortened
 from polaris_rxrx.files import sha256
 from polaris_rxrx.hub.card import CARD, ENVIRONMENT, RECEIPT, REPORT, SUMS, TASK, plain_name, read_card, slug
@@ -34,6 +37,18 @@ _NOT_COMPARED = {
 }
 
 
+class VerificationDocument(TypedDict):
+    """What was looked at in a bundle, and how it held."""
+
+    schema_version: Literal[1]
+    bundle: str
+    ok: bool
+    rescored: bool
+    """Whether the scores were computed again and compared."""
+    competition: bool
+    checks: list[Fields[Proof]]
+
+
 @dataclass(frozen=True)
 class Verification:
     """What `verify` found. `rescored`: the scores were computed again and compared."""
@@ -51,19 +66,19 @@ class Verification:
     def ok(self) -> bool:
         return not self.failed
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> VerificationDocument:
         return {
             "schema_version": 1,
             "bundle": self.bundle,
             "ok": self.ok,
             "rescored": self.rescored,
             "competition": self.competition,
-            "checks": [{"name": c.name, "ok": c.ok, "detail": c.detail} for c in self.checks],
+            "checks": [fields_of(check) for check in self.checks],
         }
 
 
 def verify(bundle: Path, task: Task | None) -> Verification:
-    """Check a bundle, a folder or an archive: its files, what they say of one another, its scores.
+    r"""Check a bundle, a folder or an archive: its files, what they say of one another, its scores.
 
     Args:
         bundle: The bundle.
@@ -71,6 +86,17 @@ def verify(bundle: Path, task: Task | None) -> Verification:
 
     Raises:
         DataError: It is no bundle, or an archive that cannot be unpacked safely.
+
+    >>> from polaris_rxrx.submission.bundle import write_bundle
+    >>> task = pr.load_task("task")
+    >>> report = pr.score(task, pr.read_predictions("openphenom.csv", task)).to_dict()
+    >>> card, predictions = Path("submission.toml"), Path("openphenom.csv")
+    >>> _ = card.write_text("name = 'mine'\nowner = 'example-lab'\nsupervision = 'zero-shot'\n", "utf-8")
+    >>> given = {"predictions": predictions, "card": card, "report": report, "receipt": None}
+    >>> bundle = write_bundle(Path("mine"), task_folder=Path("task"), **given)
+    >>> found = verify(bundle, task)
+    >>> found.ok, found.rescored
+    (True, True)
     """
     with unpacked(bundle) as folder:
         if not (folder / SUMS).is_file():

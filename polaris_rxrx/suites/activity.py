@@ -32,6 +32,7 @@ from polaris_rxrx import limits
 from polaris_rxrx.errors import some
 from polaris_rxrx.maps.align import AlignBy, as_alignment
 from polaris_rxrx.parallel import Here, Workers
+from polaris_rxrx.suites.documents import ActivityProtocol, ActivitySummary
 from polaris_rxrx.suites.groups import (
     MIN_WELLS,
     By,
@@ -81,6 +82,17 @@ def evaluate_activity(
     Raises:
         UsageError: A number or word that cannot be.
         DataError: No perturbation with enough wells, or a value that is not finite.
+
+    Two genes among control wells, by ten of their features:
+
+    >>> import pandas as pd
+    >>> table = pd.read_csv("data/metadata_rxrx3_core.csv", dtype=str)
+    >>> table[table["gene"].isin(["EMPTY_control", "BCL2", "MTOR"])].to_csv("some.csv", index=False)
+    >>> embeddings = "data/OpenPhenom_rxrx3_core_embeddings.parquet"
+    >>> wells = pr.read_wells("some.csv", embeddings, features="feature_?")
+    >>> found = evaluate_activity(wells, null_size=100)
+    >>> found.tables["perturbations"]["perturbation"], 0 < found.summary["mean"] < 1
+    (['BCL2', 'MTOR'], True)
     """
     check_choices(by, min_wells=min_wells, seed=seed, n_random=null_size)
     groups = group_wells(wells, by, min_wells)
@@ -97,9 +109,10 @@ def evaluate_activity(
     grouped = by_group(found, group, len(groups.sizes), null_size=null_size, seed=seed, who=who)
     q = adjusted(grouped.p_value)
     tested = ~np.isnan(q)
-    protocol: dict[str, Any] = {
+    how = as_alignment(align_by)
+    protocol: ActivityProtocol = {
         "by": by,
-        **as_alignment(align_by).to_dict(),
+        "align": how.aligner,
         "min_wells": int(min_wells),
         "null_size": int(null_size),
         "seed": int(seed),
@@ -109,7 +122,9 @@ def evaluate_activity(
         "wells_sha256": groups.sha256,
         "versions": versions(),
     }
-    summary = {
+    if how.components is not None:
+        protocol["components"] = how.components
+    summary: ActivitySummary = {
         "n_perturbations": int(tested.sum()),
         "mean": float(grouped.mean[tested].mean()) if tested.any() else None,
         "mean_normalized": float(grouped.normalized[tested].mean()) if tested.any() else None,

@@ -29,6 +29,9 @@ def read_aliases(path: Path | str | None) -> dict[str, str]:
 
     Raises:
         DataError: A column is absent, a cell is empty, or a previous symbol stands for two.
+
+    >>> read_aliases(None)  # those that the package knows
+    {'C7orf26': 'INTS15', 'MPP5': 'PALS1'}
     """
     aliases = dict(KNOWN)
     if path is None:
@@ -51,7 +54,11 @@ def read_aliases(path: Path | str | None) -> dict[str, str]:
 
 
 def renaming(names: Iterable[str], there: Collection[str], aliases: Mapping[str, str]) -> dict[str, str]:
-    """Name -> the map's name of the same gene, for names that are not `there` by themselves."""
+    """Name -> the map's name of the same gene, for names that are not `there` by themselves.
+
+    >>> renaming(["MPP5", "MTOR"], there=["PALS1", "MTOR"], aliases=read_aliases(None))
+    {'MPP5': 'PALS1'}
+    """
     known = set(there)
     held: dict[str, list[str]] = {}
     for name in sorted(known):

@@ -19,6 +19,7 @@ import numpy as np
 
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.maps.build import Map
+from polaris_rxrx.suites.documents import ClustersProtocol, ClustersSummary
 from polaris_rxrx.suites.gene_gene import gene_cosines, genes_of
 from polaris_rxrx.suites.gene_sets import GeneSets
 from polaris_rxrx.suites.result import Digest, Result, versions
@@ -38,6 +39,17 @@ def clusters(map_: Map, sets: GeneSets, *, min_genes: int = MIN_GENES) -> Result
     Raises:
         UsageError: `min_genes` is below 2.
         DataError: The map has no genes, or no complex has enough of them.
+
+    A and B are one complex, and point the same way; C does not:
+
+    >>> from polaris_rxrx.maps.build import Map
+    >>> from polaris_rxrx.wells.metadata import Perturbations
+    >>> names = Perturbations(["CRISPR"] * 3, ["A", "B", "C"], np.full(3, np.nan))
+    >>> map_ = Map(names, np.array([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0]]), np.array([9, 9, 9]))
+    >>> from polaris_rxrx.suites.gene_sets import GeneSets
+    >>> found = clusters(map_, GeneSets(Path("mine.gmt"), "0" * 64, {"one": ("A", "B")}), min_genes=2)
+    >>> found.summary["mean_within"], found.summary["mean_between"]
+    (1.0, 0.0)
     """
     from scipy.stats import ks_2samp
 
@@ -74,7 +86,7 @@ def clusters(map_: Map, sets: GeneSets, *, min_genes: int = MIN_GENES) -> Result
         notes.append(
             f"{left_out:,} of {len(sets.genes):,} complexes have fewer than {min_genes} genes in the map"
         )
-    protocol = {
+    protocol: ClustersProtocol = {
         "min_genes": int(min_genes),
         "test": "two-sided two-sample Kolmogorov-Smirnov, Benjamini-Hochberg",
         "map": map_.protocol,
@@ -82,7 +94,7 @@ def clusters(map_: Map, sets: GeneSets, *, min_genes: int = MIN_GENES) -> Result
         "sets_sha256": sets.sha256,
         "versions": versions(),
     }
-    summary = {
+    summary: ClustersSummary = {
         "n_genes": len(genes),
         "n_complexes": len(tested),
         "n_higher": int(((q <= 0.05) & higher).sum()),

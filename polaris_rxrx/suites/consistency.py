@@ -20,6 +20,7 @@ import numpy as np
 from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.maps.build import Map
 from polaris_rxrx.maps.similarity import unit_rows
+from polaris_rxrx.suites.documents import ConsistencyProtocol, ConsistencySummary
 from polaris_rxrx.suites.result import Digest, Result, versions
 from polaris_rxrx.suites.retrieval import (
     NULL_SIZE,
@@ -56,6 +57,13 @@ def consistency(
     Raises:
         UsageError: `null_size` or `seed` cannot be.
         DataError: No annotation has two members in the map, or none has negatives.
+
+    >>> families = {"AKT": ["AKT1", "AKT2", "AKT3"], "JAK": ["JAK2", "JAK3"]}
+    >>> found = consistency(pr.load_map("map.parquet"), families)
+    >>> found.summary["n_annotations"], found.summary["n_perturbations"]
+    (2, 5)
+    >>> found.tables["annotations"]["n_members"]
+    [3, 2]
     """
     if null_size < 1 or seed < 0:
         raise UsageError(f"null_size is {null_size}, seed {seed}; at least 1 and 0 were expected")
@@ -73,7 +81,7 @@ def consistency(
             "every annotated perturbation shares an annotation with every other; none is a negative"
         )
     q = adjusted(grouped.p_value)
-    protocol = {
+    protocol: ConsistencyProtocol = {
         "of": of,
         "min_members": MIN_MEMBERS,
         "ties": "positives first" if positives_first else "by threshold",
@@ -83,7 +91,7 @@ def consistency(
         "map_sha256": Digest().names(names).array(units).hex(),
         "versions": versions(),
     }
-    summary = {
+    summary: ConsistencySummary = {
         "n_annotations": len(members),
         "n_perturbations": len(annotated),
         "mean": float(np.nanmean(grouped.mean)),

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from typing_extensions import TypedDict
 
 from polaris_rxrx import bounded
 
@@ -29,7 +30,18 @@ DEVIATIONS: dict[str, tuple[Deviation, ...]] = {
 }
 
 
-def listed(suite: str, *, legacy: bool = False) -> list[dict[str, Any]]:
+class DeviationDocument(TypedDict):
+    """Where a suite differs from the public code."""
+
+    number: int
+    what: str
+    undone: bool
+    """Whether this run took the public code's way."""
+    why_not: str | None
+    """Why no switch undoes it; null where `--legacy` does."""
+
+
+def listed(suite: str, *, legacy: bool = False) -> list[DeviationDocument]:
     """A suite's deviations for a protocol: number, what, whether this run undid it, and why it cannot be.
 
     Args:

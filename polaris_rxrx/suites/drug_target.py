@@ -73,6 +73,7 @@ from polaris_rxrx.maps.pairs import PairTables, pair_tables
 from polaris_rxrx.maps.similarity import SIMILARITIES, Similarity
 from polaris_rxrx.parallel import Workers
 from polaris_rxrx.suites.deviations import listed
+from polaris_rxrx.suites.documents import DoseFigures, DrugTargetProtocol, DrugTargetSummary
 from polaris_rxrx.suites.random_scores import Kept, Seeds, score_random
 from polaris_rxrx.suites.result import Digest, Result, versions
 from polaris_rxrx.suites.sampled import (
@@ -83,7 +84,7 @@ from polaris_rxrx.suites.sampled import (
     score_draws,
 )
 from polaris_rxrx.suites.spread import Spread, spreads
-from polaris_rxrx.types import Floats, Ints, Progress
+from polaris_rxrx.types import Bools, Floats, Ints, Progress
 
 ROUNDING = 1e-12  # a spread below this is that of sums in floating point
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -92,7 +93,11 @@ By = Literal["compound", "gene"]
 
 @dataclass(frozen=True)
 class Protocol:
-    """The choices of one run; the defaults are the paper's, `legacy` those of its public code."""
+    """The choices of one run; the defaults are the paper's, `legacy` those of its public code.
+
+    >>> Protocol(seeds=10, concentrations=(0.25, 2.5)).rules
+    ['0.25', '2.5', 'max']
+    """
 
     seeds: int = 100
     active: float = ACTIVE
@@ -149,6 +154,14 @@ def evaluate_drug_target(
     Raises:
         UsageError: A choice that cannot mean anything.
         DataError: The map has NaN or a perturbation twice, or nothing in it can be scored.
+
+    >>> from polaris_rxrx.dataset.affinities import read_affinities
+    >>> affinities = read_affinities("data/compound_gene_interactions.csv")
+    >>> found = evaluate_drug_target(pr.load_map("map.parquet"), affinities, Protocol(seeds=2))
+    >>> found.summary["n_rows"], round(found.summary["max"]["average_precision"], 3)
+    (44, 0.423)
+    >>> found.tables["seeds"]["seed"][-1]
+    1
     """
     p = protocol or Protocol()
     _check(map_)
@@ -303,10 +316,10 @@ def _result(
         "average_precision_max_sd": [sd for _, sd in best[0]],
         "auroc_max": [mean for mean, _ in best[1]],
     }
+    figures = [dict(row) for row in by_rule.values()]
     doses: dict[str, list[Any]] = {"dose": list(by_rule)}
-    for key in next(iter(by_rule.values())):
-        doses[key] = [row[key] for row in by_rule.values()]
-    protocol = {
+    doses |= {key: [row[key] for row in figures] for key in figures[0]}
+    protocol: DrugTargetProtocol = {
         "seeds": p.seeds,
         "active_nM": p.active,
         "inactive_nM": p.inactive,
@@ -326,13 +339,14 @@ def _result(
         "map_sha256": _digest(map_),
         "versions": versions(),
     }
-    summary: dict[str, Any] = {
+    summary: DrugTargetSummary = {
         "n_rows": len(can.rows),
         "n_pairs_a_seed": int(can.active.sum() + can.n_negatives.sum()),
         "max": by_rule["max"],
         "by_dose": by_rule,
         "interval_max": {
-            name: [s.interval.low, s.interval.high] for name, s in zip(SCORED, of_max, strict=True)
+            "average_precision": of_max[0].interval.ends(),
+            "auroc": of_max[1].interval.ends(),
         },
     }
     rows_are, columns_are = ("compounds", "genes") if p.by == "compound" else ("genes", "compounds")
@@ -367,26 +381,66 @@ def _digest(map_: Map) -> str:
     return Digest().names(p.type).names(p.name).array(p.concentration).array(map_.x).hex()
 
 
-def _summary(scores: Scores, chance: Scores, pooled: Floats, rule: int, ddof: int) -> dict[str, Any]:
-    """The headline numbers of one dose rule."""
-    ap, auroc = scores.average_precision[rule], scores.auroc[rule]
-    scored = ~np.isnan(ap).all(axis=1)
-    out: dict[str, Any] = {"n_scored": int(scored.sum())}
-    for name, own, other in (
-        ("average_precision", ap, chance.average_precision[rule]),
-        ("auroc", auroc, chance.auroc[rule]),
-    ):
-        mean, sd = _mean_sd(_macro(own), ddof)
-        random_mean, random_sd = _mean_sd(_macro(other[scored]), ddof)
-        out |= {name: mean, f"{name}_sd": sd, f"{name}_random": random_mean, f"{name}_random_sd": random_sd}
-        out[f"{name}_z"] = _z(mean, sd, random_mean, random_sd)
+@dataclass(frozen=True)
+class _Figures:
+    """Of one metric at one dose rule; means and standard deviations over seeds, None where undefined."""
+
+    mean: float | None
+    sd: float | None
+    random: float | None
+    random_sd: float | None
+    quantiles: list[float | None]
+    micro: float | None
+    micro_sd: float | None
+
+    @classmethod
+    def of(cls, own: Floats, other: Floats, pooled: Floats, scored: Bools, ddof: int) -> _Figures:
+        """Of scores (n_rows, n_seeds), random ones, those of a seed's pairs together, and who is scored."""
         whole = own[~np.isnan(own).any(axis=1)]
-        for q in QUANTILES:
-            out[f"{name}_q{q:g}"] = float(np.quantile(whole, q, axis=0).mean()) if len(whole) else None
-    for name, values in zip(("average_precision", "auroc"), pooled, strict=True):
-        mean, sd = _mean_sd(values[~np.isnan(values)], ddof)
-        out |= {f"{name}_micro": mean, f"{name}_micro_sd": sd}
-    return out
+        quantiles = [float(np.quantile(whole, q, axis=0).mean()) if len(whole) else None for q in QUANTILES]
+        means = (*_mean_sd(_macro(own), ddof), *_mean_sd(_macro(other[scored]), ddof))
+        return cls(*means, quantiles, *_mean_sd(pooled[~np.isnan(pooled)], ddof))
+
+    @property
+    def z(self) -> float | None:
+        return _z(self.mean, self.sd, self.random, self.random_sd)
+
+
+def _summary(scores: Scores, chance: Scores, pooled: Floats, rule: int, ddof: int) -> DoseFigures:
+    """The headline numbers of one dose rule."""
+    own = scores.average_precision[rule], scores.auroc[rule]
+    other = chance.average_precision[rule], chance.auroc[rule]
+    scored = ~np.isnan(own[0]).all(axis=1)
+    ap, auroc = (
+        _Figures.of(*each, scored=scored, ddof=ddof) for each in zip(own, other, pooled, strict=True)
+    )
+    return {
+        "n_scored": int(scored.sum()),
+        "average_precision": ap.mean,
+        "average_precision_sd": ap.sd,
+        "average_precision_random": ap.random,
+        "average_precision_random_sd": ap.random_sd,
+        "average_precision_z": ap.z,
+        "average_precision_q0.05": ap.quantiles[0],
+        "average_precision_q0.25": ap.quantiles[1],
+        "average_precision_q0.5": ap.quantiles[2],
+        "average_precision_q0.75": ap.quantiles[3],
+        "average_precision_q0.95": ap.quantiles[4],
+        "auroc": auroc.mean,
+        "auroc_sd": auroc.sd,
+        "auroc_random": auroc.random,
+        "auroc_random_sd": auroc.random_sd,
+        "auroc_z": auroc.z,
+        "auroc_q0.05": auroc.quantiles[0],
+        "auroc_q0.25": auroc.quantiles[1],
+        "auroc_q0.5": auroc.quantiles[2],
+        "auroc_q0.75": auroc.quantiles[3],
+        "auroc_q0.95": auroc.quantiles[4],
+        "average_precision_micro": ap.micro,
+        "average_precision_micro_sd": ap.micro_sd,
+        "auroc_micro": auroc.micro,
+        "auroc_micro_sd": auroc.micro_sd,
+    }
 
 
 def _macro(values: Floats) -> Floats:

@@ -27,6 +27,11 @@ def energy_distance(x: ArrayLike, y: ArrayLike) -> float:
 
     Raises:
         DataError: One is empty or not finite, or widths differ.
+
+    Twice the mean distance between the sets, 1, less those within, which are 0:
+
+    >>> energy_distance([[0.0, 0.0]], [[0.0, 1.0]])
+    2.0
     """
     left, right = _checked(x, "x"), _checked(y, "y")
     if left.shape[1] != right.shape[1]:

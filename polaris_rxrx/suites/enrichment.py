@@ -18,6 +18,12 @@ from typing import Any
 import numpy as np
 
 from polaris_rxrx.errors import DataError, some
+from polaris_rxrx.suites.documents import (
+    EnrichedSet,
+    EnrichmentDocument,
+    EnrichmentProtocol,
+    EnrichmentSummary,
+)
 from polaris_rxrx.suites.gene_sets import GeneSets
 from polaris_rxrx.suites.result import Digest, Result, versions
 from polaris_rxrx.suites.retrieval import adjusted
@@ -35,6 +41,14 @@ def enrichment(genes: Sequence[str], sets: GeneSets, background: Collection[str]
 
     Raises:
         DataError: No gene of the list, or none of the sets, is in the background.
+
+    Both genes of the list are in a set of two, of four genes in all: one of the six pairs there are.
+
+    >>> from polaris_rxrx.suites.gene_sets import GeneSets
+    >>> sets = GeneSets(Path("mine.gmt"), "0" * 64, {"one": ("A", "B"), "two": ("C",)})
+    >>> found = enrichment(["A", "B"], sets, background=["A", "B", "C", "D"])
+    >>> found.tables["sets"]["set"], round(found.tables["sets"]["p_value"][0], 6)
+    (['one'], 0.166667)
     """
     from scipy.stats import hypergeom
 
@@ -67,16 +81,44 @@ def enrichment(genes: Sequence[str], sets: GeneSets, background: Collection[str]
     notes = []
     if absent := [g for g in wanted if g not in chosen]:
         notes.append(f"{len(absent):,} of {len(wanted):,} genes are not in the map: {some(absent)}")
-    protocol = {
+    protocol: EnrichmentProtocol = {
         "test": "hypergeometric, upper tail",
         "n_background": len(whole),
         "background_sha256": Digest().names(whole).hex(),
         "sets_sha256": sets.sha256,
         "versions": versions(),
     }
-    summary = {
+    summary: EnrichmentSummary = {
         "n_list": len(own),
         "n_sets": len(tested),
         "n_enriched": int((q <= 0.05).sum()),
     }
     return Result("enrichment", protocol, summary, {"sets": rows}, tuple(notes))
+
+
+def as_document(result: Result) -> EnrichmentDocument:
+    """A result and its sets, for JSON."""
+    rows: list[EnrichedSet] = [
+        {
+            "set": name,
+            "n_shared": shared,
+            "n_set": size,
+            "expected": expected,
+            "p_value": p,
+            "p_bonferroni": bonferroni,
+            "p_adjusted": q,
+            "genes": genes,
+        }
+        for name, shared, size, expected, p, bonferroni, q, genes in zip(
+            *result.tables["sets"].values(), strict=True
+        )
+    ]
+    whole = result.to_dict()
+    return {
+        "schema_version": whole["schema_version"],
+        "suite": "enrichment",
+        "protocol": whole["protocol"],
+        "summary": whole["summary"],
+        "notes": whole["notes"],
+        "sets": rows,
+    }

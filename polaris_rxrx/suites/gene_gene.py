@@ -32,8 +32,8 @@ Deviations from the public code
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -45,6 +45,15 @@ from polaris_rxrx.maps.similarity import unit_rows
 from polaris_rxrx.stats import dyads
 from polaris_rxrx.stats.intervals import Interval
 from polaris_rxrx.suites.deviations import listed
+from polaris_rxrx.suites.documents import (
+    AgainstFigures,
+    ApartFigures,
+    GeneGeneProtocol,
+    GeneGeneSummary,
+    RecallFigures,
+    SourceFigures,
+    ThresholdFigures,
+)
 from polaris_rxrx.suites.layout import Layout
 from polaris_rxrx.suites.relations import Relations
 from polaris_rxrx.suites.result import Digest, Result, versions
@@ -99,6 +108,15 @@ def evaluate_gene_gene(
     Raises:
         UsageError: Thresholds, seed or number of draws cannot be, or there is no source.
         DataError: The map has fewer than two genes, one of them twice, or NaN; no relation is of its genes.
+
+    >>> from polaris_rxrx.suites.relations import read_relations
+    >>> corum = read_relations("data/relations/CORUM.txt")
+    >>> found = evaluate_gene_gene(pr.load_map("map.parquet"), {"CORUM": corum})
+    >>> found.summary["n_pairs"]  # of 80 genes
+    3160
+    >>> of = found.summary["sources"]["CORUM"]
+    >>> of["n_recovered"] / of["n_relations"] == of["recall"]
+    True
     """
     asked = _Asked(float(low), float(high), int(seed), int(n_bootstrap))
     others = [replace(asked, low=float(a), high=float(b)) for a, b in more]
@@ -113,23 +131,27 @@ def evaluate_gene_gene(
     sources, table, thresholds = found.sources, found.table, found.thresholds
     if not table["source"]:
         raise DataError(_none_of(relations, ours.names))
-    summary: dict[str, Any] = {
+    summary: GeneGeneSummary = {
         "n_genes": len(ours.names),
         "n_pairs": len(ours.null),
         "expected_by_chance": round(low + 1 - high, 12),
         "share_of_pairs_together": None if apart is None else apart.share,
         "sources": sources,
     }
-    per_source = {"source": list(sources)} | {
-        key: [values[key] for values in sources.values()] for key in next(iter(sources.values()))
-    }
+    per_source = {"source": list(sources), **_columns(sources.values())}
     protocol = _protocol(asked, relations, ours, other, layout)
     tables = {"sources": per_source, "relations": table}
     if others:
         protocol["more"] = [[each.low, each.high] for each in others]
-        tables["thresholds"] = {key: [row[key] for row in thresholds] for key in thresholds[0]}
+        tables["thresholds"] = _columns(thresholds)
         summary["thresholds"] = thresholds
     return Result("gene-gene", protocol, summary, tables, (*ours.notes, *found.notes))
+
+
+def _columns(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[Any]]:
+    """Rows of like keys as columns."""
+    each = list(rows)
+    return {key: [row[key] for row in each] for key in each[0]}
 
 
 def _none_of(relations: Mapping[str, Relations], genes: Sequence[str]) -> str:
@@ -147,16 +169,20 @@ def _protocol(
     ours: _Genes,
     other: _Genes | None,
     layout: Layout | None,
-) -> dict[str, Any]:
+) -> GeneGeneProtocol:
     """What was asked, of which files and maps."""
     return {
-        **asdict(asked),
+        "low": asked.low,
+        "high": asked.high,
+        "seed": asked.seed,
+        "n_bootstrap": asked.n_bootstrap,
         "interval": INTERVAL,
         "interval_of": "recall over relations, stretched to the variance over genes",
         "null": "all pairs of genes",
         "layout": None if layout is None else layout.sha256,
         "against": None if other is None else other.protocol,
-        **ours.protocol,
+        "map": ours.protocol,
+        "map_sha256": ours.sha256,
         "relations_sha256": {name: known.sha256 for name, known in relations.items()},
         "deviations": listed("gene-gene"),
         "versions": versions(),
@@ -192,14 +218,15 @@ class _Genes:
     null: Floats
     notes: list[str]
     protocol: dict[str, Any]
+    sha256: str
 
     @classmethod
     def of(cls, map_: Map) -> _Genes:
         names, x, notes = genes_of(map_)
         cosines = gene_cosines(x)
         null = np.sort(cosines[~np.tri(len(names), dtype=bool)])
-        protocol = {"map": map_.protocol, "map_sha256": Digest().names(names).array(x).hex()}
-        return cls(names, {name: i for i, name in enumerate(names)}, cosines, null, notes, protocol)
+        at, digest = {name: i for i, name in enumerate(names)}, Digest().names(names).array(x).hex()
+        return cls(names, at, cosines, null, notes, map_.protocol, digest)
 
     def rank(self, pairs: Ints, asked: _Asked, null: Floats | None = None) -> Ranked:
         """Where pairs (k, 2) of places stand among all pairs, or in another null."""
@@ -221,7 +248,7 @@ class _Apart:
         upper = ~np.tri(len(genes.names), dtype=bool)
         return cls(together, float(together[upper].mean()), np.sort(genes.cosines[upper & ~together]))
 
-    def recall(self, name: str, genes: _Genes, pairs: Ints, asked: _Asked) -> dict[str, Any]:
+    def recall(self, name: str, genes: _Genes, pairs: Ints, asked: _Asked) -> ApartFigures:
         """Recall of relations between genes that share no experiment, among pairs that share none."""
         share = self.together[pairs[:, 0], pairs[:, 1]]
         pairs = pairs[~share]
@@ -236,8 +263,8 @@ class _Apart:
             "n_relations_apart": n,
             "share_together": float(share.mean()) if len(share) else None,
             "recall_apart": recall,
-            "recall_apart_low_end": ends and ends.low,
-            "recall_apart_high_end": ends and ends.high,
+            "recall_apart_low_end": ends.low if ends else None,
+            "recall_apart_high_end": ends.high if ends else None,
         }
 
 
@@ -250,9 +277,9 @@ class _Found:
     others: Sequence[_Asked]
     apart: _Apart | None
     other: _Genes | None
-    sources: dict[str, dict[str, Any]] = field(default_factory=dict)
+    sources: dict[str, SourceFigures] = field(default_factory=dict)
     table: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in COLUMNS})
-    thresholds: list[dict[str, Any]] = field(default_factory=list)
+    thresholds: list[ThresholdFigures] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def add(self, name: str, known: Relations) -> None:
@@ -262,21 +289,21 @@ class _Found:
         place = known.places(ours.at)
         pairs = known.pairs(place)
         ranked = ours.rank(pairs, asked)
-        self.sources[name] = _summary(name, known, pairs, ranked, asked)
-        self.thresholds.extend(
-            {"low": each.low, "high": each.high, "source": name}
-            | _summary(name, known, pairs, ours.rank(pairs, each), each)
-            for each in ([asked, *self.others] if self.others else [])
-        )
+        for each in [asked, *self.others] if self.others else []:
+            recall = _summary(name, known, pairs, ours.rank(pairs, each), each)
+            self.thresholds.append({"low": each.low, "high": each.high, "source": name, **recall})
+        apart: ApartFigures = {}
+        against: AgainstFigures = {}
         if self.apart is not None:
-            self.sources[name] |= self.apart.recall(name, ours, pairs, asked)
+            apart = self.apart.recall(name, ours, pairs, asked)
         if self.other is not None:
-            self.sources[name] |= _difference(ours, self.other, pairs, ranked, asked)
+            against = _difference(ours, self.other, pairs, ranked, asked)
+        self.sources[name] = {**_summary(name, known, pairs, ranked, asked), **apart, **against}
         _add_rows(self.table, name, ours.names, pairs, ranked)
         self.notes.extend(_absences(name, known, place, len(pairs)))
 
 
-def _difference(ours: _Genes, other: _Genes, pairs: Ints, ranked: Ranked, asked: _Asked) -> dict[str, Any]:
+def _difference(ours: _Genes, other: _Genes, pairs: Ints, ranked: Ranked, asked: _Asked) -> AgainstFigures:
     """The difference of recalls over relations of genes that both maps have, each in its own null."""
     place = np.array([other.at.get(gene, -1) for gene in ours.names], dtype=np.int64)[pairs]
     common = (place >= 0).all(axis=1)
@@ -297,7 +324,11 @@ def _difference(ours: _Genes, other: _Genes, pairs: Ints, ranked: Ranked, asked:
 
 
 def gene_cosines(x: Floats) -> Floats:
-    """Cosines (n, n) of all rows of `x` with each other."""
+    """Cosines (n, n) of all rows of `x` with each other.
+
+    >>> gene_cosines(np.array([[1.0, 0.0], [0.0, 2.0], [-3.0, 0.0]])).tolist()
+    [[1.0, 0.0, -1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 1.0]]
+    """
     units = unit_rows(x)
     cosines: Floats = units @ units.T
     return np.clip(cosines, -1.0, 1.0, out=cosines)
@@ -377,20 +408,21 @@ def _refuse_missing_header(known: Relations, at: Mapping[str, int]) -> None:
         )
 
 
-def _summary(name: str, known: Relations, pairs: Ints, ranked: Ranked, asked: _Asked) -> dict[str, Any]:
+def _summary(name: str, known: Relations, pairs: Ints, ranked: Ranked, asked: _Asked) -> RecallFigures:
     n = len(ranked.cosine)
     recall = float(ranked.recovered.mean()) if n else None
-    ends: tuple[Interval | None, Interval | None] = (None, None)
+    ends: Interval | None = None
+    alone: Interval | None = None
     if recall is not None and asked.n_bootstrap:
-        ends = interval(ranked.recovered, pairs, asked.seed, name, asked.n_bootstrap)
+        ends, alone = interval(ranked.recovered, pairs, asked.seed, name, asked.n_bootstrap)
     return {
         "n_relations": n,
         "n_rows": len(known),
         "recall": recall,
-        "recall_low_end": ends[0] and ends[0].low,
-        "recall_high_end": ends[0] and ends[0].high,
-        "independent_low_end": ends[1] and ends[1].low,
-        "independent_high_end": ends[1] and ends[1].high,
+        "recall_low_end": ends.low if ends else None,
+        "recall_high_end": ends.high if ends else None,
+        "independent_low_end": alone.low if alone else None,
+        "independent_high_end": alone.high if alone else None,
         "n_recovered": int(ranked.recovered.sum()),
         "n_low": int(ranked.low.sum()),
         "n_high": int(ranked.high.sum()),

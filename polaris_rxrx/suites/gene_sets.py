@@ -21,14 +21,24 @@ from polaris_rxrx.files import open_binary
 
 @dataclass(frozen=True)
 class GeneSets:
-    """Name -> genes in the file's order, of a file with these bytes."""
+    """Name -> genes in the file's order, of a file with these bytes.
+
+    >>> sets = GeneSets(Path("mine.gmt"), "0" * 64, {"raptor complex": ("MTOR", "RPTOR", "MLST8")})
+    >>> list(sets.genes)
+    ['raptor complex']
+    """
 
     path: Path
     sha256: str
     genes: dict[str, tuple[str, ...]]
 
     def within(self, known: Collection[str], least: int = 1) -> dict[str, list[str]]:
-        """The genes of each set that are known, of sets with at least so many."""
+        """The genes of each set that are known, of sets with at least so many.
+
+        >>> sets = GeneSets(Path("mine.gmt"), "0" * 64, {"one": ("A", "B"), "two": ("B", "C")})
+        >>> sets.within({"A", "B"}, least=2)
+        {'one': ['A', 'B']}
+        """
         there = set(known)
         kept = {name: [g for g in genes if g in there] for name, genes in self.genes.items()}
         return {name: genes for name, genes in kept.items() if len(genes) >= least}
@@ -39,6 +49,10 @@ def read_gene_sets(path: Path | str) -> GeneSets:
 
     Raises:
         DataError: Naming the file, the line and what is wrong with it.
+
+    >>> _ = Path("sets.txt").write_text("raptor complex" + chr(9) + "MTOR RPTOR MLST8", "utf-8")
+    >>> read_gene_sets("sets.txt").genes
+    {'raptor complex': ('MTOR', 'RPTOR', 'MLST8')}
     """
     path = Path(path)
     with open_binary(path) as handle:

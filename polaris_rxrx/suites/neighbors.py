@@ -18,6 +18,13 @@ import numpy as np
 from polaris_rxrx.errors import DataError, UsageError, some
 from polaris_rxrx.maps.build import Map
 from polaris_rxrx.maps.similarity import cosine, unit_rows
+from polaris_rxrx.stats.intervals import plain
+from polaris_rxrx.suites.documents import (
+    Neighbor,
+    NeighborsDocument,
+    NeighborsProtocol,
+    NeighborsSummary,
+)
 from polaris_rxrx.suites.result import Result, versions
 from polaris_rxrx.types import Floats, Ints
 
@@ -51,6 +58,16 @@ def neighbors(
     Raises:
         UsageError: `top` is below 1.
         DataError: The map has no such row, or its vector has no length.
+
+    C is nearer to B than to A:
+
+    >>> from polaris_rxrx.maps.build import Map
+    >>> from polaris_rxrx.wells.metadata import Perturbations
+    >>> names = Perturbations(["CRISPR"] * 3, ["A", "B", "C"], np.full(3, np.nan))
+    >>> map_ = Map(names, np.array([[1.0, 0.0], [0.0, 2.0], [3.0, 4.0]]), np.array([9, 9, 9]))
+    >>> found = neighbors(map_, "C", top=1)
+    >>> found.tables["neighbors"]["name"], found.tables["neighbors"]["cosine"]
+    (['B', 'A'], [0.8, 0.6])
     """
     if top < 1:
         raise UsageError(f"top is {top}; 1 or more was expected")
@@ -78,7 +95,7 @@ def neighbors(
                 column.append(value)
     if other is not None and not rows["name"]:
         raise DataError(f"the map has no {other!r} that could be compared with {name!r}")
-    protocol = {
+    protocol: NeighborsProtocol = {
         "name": name,
         "concentration": _dose(p.concentration[row]),
         "seed": int(seed),
@@ -86,12 +103,40 @@ def neighbors(
         "map": map_.protocol,
         "versions": versions(),
     }
-    summary = {
+    summary: NeighborsSummary = {
         "type": p.type[row],
         "n_wells": int(map_.n_wells[row]) or None,
         "n_compared": int((~np.isnan(own)).sum()),
     }
     return Result("neighbors", protocol, summary, {"neighbors": rows}, ())
+
+
+def as_document(result: Result) -> NeighborsDocument:
+    """A result and its neighbors, for JSON; what is not defined is None."""
+    rows: list[Neighbor] = [
+        {
+            "type": kind,
+            "name": name,
+            "concentration": _dose(dose),
+            "cosine": alike,
+            "rank": rank,
+            "of": n,
+            "beyond": plain(beyond_it),
+            "known": known,
+        }
+        for kind, name, dose, alike, rank, n, beyond_it, known in zip(
+            *result.tables["neighbors"].values(), strict=True
+        )
+    ]
+    whole = result.to_dict()
+    return {
+        "schema_version": whole["schema_version"],
+        "suite": "neighbors",
+        "protocol": whole["protocol"],
+        "summary": whole["summary"],
+        "notes": whole["notes"],
+        "neighbors": rows,
+    }
 
 
 def row_of(map_: Map, name: str, concentration: float | None = None) -> int:

@@ -66,7 +66,12 @@ class _Group(_TablePart):
 
 
 class Published(_TablePart):
-    """A published table."""
+    """A published table.
+
+    >>> table = load("table4")
+    >>> table.suites, table.models
+    (['drug-target', 'signal'], ['random', 'cellprofiler', 'openphenom', 'phenom-1', 'phenom-2'])
+    """
 
     name: str
     title: str
@@ -149,6 +154,9 @@ def load(name: str) -> Published:
 
     Raises:
         UsageError: There is none of this name.
+
+    >>> load("table4").title
+    'Drug-target average precision and perturbation signal, RxRx3-core'
     """
     if name not in ALL and not any(name in further for further in FURTHER.values()):
         raise UsageError(f"no published table {name!r}; there are {', '.join(ALL)}")

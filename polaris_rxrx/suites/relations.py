@@ -30,6 +30,10 @@ class Relations:
 
     `names` are the distinct names, `sha256` is that of the file's bytes; `made_up`: `polaris-rxrx demo` drew
     the pairs, as the third column of the file says.
+
+    >>> known = read_relations("data/relations/CORUM.txt")
+    >>> len(known), known.header, known.names[known.first[0]], known.names[known.second[0]]
+    (200, ('entity1', 'entity2'), 'HDAC1', 'RET')
     """
 
     path: Path
@@ -44,11 +48,22 @@ class Relations:
         return len(self.first)
 
     def places(self, at: Mapping[str, int]) -> Ints:
-        """The place of every name, -1 where it has none."""
+        """The place of every name, -1 where it has none.
+
+        >>> known = read_relations("data/relations/CORUM.txt")
+        >>> places = known.places({"HDAC1": 0, "RET": 1})
+        >>> places.shape == (len(known.names),), sorted(set(places.tolist()))
+        (True, [-1, 0, 1])
+        """
         return np.array([at.get(name, -1) for name in self.names], dtype=np.int64)
 
     def pairs(self, place: Ints) -> Ints:
-        """Relations (k, 2) between names that have a place, as places i < j, sorted, each once."""
+        """Relations (k, 2) between names that have a place, as places i < j, sorted, each once.
+
+        >>> known = read_relations("data/relations/CORUM.txt")
+        >>> known.pairs(known.places({"HDAC1": 0, "RET": 1})).tolist()
+        [[0, 1]]
+        """
         a, b = place[self.first], place[self.second]
         here = (a >= 0) & (b >= 0) & (a != b)
         a, b = a[here], b[here]
@@ -62,6 +77,9 @@ def read_relations(path: Path | str) -> Relations:
 
     Raises:
         DataError: Naming the file, the line and what is wrong with it.
+
+    >>> read_relations("data/relations/SIGNOR.txt").names[:2]
+    ['CA2', 'DRD4']
     """
     path = Path(path)
     with open_binary(path) as handle:
@@ -96,6 +114,9 @@ def read_sources(paths: Sequence[Path]) -> dict[str, Relations]:
     Raises:
         UsageError: Two files have one name.
         DataError: As `read_relations`, or a folder holds none.
+
+    >>> list(read_sources([Path("data/relations")]))
+    ['CORUM', 'HuMAP', 'Reactome', 'StringDB', 'SIGNOR']
     """
     files = relation_files(paths)
     names = [path.name.partition(".")[0] for path in files]

@@ -39,6 +39,7 @@ from polaris_rxrx.errors import DataError, some
 from polaris_rxrx.maps.align import AlignBy
 from polaris_rxrx.maps.similarity import unit_rows
 from polaris_rxrx.parallel import Workers
+from polaris_rxrx.suites.documents import ReplicatesSummary
 from polaris_rxrx.suites.groups import MIN_WELLS, N_RANDOM, By, aligned_wells
 from polaris_rxrx.suites.result import Result
 from polaris_rxrx.suites.signal import evaluate_signal
@@ -74,6 +75,17 @@ def evaluate_replicates(
         UsageError: A number or word that cannot be.
         DataError: No perturbation with enough wells, a value that is not finite, a gene of the null that is
             not there or whose wells have no cosine, nothing but genes of the null.
+
+    Two genes among control wells, by ten of their features:
+
+    >>> import pandas as pd
+    >>> table = pd.read_csv("data/metadata_rxrx3_core.csv", dtype=str)
+    >>> table[table["gene"].isin(["EMPTY_control", "BCL2", "MTOR"])].to_csv("some.csv", index=False)
+    >>> embeddings = "data/OpenPhenom_rxrx3_core_embeddings.parquet"
+    >>> wells = pr.read_wells("some.csv", embeddings, features="feature_?")
+    >>> found = evaluate_replicates(wells, n_random=100)
+    >>> found.tables["perturbations"]["perturbation"], -1 < found.summary["mean"] < 1
+    (['BCL2', 'MTOR'], True)
     """
     study = Study(wells, by, align_by, min_wells, seed, null, n_random, max_memory)
     groups, reported = study.groups, study.reported
@@ -93,7 +105,7 @@ def evaluate_replicates(
         tables["null"] = rows_of(columns, study.in_null)
     columns |= {"null_mean_cosine": null_mean.tolist(), "p_value": p.tolist()}
     defined, null_mean = cosine[reported & ~np.isnan(cosine)], null_mean[reported]
-    summary = {
+    summary: ReplicatesSummary = {
         "n_perturbations": int(reported.sum()),
         "mean": float(defined.mean()) if len(defined) else None,
         "mad": mad(defined) if len(defined) else None,
@@ -155,6 +167,9 @@ def mean_pair_cosine(units: Floats) -> float:
     """Mean cosine of all pairs of two rows of length 1, NaN without a pair.
 
     |sum of the n units|^2 = n + 2 times the sum of their pairs' cosines.
+
+    >>> mean_pair_cosine(np.array([[1.0, 0.0], [1.0, 0.0], [-1.0, 0.0]]))  # 1, -1 and -1
+    -0.3333333333333333
     """
     n = len(units)
     if n < 2:

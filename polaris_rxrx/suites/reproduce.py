@@ -15,19 +15,29 @@ Conventions
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
+from typing_extensions import TypedDict
 
 from polaris_rxrx.dataset.affinities import Affinities
+from polaris_rxrx.documents import Fields, Open, fields_of
 from polaris_rxrx.errors import DataError, UsageError, some
 from polaris_rxrx.maps.build import Map
 from polaris_rxrx.parallel import Workers
 from polaris_rxrx.suites import drug_target
 from polaris_rxrx.suites.drug_target import evaluate_drug_target
 from polaris_rxrx.suites.gene_gene import evaluate_gene_gene
-from polaris_rxrx.suites.published import NOT_ON_RECORD, Figure, Published, PublishedRow
+from polaris_rxrx.suites.published import (
+    NOT_ON_RECORD,
+    Figure,
+    Grade,
+    Published,
+    PublishedRow,
+    Suite,
+    Supervision,
+)
 from polaris_rxrx.suites.relations import Relations
 from polaris_rxrx.suites.result import Result
 from polaris_rxrx.suites.signal import evaluate_signal
@@ -57,6 +67,41 @@ class Cell:
     in_spreads: float | None
     verdict: str
     protocol: str | None
+
+
+class TableDocument(TypedDict):
+    """A published table and our figures beside it."""
+
+    name: str
+    title: str
+    source: str
+    grade: Grade
+    second_hand: bool
+    dataset: str
+    about: dict[Suite, str]
+    """What the numbers are, suite by suite."""
+    supervision: dict[str, Supervision]
+    """By model."""
+    protocols: dict[str, Open]
+    """As published, suite by suite, as far as they are known."""
+    differences: dict[str, list[str | int]]
+    """Known ones that no switch removes: words, or numbers of the suite's deviations."""
+    computed_protocols: dict[str, Open]
+    """Of our runs, by model and suite."""
+    cells: list[Fields[Cell]]
+
+
+class ReproductionDocument(TypedDict):
+    """Computed figures beside published ones."""
+
+    schema_version: Literal[1]
+    made_up: bool
+    """Whether embeddings are the demo's."""
+    inputs: dict[str, Open]
+    """By model: its card, what reading kept, hashes of its files."""
+    tables: dict[str, TableDocument]
+    needs: dict[str, str]
+    """What it takes to compute the figures of models that are not here."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,13 +174,39 @@ def compare(published: Published, results: Results) -> list[Cell]:
     return [_cell(published, row, results.get((row.model, row.suite))) for row in published.rows()]
 
 
-def to_dict(published: Published, results: Results) -> dict[str, Any]:
+def to_dict(published: Published, results: Results) -> TableDocument:
     """The table, both protocols of every run and the cells, as plain JSON."""
     runs = {f"{model} {suite}": result.to_dict()["protocol"] for (model, suite), result in results.items()}
     return {
-        **published.model_dump(mode="json", exclude={"groups"}),
+        "name": published.name,
+        "title": published.title,
+        "source": published.source,
+        "grade": published.grade,
+        "second_hand": published.second_hand,
+        "dataset": published.dataset,
+        "about": published.about,
+        "supervision": published.supervision,
+        "protocols": published.protocols,
+        "differences": published.differences,
         "computed_protocols": runs,
-        "cells": [asdict(cell) for cell in compare(published, results)],
+        "cells": [fields_of(cell) for cell in compare(published, results)],
+    }
+
+
+def document(
+    tables: Iterable[Published],
+    results: Mapping[str, Results],
+    *,
+    inputs: Mapping[str, Open],
+    needs: Mapping[str, str],
+) -> ReproductionDocument:
+    """Everything, as plain JSON: results by table, what is told of models' files, what others need."""
+    return {
+        "schema_version": 1,
+        "made_up": any(given["made_up"] for given in inputs.values()),
+        "inputs": dict(inputs),
+        "tables": {t.name: to_dict(t, results[t.name]) for t in tables},
+        "needs": dict(needs),
     }
 
 

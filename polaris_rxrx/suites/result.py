@@ -17,11 +17,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import TypedDict
 
 from polaris_rxrx._version import __version__
 from polaris_rxrx.tables import to_csv
 
 SCHEMA_VERSION = 1
+
+
+class Versions(TypedDict):
+    """The versions that a result may depend on."""
+
+    polaris_rxrx: str
+    numpy: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,19 +39,27 @@ class Result:
     Attributes:
         suite: drug-target, gene-gene or signal.
         protocol: Enough to tell two results apart.
-        summary: The headline numbers.
+        summary: The headline numbers. What stands in both is in `polaris_rxrx.suites.documents`.
         tables: Name -> columns of equal length, one row a thing measured.
         notes: What was left out and why, counted and named.
+
+    >>> found = Result("mine", {"seed": 0}, {"mean": 0.5}, {"genes": {"gene": ["BCL2"], "value": [0.5]}}, ())
+    >>> found.summary["mean"], found.tables["genes"]["gene"]
+    (0.5, ['BCL2'])
     """
 
     suite: str
-    protocol: dict[str, Any]
-    summary: dict[str, Any]
+    protocol: Mapping[str, Any]
+    summary: Mapping[str, Any]
     tables: dict[str, dict[str, list[Any]]]
     notes: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Strict JSON without the tables: text keys, no NaN, no infinity, no numpy types."""
+        """Strict JSON without the tables: text keys, no NaN, no infinity, no numpy types.
+
+        >>> Result("mine", {"seed": np.int64(0)}, {"mean": float("nan")}, {}, ()).to_dict()["summary"]
+        {'mean': None}
+        """
         whole = {
             "schema_version": SCHEMA_VERSION,
             "suite": self.suite,
@@ -55,18 +71,29 @@ class Result:
         return plain
 
     def to_json(self) -> str:
-        """`to_dict` as indented text."""
+        """`to_dict` as indented text.
+
+        >>> Result("mine", {"seed": 0}, {"mean": 0.5}, {}, ()).to_json().splitlines()[:3]
+        ['{', '  "schema_version": 1,', '  "suite": "mine",']
+        """
         return json.dumps(self.to_dict(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
     def csv(self, table: str) -> str:
-        """A table as CSV text."""
+        """A table as CSV text.
+
+        >>> table = {"gene": ["BCL2", "MTOR"], "value": [0.5, float("nan")]}
+        >>> print(Result("mine", {}, {}, {"genes": table}, ()).csv("genes"), end="")
+        gene,value
+        BCL2,0.5
+        MTOR,
+        """
         columns = self.tables[table]
         return to_csv(
             {name: ["" if _absent(v) else v for v in _plain(cells)] for name, cells in columns.items()}
         )
 
 
-def versions() -> dict[str, str]:
+def versions() -> Versions:
     """The versions that a result may depend on, for a protocol."""
     return {"polaris_rxrx": __version__, "numpy": np.__version__}
 

@@ -363,6 +363,14 @@ def evaluate(
     Raises:
         UsageError: A name, an option or a choice that cannot mean anything.
         DataError: A file or the data is not what was expected; it, the place and what is wrong are named.
+
+    >>> results = pr.evaluate("map.parquet", data="data", seeds=2)
+    >>> sorted(results)
+    ['drug-target', 'gene-gene']
+    >>> round(results["drug-target"].summary["max"]["average_precision"], 3)
+    0.423
+    >>> sorted(results["gene-gene"].summary["sources"])
+    ['CORUM', 'HuMAP', 'Reactome', 'SIGNOR', 'StringDB']
     """
     from polaris_rxrx.files import default_data
 

@@ -44,6 +44,7 @@ from polaris_rxrx.maps import align
 from polaris_rxrx.maps.align import AlignBy
 from polaris_rxrx.maps.build import control_names
 from polaris_rxrx.parallel import Workers
+from polaris_rxrx.suites.documents import AgainstRandom, EnergyFigures, SignalProtocol, SignalSummary
 from polaris_rxrx.suites.energy import ReferenceWells, energy_distances
 from polaris_rxrx.suites.groups import (
     CONTROLS,
@@ -100,6 +101,19 @@ def evaluate_signal(
         UsageError: A number or word that cannot be.
         DataError: No perturbation with enough wells, too few controls, a value that is not finite, a gene of
             the null that is not there, nothing but genes of the null.
+
+    Two genes among control wells, by ten of their features:
+
+    >>> import pandas as pd
+    >>> table = pd.read_csv("data/metadata_rxrx3_core.csv", dtype=str)
+    >>> table[table["gene"].isin(["EMPTY_control", "BCL2", "MTOR"])].to_csv("some.csv", index=False)
+    >>> embeddings = "data/OpenPhenom_rxrx3_core_embeddings.parquet"
+    >>> wells = pr.read_wells("some.csv", embeddings, features="feature_?")
+    >>> found = evaluate_signal(wells, n_random=100, baseline=False)
+    >>> found.tables["perturbations"]["perturbation"], found.tables["perturbations"]["n_wells"]
+    (['BCL2', 'MTOR'], [18, 18])
+    >>> found.summary["mean"] > 0
+    True
     """
     if max_controls < 2:
         raise UsageError(f"max_controls is {max_controls}; 2 or more was expected")
@@ -124,14 +138,13 @@ def evaluate_signal(
         p = p_values(energy, energy[study.in_null], "right")
         tables["null"] = rows_of(columns, study.in_null)
     known = null_energy[~np.isnan(null_energy)]
-    summary = {
-        **_summary(energy[reported], p[reported]),
-        "null_mean": float(known.mean()) if len(known) else None,
-    }
+    against: AgainstRandom = {}
     if baseline:
         chance, _ = _energy(RandomWells(wells, groups, seed), study, chosen)
-        summary |= _against_random(energy[reported], chance[reported])
-    protocol = study.protocol("signal", width, "right") | {
+        against = _against_random(energy[reported], chance[reported])
+    summary: SignalSummary = {**_summary(energy[reported], p[reported], known), **against}
+    protocol: SignalProtocol = {
+        **study.protocol("signal", width, "right"),
         "max_controls": int(max_controls),
         "n_controls": len(chosen),
         "baseline": "gaussian" if baseline else None,
@@ -166,17 +179,18 @@ class RandomWells(OverWells):
             yield WellBlock(block.experiment, x, block.perturbation, block.control)
 
 
-def _against_random(energy: Floats, chance: Floats) -> dict[str, Any]:
+def _against_random(energy: Floats, chance: Floats) -> AgainstRandom:
     spread = float(np.hypot(mad(energy), mad(chance)))
     z = float(energy.mean() - chance.mean()) / spread if spread > 0 else None
     return {"random_mean": float(chance.mean()), "random_mad": mad(chance), "z": z}
 
 
-def _summary(energy: Floats, p: Floats) -> dict[str, Any]:
+def _summary(energy: Floats, p: Floats, null: Floats) -> EnergyFigures:
     return {
         "n_perturbations": len(energy),
         "mean": float(energy.mean()),
         "mad": mad(energy),
         "median": float(np.median(energy)),
         **shares(p),
+        "null_mean": float(null.mean()) if len(null) else None,
     }

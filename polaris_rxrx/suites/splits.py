@@ -40,6 +40,7 @@ from math import comb, prod
 from typing import Any
 
 import numpy as np
+from typing_extensions import TypedDict
 
 from polaris_rxrx import limits
 from polaris_rxrx.errors import some
@@ -157,7 +158,15 @@ def combined(p: Floats) -> Floats:
     return found
 
 
-def protocol(used: bool) -> dict[str, Any]:
+class SplitsProtocol(TypedDict):
+    """How tests against held-out controls are made; null where there are none."""
+
+    n_splits: int | None
+    max_group: int | None
+    max_held: list[float] | None
+
+
+def protocol(used: bool) -> SplitsProtocol:
     """How tests are made, for a protocol."""
     if not used:
         return {"n_splits": None, "max_group": None, "max_held": None}

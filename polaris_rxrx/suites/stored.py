@@ -56,6 +56,14 @@ def read_results(folder: Path) -> StoredResults:
 
     Raises:
         DataError: It is no folder, holds no results, or none that can be read.
+
+    Here a folder as `polaris-rxrx evaluate --out` writes it, of one suite:
+
+    >>> result = pr.evaluate("map.parquet", "gene-gene", data="data")["gene-gene"]
+    >>> Path("results").mkdir()
+    >>> _ = Path("results/gene-gene.json").write_text(result.to_json(), "utf-8")
+    >>> list(read_results(Path("results")).results)
+    ['gene-gene']
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: no such folder; one that `evaluate --out` wrote was expected")

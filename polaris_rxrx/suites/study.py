@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from polaris_rxrx.maps.align import AlignBy, as_alignment
 from polaris_rxrx.parallel import Workers
 from polaris_rxrx.suites import splits
 from polaris_rxrx.suites.deviations import listed
+from polaris_rxrx.suites.documents import Shares, StudyProtocol
 from polaris_rxrx.suites.groups import By, WellGroups, check_choices, group_wells
 from polaris_rxrx.suites.result import versions
 from polaris_rxrx.suites.splits import Tested
@@ -81,19 +82,17 @@ class Study:
             who=who,
         )
 
-    def protocol(self, suite: str, width: int, side: Side) -> dict[str, Any]:
+    def protocol(self, suite: str, width: int, side: Side) -> StudyProtocol:
         """What settles a result, whatever the suite: aligned wells have `width` columns, p is from `side`."""
         held_out = self.in_null is None
-        how = as_alignment(self.align_by).to_dict()
-        return {
+        how, tests = as_alignment(self.align_by), splits.protocol(held_out)
+        found: StudyProtocol = {
             "by": self.by,
-            **how,
-            # Of a choice of components nobody looked at how many there are.
-            ("n_components" if "components" in how else "n_directions_dropped"): (
-                width if "components" in how else len(self.wells.features) - width
-            ),
+            "align": how.aligner,
             "min_wells": int(self.min_wells),
-            **splits.protocol(held_out),
+            "n_splits": tests["n_splits"],
+            "max_group": tests["max_group"],
+            "max_held": tests["max_held"],
             "seed": int(self.seed),
             "null": "held-out controls" if held_out else sorted(set(self.null)),
             "n_random": int(self.n_random) if held_out else None,
@@ -102,6 +101,10 @@ class Study:
             "wells_sha256": self.groups.sha256,
             "versions": versions(),
         }
+        if how.components is None:
+            return {**found, "n_directions_dropped": len(self.wells.features) - width}
+        # How many directions there are, nobody looked.
+        return {**found, "components": how.components, "n_components": width}
 
 
 def mad(values: Floats) -> float:
@@ -109,8 +112,12 @@ def mad(values: Floats) -> float:
     return float(np.median(np.abs(values - np.median(values))))
 
 
-def shares(p: Floats) -> dict[str, Any]:
+def shares(p: Floats) -> Shares:
     """How many perturbations have a p-value, and the share of them at the usual levels."""
     p = p[~np.isnan(p)]
-    share = {f"share_p_{level:g}": float((p <= level).mean()) if len(p) else None for level in (0.05, 0.01)}
-    return {"n_p_values": len(p), **share}
+    return {"n_p_values": len(p), "share_p_0.05": share_to(p, 0.05), "share_p_0.01": share_to(p, 0.01)}
+
+
+def share_to(p: Floats, level: float) -> float | None:
+    """The share of p-values (n,) at or below a level; None of none."""
+    return float((p <= level).mean()) if len(p) else None

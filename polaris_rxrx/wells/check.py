@@ -7,19 +7,30 @@ sentence each, the gravest first; nothing is raised but for a card that is none.
 from __future__ import annotations
 
 import glob
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from typing_extensions import TypedDict
 
 from polaris_rxrx.dataset.screens import Screen, screen_names
+from polaris_rxrx.documents import Fields, fields_of
 from polaris_rxrx.errors import MissingError, PolarisRxrxError, some
 from polaris_rxrx.wells.containers import open_embeddings
 from polaris_rxrx.wells.metadata import Metadata
 from polaris_rxrx.wells.screen import ScreenWells, read_screen
 
 MIN_CONTROLS = 2  # of a batch: with fewer no aligner fits
+
+
+class SampleDocument(TypedDict):
+    """A table of features that was looked at."""
+
+    file: str
+    rows: int
+    rows_of_wells: int
+    features: int
 
 
 @dataclass(frozen=True)
@@ -41,13 +52,13 @@ class Understood:
     perturbations: dict[str, int] = field(default_factory=dict)
     doses: tuple[float, ...] = ()
     blinded: int = 0
-    features: dict[str, Any] | None = None
+    features: SampleDocument | None = None
     problems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Fields[Understood]:
         """JSON's own types."""
-        return asdict(self)
+        return fields_of(self)
 
 
 def check_screen(
@@ -128,7 +139,7 @@ def _left_out(found: ScreenWells) -> list[str]:
 
 def _features(
     screen: Screen, found: ScreenWells, folder: Path, given: Path | None
-) -> tuple[dict[str, Any] | None, list[str]]:
+) -> tuple[SampleDocument | None, list[str]]:
     """What a table of features holds, and what looks wrong with it; None without a table."""
     import pyarrow as pa
     import pyarrow.compute as pc

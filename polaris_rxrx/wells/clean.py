@@ -77,6 +77,14 @@ def clean(wells: Wells) -> tuple[Wells, Cleaning]:
 
     Raises:
         DataError: Nothing is left.
+
+    >>> profiles = "data/CellProfiler_rxrx3_core_embeddings.parquet"
+    >>> wells = pr.read_wells("data/metadata_rxrx3_core.csv", profiles, allow_nan=True, allow_missing=True)
+    >>> cleaned, done = clean(wells)
+    >>> cleaned.x.shape[1] == len(cleaned.features) < len(wells.features)
+    True
+    >>> bool(np.isfinite(cleaned.x).all())
+    True
     """
     table = wells.sources.get("embeddings", "the table")
     absent = np.zeros(wells.x.shape, dtype=bool)

@@ -41,6 +41,18 @@ class Design:
 
     Raises:
         UsageError: An empty name, or one that stands twice.
+
+    Wells in batches of plates, aligned on two kinds of control wells:
+
+    >>> design = Design(batch="plate", controls=("EMPTY_control", "CRISPR_control"))
+    >>> wells = pr.read_wells(
+    ...     "data/metadata_rxrx3_core.csv",
+    ...     "data/OpenPhenom_rxrx3_core_embeddings.parquet",
+    ...     features="feature_?",
+    ...     design=design,
+    ... )
+    >>> wells.provenance["batch"], len(wells.experiments) > 8
+    ('plate', True)
     """
 
     batch: str = EXPERIMENT
@@ -62,7 +74,11 @@ class Design:
         return None if self.batch in (EXPERIMENT, PLATE) else self.batch
 
     def to_dict(self) -> dict[str, Any]:
-        """What a protocol keeps: nothing of what is as ever."""
+        """What a protocol keeps: nothing of what is as ever.
+
+        >>> Design().to_dict(), Design(batch="plate").to_dict()
+        ({}, {'batch': 'plate'})
+        """
         kept: dict[str, Any] = {} if self.batch == EXPERIMENT else {"batch": self.batch}
         return {**kept, "controls": list(self.controls)} if self.controls else kept
 

@@ -25,7 +25,15 @@ _AT_ONCE = 10_000
 
 @dataclass(frozen=True, eq=False)
 class WellOrder:
-    """Where the rows of a matrix go: `order` (n wells,) of `wells`, which have no values yet."""
+    """Where the rows of a matrix go: `order` (n wells,) of `wells`, which have no values yet.
+
+    >>> import pandas as pd
+    >>> ids = pd.read_csv("data/metadata_rxrx3_core.csv")["well_id"].tolist()
+    >>> order = pr.WellOrder.of("data/metadata_rxrx3_core.csv", ids)  # once
+    >>> wells = order.wells(np.random.default_rng(0).normal(size=(4376, 16)))  # at every checkpoint
+    >>> wells.x.shape
+    (4376, 16)
+    """
 
     ids: Sequence[str]
     order: Ints
@@ -43,6 +51,12 @@ class WellOrder:
         Raises:
             UsageError: An id stands twice.
             DataError: As of `read_wells`.
+
+        >>> import pandas as pd
+        >>> ids = pd.read_csv("data/metadata_rxrx3_core.csv")["well_id"].tolist()
+        >>> order = pr.WellOrder.of("data/metadata_rxrx3_core.csv", ids)
+        >>> order.order.shape, sorted(order.order) == list(range(4376))
+        ((4376,), True)
         """
         import pyarrow as pa
 
@@ -60,6 +74,13 @@ class WellOrder:
 
         Raises:
             DataError: It has another number of rows, no column, or a value that is not finite.
+
+        >>> import pandas as pd
+        >>> ids = pd.read_csv("data/metadata_rxrx3_core.csv")["well_id"].tolist()
+        >>> order = pr.WellOrder.of("data/metadata_rxrx3_core.csv", ids)
+        >>> rows = np.arange(4376)[:, None]
+        >>> bool((order.wells(rows).x[:, 0] == order.order).all())
+        True
         """
         x = np.asarray(x)
         if x.ndim != 2 or len(x) != len(self.ids) or not x.shape[1]:

@@ -41,6 +41,13 @@ class Wells:
     `files` are those of a source that is not one file: of a folder many, of a table in memory none. `joined`
     are the tables that a dataset card joined to the metadata, by name.
     `notes` are what a user should be told of the reading, `provenance` is what a protocol keeps of it.
+
+    >>> embeddings = "data/OpenPhenom_rxrx3_core_embeddings.parquet"
+    >>> wells = pr.read_wells("data/metadata_rxrx3_core.csv", embeddings, features="feature_?")
+    >>> wells.x.shape, wells.x.dtype.name, wells.features[:2]
+    ((4376, 10), 'float32', ['feature_0', 'feature_1'])
+    >>> int(wells.control.sum()), len(wells.experiments)
+    (1800, 8)
     """
 
     x: Matrix
@@ -68,7 +75,13 @@ class Wells:
         return self
 
     def blocks(self) -> Iterator[WellBlock]:
-        """Experiments in the order of their names."""
+        """Experiments in the order of their names.
+
+        >>> embeddings = "data/OpenPhenom_rxrx3_core_embeddings.parquet"
+        >>> wells = pr.read_wells("data/metadata_rxrx3_core.csv", embeddings, features="feature_?")
+        >>> [(block.experiment, len(block.x)) for block in wells.blocks()][:2]
+        [('compound-001', 850), ('compound-002', 826)]
+        """
         start = np.flatnonzero(np.r_[True, np.diff(self.experiment) != 0][: len(self)])
         for a, b in zip(start, np.r_[start[1:], len(self)][: len(start)], strict=True):
             yield WellBlock(
@@ -122,6 +135,21 @@ def read_wells(
         DataError: Naming the file and what is wrong with it.
         UsageError: `ids` or `layer` mean nothing for such a file, `sites` is something else, or the wells
             were read with another design.
+
+    Of a file:
+
+    >>> wells = pr.read_wells("data/metadata_rxrx3_core.csv", "data/OpenPhenom_rxrx3_core_embeddings.parquet")
+    >>> wells.x.shape, wells.missing
+    ((4376, 384), 0)
+
+    Of a table in memory, with two features of all wells but one:
+
+    >>> import pandas as pd
+    >>> ids = pd.read_csv("data/metadata_rxrx3_core.csv")["well_id"][1:]
+    >>> frame = pd.DataFrame({"well_id": ids, "a": np.arange(4375.0), "b": 1.5})
+    >>> wells = pr.read_wells("data/metadata_rxrx3_core.csv", frame, allow_missing=True)
+    >>> wells.x.shape, wells.missing
+    ((4375, 2), 1)
     """
     found = open_wells(
         metadata,

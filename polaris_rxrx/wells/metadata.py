@@ -35,6 +35,13 @@ class Perturbations:
     """What can be done to a well, sorted by type, name, concentration; each of length n.
 
     `concentration` is in uM, NaN for CRISPR and controls.
+
+    A gene, and a compound at two concentrations:
+
+    >>> doses = np.array([0.25, 2.5, np.nan])
+    >>> found = Perturbations(["COMPOUND", "COMPOUND", "CRISPR"], ["Imatinib", "Imatinib", "ABL1"], doses)
+    >>> len(found)
+    3
     """
 
     type: list[str]
@@ -45,7 +52,13 @@ class Perturbations:
         return len(self.name)
 
     def take(self, rows: Ints) -> Perturbations:
-        """Some of them, in this order."""
+        """Some of them, in this order.
+
+        >>> doses = np.array([0.25, 2.5, np.nan])
+        >>> found = Perturbations(["COMPOUND", "COMPOUND", "CRISPR"], ["Imatinib", "Imatinib", "ABL1"], doses)
+        >>> found.take(np.array([2, 0])).name
+        ['ABL1', 'Imatinib']
+        """
         at = rows.tolist()
         return Perturbations([self.type[i] for i in at], [self.name[i] for i in at], self.concentration[rows])
 
@@ -83,6 +96,10 @@ def read_metadata(path: Path, *, guides: bool = False, design: Design | None = N
     Raises:
         DataError: A needed column is absent, a `well_id` stands twice, a row is not a well, or there is no
             such batch, control or address as the design asks for.
+
+    >>> found = read_metadata(Path("data/metadata_rxrx3_core.csv"))
+    >>> len(found), len(found.experiments), int(found.control.sum())
+    (4376, 8, 1800)
     """
     design = design or Design()
     wanted = (*NEEDED, "plate", *units.CONCENTRATION_UNITS)

@@ -11,14 +11,100 @@ Conventions
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from typing_extensions import NotRequired, TypedDict
 
 from polaris_rxrx import bounded
+from polaris_rxrx.documents import Open
 from polaris_rxrx.errors import DataError, short
 from polaris_rxrx.files import open_binary
 
 MANIFEST = "manifest.json"
-KIND = "polaris_rxrx features"
+KIND: Literal["polaris_rxrx features"] = "polaris_rxrx features"
+
+
+class FileDocument(TypedDict):
+    """A table of a part: its file in the folder."""
+
+    file: str
+    rows: int
+    bytes: int
+    sha256: str
+
+
+class PartDocument(FileDocument):
+    """A part: its table of wells, a row a well, and what else there is of it."""
+
+    key: str
+    """A hash of the images and of all that was asked."""
+    wells: list[str]
+    code: NotRequired[dict[str, str]]
+    """Hashes of a user's code, by module."""
+    more: NotRequired[dict[str, FileDocument]]
+    """Further tables, such as one with a row a cell, by name."""
+
+
+class RunDocument(TypedDict):
+    """What makes other features of the same images: a run that differs in it is another."""
+
+    polaris_rxrx: str
+    featurizer: str
+    protocol: Open
+    """The featurizer's own choices."""
+    channels: list[str]
+    white: float | None
+    pixel_size: float | None
+    """In micrometers."""
+    code: dict[str, str]
+    made_up: NotRequired[bool]
+
+
+class WellsDocument(TypedDict):
+    """How many wells were asked for, and those without features."""
+
+    asked_for: int
+    without_features: list[str]
+
+
+class ColumnsDocument(TypedDict):
+    """How many features a table has, and those that were left out, without a value in any row."""
+
+    n: int
+    without_a_value: list[str]
+
+
+class FaultsDocument(TypedDict):
+    """The file of faults, and how many there are of each kind."""
+
+    file: str
+    sha256: str
+    kinds: dict[str, int]
+
+
+class BegunDocument(TypedDict):
+    """The manifest of features while they are made, or when that was stopped."""
+
+    kind: Literal["polaris_rxrx features"]
+    version: Literal[1]
+    finished: Literal[False]
+    run: RunDocument
+
+
+class FinishedDocument(TypedDict):
+    """The manifest of features."""
+
+    kind: Literal["polaris_rxrx features"]
+    version: Literal[1]
+    finished: Literal[True]
+    run: RunDocument
+    images: Open
+    """Where the images are from, and hashes of their tables."""
+    parts: list[PartDocument]
+    wells: WellsDocument
+    features: dict[str, ColumnsDocument]
+    """By table; that of wells is `wells`."""
+    faults: FaultsDocument
 
 
 def manifest_of(folder: Path) -> dict[str, Any] | None:

@@ -29,7 +29,11 @@ class Structures:
 
 
 def strip_extension(smiles: str) -> str:
-    """`CCO |c:1|` -> `CCO`."""
+    """`CCO |c:1|` -> `CCO`.
+
+    >>> strip_extension("CCO |c:1|")
+    'CCO'
+    """
     return smiles.split(" |", 1)[0].strip()
 
 
@@ -74,6 +78,9 @@ def read_smiles(path: Path, compounds: Collection[str]) -> dict[str, str]:
 
     Raises:
         DataError: The metadata has no SMILES column.
+
+    >>> read_smiles(Path("data/metadata_rxrx3_core.csv"), ["Celecoxib", "no such compound"])
+    {'Celecoxib': 'Cc1ccc(cc1)-c1cc(nn1-c1ccc(cc1)S(N)(=O)=O)C(F)(F)F'}
     """
     from polaris_rxrx.wells.table import open_table
 
