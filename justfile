@@ -30,8 +30,14 @@ lint:
 bench *words='--quick':
     {{bin}}/python -m tests.performance {{words}}
 
-# Run what the pages say is run, and check that what they name is there.
+# Build the pages into docs/_build/html: every example on them is run, and no warning is let through.
 docs:
+    python3 -m venv .venv
+    {{bin}}/pip install --quiet --editable '.[docs]'
+    {{bin}}/sphinx-build -q -W --keep-going -E -j 2 docs docs/_build/html
+
+# Run what README.md and CONTRIBUTING.md say is run, and check that what the pages name is there.
+check-docs:
     {{bin}}/pytest tests/test_readme.py tests/test_contributing.py tests/test_changelog.py
 
 # Draw the README's picture of `explore`, of synthetic data.
