@@ -24,12 +24,15 @@ import numpy as np
 from filelock import FileLock
 from hypothesis import settings
 
+from polaris_rxrx import _version
 from polaris_rxrx.hub import tokens, upstream
 from polaris_rxrx.task import MetricSpec, Task
 from tests.skips import strangers
 from tests.warm import Warm
 
 ROOT = Path(__file__).resolve().parent.parent
+# The folder that holds the package: `ROOT` in a checkout, site-packages where these tests are run on a wheel.
+HOME = Path(_version.__file__).resolve().parent.parent
 
 settings.register_profile("default", deadline=None, max_examples=30)
 settings.register_profile("ci", deadline=None, max_examples=30, derandomize=True)

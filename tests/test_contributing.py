@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from jsonschema import Draft202012Validator
 
 from polaris_rxrx.baselines import predict
 from polaris_rxrx.maps.build import build_map
@@ -23,7 +24,7 @@ from polaris_rxrx.predictions import read_predictions
 from polaris_rxrx.task import load_task
 from polaris_rxrx.wells.design import Design
 from polaris_rxrx.wells.memory import read_wells
-from tests.conftest import ROOT
+from tests.conftest import HOME, ROOT
 from tests.test_architecture import APART, LAYERS, LINES, PACKAGE, modules, place, problems
 from tests.warm import Warm
 
@@ -45,7 +46,10 @@ class Copy:
     def __init__(self, root: Path, demo: Path, lukewarm: Warm, patch: pytest.MonkeyPatch) -> None:
         self.root, self.demo, self.lukewarm = root, demo, lukewarm
         self.touched: set[str] = set()
-        for folder in (PACKAGE, "baselines", "datasets"):
+        shutil.copytree(
+            HOME / PACKAGE, root / PACKAGE, ignore=shutil.ignore_patterns("_baselines", "_datasets")
+        )
+        for folder in ("baselines", "datasets"):  # a wheel has them inside of the package
             shutil.copytree(ROOT / folder, root / folder)
         patch.chdir(root)
         patch.setenv("POLARIS_RXRX_TASK", str(demo / "task"))
@@ -77,7 +81,7 @@ class Copy:
         """Nothing was touched but the files that the recipe lists, each of them was, and the house stands."""
         (section,) = re.findall(rf"^## To add {recipe}, touch\n(.*?)(?=^## |^`tests/|\Z)", PAGE, re.M | re.S)
         listed = [path.replace("NAME", name) for path in re.findall(r"^- `([^`]+)`:", section, re.M)]
-        assert 1 <= len(listed) <= 3
+        assert 1 <= len(listed) <= 4
         assert self.touched == set(listed)
         assert problems(self.root) == []
 
@@ -210,6 +214,7 @@ from __future__ import annotations
 import numpy as np
 
 from polaris_rxrx.maps.build import Map
+from polaris_rxrx.suites.documents import LengthsSummary
 from polaris_rxrx.suites.result import Result, versions
 
 
@@ -217,7 +222,29 @@ def evaluate(map_: Map) -> Result:
     """Lengths (n,) of the rows of a map (n, d), and their mean."""
     lengths = np.linalg.norm(map_.x, axis=1)
     tables = {"lengths": {"perturbation": list(map_.perturbations.name), "length": lengths.tolist()}}
-    return Result("lengths", versions(), {"n": len(map_), "mean": lengths.mean()}, tables, ())
+    summary: LengthsSummary = {"n": len(map_), "mean": float(lengths.mean())}
+    return Result("lengths", {"versions": versions()}, summary, tables, ())
+'''
+
+LENGTHS = '''\
+class LengthsSummary(TypedDict):
+    """Of all rows of a map."""
+
+    n: int
+    mean: float
+
+
+# ---- the documents
+
+
+class LengthsDocument(TypedDict):
+    """How long are a map's rows?"""
+
+    schema_version: Literal[1]
+    notes: list[str]
+    suite: Literal["lengths"]
+    protocol: Stamped
+    summary: LengthsSummary
 '''
 
 
@@ -240,12 +267,21 @@ def test_a_suite(copy: Copy) -> None:
         '    "drug-target": _drug_target,\n'
         '    "lengths": lambda result: ("", table(["mean"], [[number(result.summary["mean"])]])),\n',
     )
+    documents = f"{PACKAGE}/suites/documents.py"
+    copy.change(documents, "# ---- the documents\n", LENGTHS)
+    copy.change(
+        documents,
+        '    "Evaluation",\n    {\n',
+        '    "Evaluation",\n    {\n        "lengths": LengthsDocument,\n',
+    )
     done = copy.run("evaluate", "lengths", "--model", "openphenom", "--out", "results")
     document = json.loads((copy.root / "results" / "lengths.json").read_text("utf-8"))
     assert document["summary"]["mean"] > 0
     rows = (copy.root / "results" / "lengths_lengths.csv").read_text("utf-8").splitlines()
     assert len(rows) == document["summary"]["n"] + 1 > 100
     assert f"\n{document['summary']['mean']:.4f}\n" in done
+    schema = Draft202012Validator(json.loads(copy.run("schema", "evaluate")))
+    assert schema.is_valid({"lengths": document}) and not schema.is_valid({"lengths": {**document, "n": 1}})
     copy.follows("a suite", "lengths")
 
 
@@ -285,7 +321,7 @@ def test_a_command(copy: Copy) -> None:
 
 def test_the_table_is_the_one_that_is_held() -> None:
     """Every place that is there, in the order that `tests.test_architecture` reads imports by."""
-    there = {place(name) for name in modules(ROOT)}
+    there = {place(name) for name in modules(HOME)}
     held = [[name for name in row if name in there] for row in LAYERS]
     said = [re.findall(r"`(\w+)`", line) for line in re.findall(r"^\| (?!floor|---).*\|$", PAGE, re.M)]
     assert said == [row for row in held if row != ["__main__"]]

@@ -1,4 +1,4 @@
-"""docs/images.md is true: its commands run on the demo's plates, made small, and score above chance."""
+"""docs/images.md, and a guide on images, are true: their commands run on the demo's plates, made small."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ from tests.conftest import ROOT
 from tests.plates_factory import small_plates
 
 PAGE = (ROOT / "docs" / "images.md").read_text("utf-8")
+GUIDE = (ROOT / "docs" / "guides" / "your-model.md").read_text("utf-8")
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.M | re.S)
+def blocks(language: str, page: str = PAGE) -> list[str]:
+    return re.findall(rf"^```{re.escape(language)}\n(.*?)^```", page, re.M | re.S)
 
 
 def lines(block: str) -> list[list[str]]:
     """The words of every command, without `polaris-rxrx`."""
-    found = [line for line in block.splitlines() if line.startswith("polaris-rxrx ")]
+    found = [line for line in block.replace("\\\n", "").splitlines() if line.startswith("polaris-rxrx ")]
     return [shlex.split(line)[1:] for line in found]
 
 
@@ -59,13 +60,14 @@ def test_ones_own_model_is_tried_and_run(
 ) -> None:
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.delitem(sys.modules, "mymodel", raising=False)  # another page's
-    code = next(block for block in blocks("python") if block.startswith("# mymodel.py"))
+    cells = "".join(blocks("{code-cell}", GUIDE))
+    (code,) = re.findall(r"^cat > mymodel\.py <<'END'\n(.*?)^END$", cells, re.M | re.S)
     (plates / "mymodel.py").write_text(code)
-    words = lines(blocks("sh")[1])
-    assert len(words) == 2
+    words = [line for line in lines(cells) if line[0] == "featurize"]
+    assert [line[-1] for line in words] == ["--check", "features"]
     for line in words:
         assert run(line) == 0, f"{shlex.join(line)}: {capsys.readouterr().err}"
-    assert len(list((plates / "mine").glob("*.parquet"))) == 2
+    assert len(list((plates / "features").glob("*.parquet"))) == 2
 
 
 def test_the_notebook_example_runs(plates: Path) -> None:

@@ -13,13 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import HOME, ROOT
 from tests.test_architecture import PACKAGE, imports, modules
 
 # Modules without a namesake -> the test that covers them, both below their folders.
 COVERED_BY = {
     "__main__": "cli/test_cli",
     "_version": "cli/test_cli",
+    "documents": "test_schemas",
     "types": "test_metrics",  # names of types alone: mypy tests them
     "audit/order": "audit/test_leaks",
     "audit/result": "audit/test_leaks",
@@ -32,12 +33,12 @@ COVERED_BY = {
     "cli/_inputs": "cli/test_evaluate",
     "cli/_tables": "cli/test_evaluate",
     "cli/_source": "cli/test_evaluate",
-    "cli/completion": "cli/test_cli",
     "cli/fetch": "dataset/test_download",
     "cli/logout": "cli/test_login",
     "cli/options": "cli/test_outputs",
     "cli/targets": "cli/test_evaluate",
     "cli/whoami": "cli/test_login",
+    "cli/schema": "test_schemas",
     "dataset/registry": "dataset/test_download",
     "dataset/rxrx3": "maps/test_build",
     "dataset/sandbox_names": "dataset/test_sandbox",
@@ -96,6 +97,7 @@ COVERED_BY = {
     "submission/submit": "cli/test_submit",
     "submission/unpack": "submission/test_bundle",
     "submission/verify": "submission/test_bundle",
+    "suites/documents": "test_schemas",
     "suites/energy": "suites/test_signal",
     "suites/inputs": "suites/test_run",
     "suites/layout": "suites/test_gene_gene",
@@ -126,27 +128,35 @@ WHOLE = {
     "cli/test_suites": "the suites beyond the paper's, from the command line",
     "cli/test_width": "how wide what is printed is",
     "cli/test_without_polaris": "what works where polaris-lib is not",
+    "docs/test_commands": "the command lines on the pages",
+    "docs/test_generated": "the pages that are written from the package",
+    "docs/test_links": "the links between pages",
+    "docs/test_spelling": "the spelling of the pages",
     "maps/test_scales": "features of any unit, from a table to scores",
     "explore/test_browser": "the page of a map in a browser",
     "report/test_browser": "the report's page in a browser",
     "test_architecture": "which module may import which",
     "test_changelog": "the changelog's format",
     "test_contributing": "the recipes of CONTRIBUTING.md",
+    "test_doctests": "the examples of docstrings",
     "test_fuzz": "mutated files through the commands",
+    "test_installs": "every way to install",
     "test_images_page": "the commands of docs/images.md, on small plates",
     "test_justfile": "the recipes of the justfile",
     "test_mirror": "this",
     "test_packaging": "what an installation needs",
-    "test_readme": "the README's commands and output",
+    "test_readme": "the commands and prose of the README and the guides",
+    "test_release": "what a release refuses, says and may do",
     "test_skips": "why tests may skip",
+    "test_windows": "what docs/windows.md says holds, simulated where another system is at hand",
     "test_slurm": "the lines of docs/clusters.md, on a SLURM of one node",
 }
-KNOWN = modules(ROOT)
+KNOWN = modules(HOME)
 
 
 def modules_below() -> list[str]:
     """`stats/chance` for every module, without the rooms' `__init__`, which hold names of others alone."""
-    paths = [path.relative_to(ROOT / PACKAGE).with_suffix("") for path in KNOWN.values()]
+    paths = [path.relative_to(HOME / PACKAGE).with_suffix("") for path in KNOWN.values()]
     return [path.as_posix() for path in paths if path.name != "__init__"]
 
 
@@ -166,9 +176,15 @@ def standing_on() -> dict[str, set[str]]:
     """Dotted name -> the modules that import it."""
     found: dict[str, set[str]] = {}
     for other, path in KNOWN.items():
-        for each in imports(other, path, ROOT, KNOWN):
+        for each in imports(other, path, HOME, KNOWN):
             found.setdefault(each.target, set()).add(other)
     return found
+
+
+@cache
+def texts_in(path: Path) -> set[object]:
+    """The constants of a test's code."""
+    return {n.value for n in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(n, ast.Constant)}
 
 
 def exercises(test: str, module: str) -> bool:
@@ -180,8 +196,7 @@ def exercises(test: str, module: str) -> bool:
         return True
     if module == "__main__" or module.startswith("cli/"):
         word = {"__main__": PACKAGE}.get(module, Path(module).name)
-        texts = (n.value for n in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(n, ast.Constant))
-        if word in texts:
+        if word in texts_in(path):
             return True
     standing = standing_on().get(name, set())
     if module.startswith("cli/_"):  # what commands share is exercised by running one of them

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from polaris_rxrx import bounded
-from tests.conftest import NEEDS_POLARIS, ROOT
+from tests.conftest import HOME, NEEDS_POLARIS, ROOT
 
 PROJECT = bounded.toml_loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 # Import names of which the distribution is called otherwise.
@@ -57,7 +57,7 @@ def named(minor: int) -> dict[str, str]:
 
 
 def test_every_import_is_of_a_package_that_is_named() -> None:
-    for path in sorted((ROOT / "polaris_rxrx").rglob("*.py")):
+    for path in sorted((HOME / "polaris_rxrx").rglob("*.py")):
         used = {CALLED.get(n, n.replace("_", "-")) for n in imports(path) if n not in sys.stdlib_module_names}
         used -= {"polaris-rxrx", "tomllib"}
         in_hub = path.parent.name == "hub"
@@ -67,7 +67,7 @@ def test_every_import_is_of_a_package_that_is_named() -> None:
                 absent -= {"tomli"}
             if in_hub:
                 absent -= WITH_POLARIS | {"polaris-lib"}
-            assert not absent, f"{path.relative_to(ROOT)} on Python 3.{minor}: {absent}"
+            assert not absent, f"{path.relative_to(HOME)} on Python 3.{minor}: {absent}"
 
 
 def test_polaris_goes_to_3_12() -> None:

@@ -270,7 +270,7 @@ def test_the_real_annotations(shared_data: Path, make_task: Callable[..., Task])
     honest = audited(task, good(0.5, 0.5), 0)
     assert honest.failed == []
     popular = {s.shortcut.kind.name: s for s in honest.shortcuts}["gene-popularity"]
-    assert popular.figures.pr_auc == pytest.approx(0.347, abs=5e-4)  # as the README says
+    assert popular.figures.pr_auc == pytest.approx(0.347, abs=5e-4)  # as docs/guides/beat-openphenom.md says
     assert honest.chance == pytest.approx(0.222, abs=5e-4) and popular.figures.roc_auc > 0.6
     assert audited(task, leak(0.2, good(0.2), on_top), 0).check("separation").verdict == "fail"
     assert audited(task, leak(0.2, noise, exact), 0).check("labels").verdict == "fail"

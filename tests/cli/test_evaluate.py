@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import functools
 import json
 import re
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -57,10 +59,18 @@ def strict(text: str) -> Any:
     return json.loads(text, parse_constant=refuse)
 
 
+@functools.cache
+def _small_tables() -> dict[str, bytes]:
+    """The tables of `small_data`, which are drawn once."""
+    with tempfile.TemporaryDirectory() as name:
+        metadata, embeddings = small(Path(name), plan=(*PLAN, *GUIDES))
+        return {"metadata_rxrx3_core.csv": metadata.read_bytes(), embeddings.name: embeddings.read_bytes()}
+
+
 def small_data(folder: Path) -> None:
     """Everything that a small data folder can hold."""
-    small(folder, plan=(*PLAN, *GUIDES))
-    (folder / "metadata.csv").rename(folder / "metadata_rxrx3_core.csv")
+    for name, content in _small_tables().items():
+        (folder / name).write_bytes(content)
     (folder / "mine.toml").write_text(CARD)
     (folder / "compound_gene_interactions.csv").write_text(AFFINITIES, "utf-8")
     (folder / "relations").mkdir()

@@ -19,6 +19,7 @@ from polaris_rxrx import cli
 from polaris_rxrx.maps.build import build_map
 from polaris_rxrx.maps.store import load_map
 from polaris_rxrx.wells.memory import read_wells
+from tests.loops import times
 from tests.screens_factory import LAYOUTS, cellprofiler_names, make_jump, make_rxrx3
 
 Run = Callable[..., tuple[int, str, str]]
@@ -46,7 +47,7 @@ def test_names_of_cellprofiler() -> None:
 
 
 # JUMP_FEATURES=all has all 4,503 features, which takes a minute.
-EVERY = 1 if os.environ.get("JUMP_FEATURES") == "all" else 4
+EVERY = 1 if os.environ.get("JUMP_FEATURES") == "all" else times(4, short=8)
 
 
 @pytest.mark.parametrize("every", [16, pytest.param(EVERY, marks=pytest.mark.slow)])

@@ -11,7 +11,7 @@ import shutil
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -25,6 +25,7 @@ from polaris_rxrx.cli import run
 from polaris_rxrx.errors import PolarisRxrxError
 from polaris_rxrx.hub import files as hub_files
 from polaris_rxrx.hub import upstream
+from polaris_rxrx.hub.artifact import Artifact
 from polaris_rxrx.submission.receipt import read_receipts
 from polaris_rxrx.task import load_task
 from tests.servers.hub import Fault, HubServer, v1, v2
@@ -104,9 +105,28 @@ class Hub:
     warm: Warm | None = None
 
 
+@pytest.fixture(scope="module")
+def client_scores() -> Callable[[Artifact, Any], dict[str, float | None]]:
+    """What the client itself says of the same predictions of the same task, which it is asked once."""
+    said: dict[Any, dict[str, float | None]] = {}
+    ask = Artifact.client_scores
+
+    def scores(artifact: Artifact, values: Any) -> dict[str, float | None]:
+        task = artifact.task
+        assert task.active is not None
+        pairs = tuple(map(tuple, task.inputs.values())), task.active.tobytes()
+        asked = artifact.kind, task.metrics, pairs, np.asarray(values).tobytes(), upstream.evaluate
+        if asked not in said:
+            said[asked] = ask(artifact, values)
+        return dict(said[asked])
+
+    return scores
+
+
 @pytest.fixture
 def hub(
     world: World,
+    client_scores: Any,
     warm: Warm,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -116,6 +136,7 @@ def hub(
     """A new Hub where somebody may log in, in an empty working directory; at the end, no secret anywhere."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(hub_files, "pause", lambda seconds: None)
+    monkeypatch.setattr(Artifact, "client_scores", client_scores)
     for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     with HubServer() as server:

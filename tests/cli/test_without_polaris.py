@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -19,14 +20,27 @@ def no_polaris(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "polaris", None)
 
 
+@pytest.fixture(scope="module")
+def task_without(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A task that was prepared without polaris. For reading only."""
+    folder = tmp_path_factory.mktemp("without")
+    (folder / "data").symlink_to(demo / "data")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "polaris", None)
+        patch.chdir(folder)
+        patch.setenv("POLARIS_RXRX_DATA", "data")
+        assert run(["prepare", "--annotations", "data/compound_gene_interactions.csv"]) == 0
+    return folder / "task"
+
+
 @pytest.fixture
-def here(demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(demo: Path, task_without: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working directory with the demo's data, predictions and a task that was prepared without polaris."""
     for name in ("data", "openphenom.csv", "random.csv"):
         (tmp_path / name).symlink_to(demo / name)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("POLARIS_RXRX_DATA", "data")
-    assert run(["prepare", "--annotations", "data/compound_gene_interactions.csv"]) == 0
+    shutil.copytree(task_without, "task")
     return tmp_path
 
 

@@ -10,7 +10,7 @@ import pytest
 from polaris_rxrx.dataset.registry import KNOWN
 from polaris_rxrx.dataset.screens import DEFAULT, Screen, load_screen, screen_names
 from polaris_rxrx.errors import DataError, UsageError
-from polaris_rxrx.validation import cards_folder
+from polaris_rxrx.files import cards_folder
 
 MINE = """name = "mine"
 title = "My screen"
@@ -79,7 +79,7 @@ GENES = '[[sides]]\ntype = "CRISPR"\nname = "x"\n[controls]'
             "wells.file is '../wells.csv': a file inside the data",
         ),
         ('file = "wells.csv"', 'file = "/etc/passwd"', "wells.file is '/etc/passwd': a file inside the data"),
-        ('id = ["plate", "well"]', "id = []", "wells.id is []: Value should have at least 1 item"),
+        ('id = ["plate", "well"]', "id = []", "wells.id is []: at least one was expected"),
         (
             'type = "COMPOUND"',
             'type = "ORF"',
@@ -94,7 +94,7 @@ GENES = '[[sides]]\ntype = "CRISPR"\nname = "x"\n[controls]'
         (
             'negative = ["DMSO"]',
             "negative = []",
-            "controls.negative is []: Value should have at least 1 item",
+            "controls.negative is []: at least one was expected",
         ),
         ("[controls]", SECOND, "two sides are COMPOUND: one side a type was expected"),
         ("[controls]", GENES, "sides without a column: the column that tells the two apart was expected"),

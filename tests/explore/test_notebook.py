@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from dataclasses import replace
@@ -91,6 +92,16 @@ def test_a_heat_map_holds_every_pair(map_: Map, known: dict[str, Relations]) -> 
     every = pr.heatmap(map_, ["TP53", "aspirin"], doses=True)
     n_doses = sum(name == "aspirin" for name in map_.perturbations.name)
     assert n_doses > 1 and len(every.table["cosine"]) == n_doses * (n_doses + 1) // 2
+
+
+def test_in_a_page_a_heat_map_is_drawn(map_: Map) -> None:
+    """Its cells are a picture in the page, not a reference to one that is nowhere."""
+    svg = ElementTree.fromstring(pr.heatmap(map_, ["TP53", "BRCA1", "NA"]).svg)
+    pictures = [image.get("href", "") for image in svg.iter("{http://www.w3.org/2000/svg}image")]
+    assert len(pictures) == 2  # the cells, and the scale of their colors
+    for picture in pictures:
+        kind, _, data = picture.partition(",")
+        assert kind == "data:image/png;base64" and base64.b64decode(data, validate=True)[1:4] == b"PNG"
 
 
 def test_the_like_stand_together() -> None:

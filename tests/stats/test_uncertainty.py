@@ -16,6 +16,7 @@ from polaris_rxrx.stats.intervals import bca
 from polaris_rxrx.stats.resampling import Resampling
 from polaris_rxrx.stats.uncertainty import Uncertainty
 from polaris_rxrx.task import Task
+from tests.loops import times
 
 MakeTask = Callable[..., Task]
 NAN = float("nan")
@@ -67,10 +68,11 @@ def test_every_part_is_what_it_says(middling: Task) -> None:
 @pytest.mark.slow
 def test_knowing_nothing_looks_like_nothing(middling: Task) -> None:
     """p-values of random predictions are spread evenly, and their normalised scores surround 0."""
-    found = [scored(middling, noisy(middling, 0, seed)).uncertainty(resamples=300) for seed in range(120)]
+    n = times(120, short=60)
+    found = [scored(middling, noisy(middling, 0, seed)).uncertainty(resamples=300) for seed in range(n)]
     for name in ("pr_auc", "roc_auc"):
         p = np.sort([u[name].p_value for u in found])
-        assert np.abs(p - np.arange(1, 121) / 120).max() < 1.95 / np.sqrt(120)
+        assert np.abs(p - np.arange(1, n + 1) / n).max() < 1.95 / np.sqrt(n)
         values = np.array([u[name].normalised for u in found])
         assert abs(values.mean()) < 4 * values.std() / np.sqrt(len(values))
 
