@@ -21,7 +21,7 @@ import pytest
 import polaris_rxrx as pr
 from polaris_rxrx import bounded
 from polaris_rxrx.cli import run
-from tests.conftest import ROOT
+from tests.conftest import HOME, ROOT
 from tests.test_architecture import modules
 
 PUBLIC: dict[str, list[str]] = {
@@ -31,7 +31,7 @@ PUBLIC: dict[str, list[str]] = {
 }
 # The line that both pages tell.
 MAP = "baseline openphenom --task task --data data --out again.csv --save-map map.parquet"
-SHOWN = sorted(name for name, path in modules(ROOT).items() if ">>> " in path.read_text("utf-8"))
+SHOWN = sorted(name for name, path in modules(HOME).items() if ">>> " in path.read_text("utf-8"))
 
 
 def lend(folder: Path, to: Path) -> None:
