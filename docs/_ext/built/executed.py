@@ -26,7 +26,9 @@ from sphinx.errors import ExtensionError
 from built import kernels
 
 # What would make a page depend on who builds it.
-_UNSET = re.compile(r"POLARIS|HF_|HUGGING|AWS_|.*_PROXY$|.*_proxy$|NO_COLOR|FORCE_COLOR|COLUMNS|PYTHONPATH")
+_UNSET = re.compile(
+    r"POLARIS|HF_|HUGGING|AWS_|.*_PROXY$|.*_proxy$|NO_COLOR|FORCE_COLOR|COLUMNS|PYTHON(PATH|DONTWRITE)"
+)
 
 
 def begin_build(app: Sphinx) -> None:
