@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from importlib import import_module
+from types import FrameType
 from typing import Any, NoReturn
 
 import click
@@ -131,18 +132,38 @@ class _Stop:
     """A signal handler: unwinds as an interrupt does, so temporary files are removed; keeps the first.
 
     Signals that follow at once (a closed terminal sends two) must not stop the cleaning up: they are dropped.
+    One that comes where an exception would be lost, which is in the midst of some imports, is not taken: the
+    thread that watches gives it again, until it is.
     """
 
     number: int | None = None
     called = 0.0  # when
+    watched = False
     _since = 0.0
 
-    def __call__(self, number: int, *_: Any) -> None:
+    def __call__(self, number: int, frame: FrameType | None = None) -> None:
+        if self.watched and _would_lose(frame):
+            return
         self.called = time.monotonic()
         if self.number is not None and self.called - self._since < _CLEANING:
             return
         self.number, self._since = self.number or number, self.called
         raise KeyboardInterrupt
+
+
+def _would_lose(frame: FrameType | None) -> bool:
+    """Whether an exception raised in this frame may never arrive.
+
+    Python ignores it in a callback of importlib's, and an extension module that imports others while it is
+    made may clear it.
+    """
+    if frame is not None and frame.f_code.co_filename.startswith("<frozen importlib"):
+        return True
+    while frame is not None:
+        if type(frame.f_locals.get("self")).__name__ == "ExtensionFileLoader":
+            return True
+        frame = frame.f_back
+    return False
 
 
 _CLEANING = 2.0  # seconds
@@ -169,6 +190,7 @@ def _wake_main_thread() -> None:
                 signal.pthread_kill(main_thread, number[0])
 
     threading.Thread(target=watch, daemon=True).start()
+    _stop.watched = True
 
 
 def _interrupted(error: BaseException | None) -> int:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from polaris_rxrx._version import __version__
-from polaris_rxrx.cli import COMMANDS, cli, run
+from polaris_rxrx.cli import COMMANDS, _Stop, cli, run
 from tests.conftest import MakeTask
 
 POLARIS_RXRX = [sys.executable, "-m", "polaris_rxrx"]
@@ -165,3 +167,30 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
 def test_python_dash_m_is_the_command() -> None:
     done = subprocess.run([*POLARIS_RXRX, "--version"], capture_output=True, text=True, check=True)
     assert done.stdout == f"polaris-rxrx, version {__version__}\n"
+
+
+class ExtensionFileLoader:
+    """Called as importlib's own, which makes modules of C: these may clear errors of what they call."""
+
+    def exec_module(self, then: Callable[[], None]) -> None:
+        then()
+
+
+def test_a_signal_waits_where_its_exception_would_be_lost() -> None:
+    """In about one of a hundred interrupts of an import the command went on, and was done, with code 0."""
+    stop = _Stop()
+
+    def arrives() -> None:
+        stop(signal.SIGINT, sys._getframe())
+
+    callback = compile("stop(number, sys._getframe())", "<frozen importlib._bootstrap>", "exec")
+    stop.watched = True
+    ExtensionFileLoader().exec_module(arrives)
+    exec(callback, {"stop": stop, "number": signal.SIGINT, "sys": sys})
+    assert stop.number is None
+    with pytest.raises(KeyboardInterrupt):
+        arrives()
+    assert stop.number == signal.SIGINT
+    alone = _Stop()  # nobody would give it again
+    with pytest.raises(KeyboardInterrupt):
+        ExtensionFileLoader().exec_module(lambda: alone(signal.SIGINT, sys._getframe()))
