@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import itertools
 import os
@@ -286,6 +287,13 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
     with started(tmp_path_factory.mktemp("browser")) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def dask_goes() -> Iterator[None]:
+    """Dask leaves open sockets for the garbage collector, which warns: here, not in whatever test is next."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="session")

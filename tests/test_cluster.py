@@ -31,7 +31,10 @@ from tests.servers import bucket as buckets
 from tests.servers import ranges
 from tests.wells_factory import make_embeddings, make_metadata, write
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # of Dask's own clean-up
+pytestmark = [
+    pytest.mark.filterwarnings("ignore"),  # of Dask's own clean-up
+    pytest.mark.usefixtures("dask_goes"),
+]
 
 
 def _kill_once(job: Job) -> Any:

@@ -36,6 +36,7 @@ from polaris_rxrx.featurize.output import (
     read_part,
     remove_strangers,
     settle,
+    sweep,
     write_document,
     write_faults,
     write_part,
@@ -308,6 +309,7 @@ def _finish(
             f"no well of {len(images.wells):,} gave any features; {out / FAULTS} says what was wrong with "
             f"{len({f.well for f in faults}):,} of them"
         )
+    sweep(out)  # a worker that was ended leaves what it was writing
     gone = remove_strangers(out, {part.name for part in parts})
     jobs = [
         (place(out, part.name, table), columns[table])

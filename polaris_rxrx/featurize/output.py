@@ -249,7 +249,7 @@ def begin(out: Path, run: RunDocument, *, resume: bool, mended: bool) -> bool:
         if not resume:
             raise UsageError(f"{out} holds features already; go on with --resume, or choose another folder")
         _same_run(out, manifest.get("run"), run, mended=mended)
-        _sweep(out)
+        sweep(out)
     with _told(out):
         out.mkdir(parents=True, exist_ok=True)
     if manifest is None or manifest.get("finished") is not False or manifest.get("run") != run:
@@ -289,7 +289,7 @@ def _shown(values: Mapping[str, Any], name: str) -> str:
     return short(values[name]) if name in values else "absent"
 
 
-def _sweep(out: Path) -> None:
+def sweep(out: Path) -> None:
     """Take away what a killed process left half-written."""
     for folder in (out, *(p for p in out.iterdir() if p.is_dir())):
         for path in folder.glob(".*.tmp"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -112,6 +113,20 @@ def test_workers_make_the_same_bytes(tmp_path: Path) -> None:
     assert mark.exists() and tree(tmp_path / "one") == tree(tmp_path / "many") != {}
 
 
+def test_what_an_ended_worker_was_writing_goes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where one is killed its pool ends the others, in the middle of a file perhaps."""
+    out, left = tmp_path / "out", ".gene-001_Plate2-000.parquet.aa216b93.tmp"
+    plain = engine._work
+
+    def work(*args: Any) -> Any:
+        (out / left).write_bytes(b"PAR1")
+        return plain(*args)
+
+    monkeypatch.setattr(engine, "_work", work)
+    featurize(screen(), Sums(), out)
+    assert tree(out) and left not in {path.name for path in out.iterdir()}
+
+
 @pytest.mark.filterwarnings("ignore")  # of Dask's own clean-up
 def test_dask_makes_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(p for p in sys.path if p))
@@ -123,6 +138,8 @@ def test_dask_makes_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         featurize(screen(), Sums(killed=(mark, "gene-001_2_A04")), tmp_path / "many", workers=found)
     finally:
         found.close()  # type: ignore[attr-defined]
+        del found
+        gc.collect()  # while its warnings are let through
     assert mark.exists() and tree(tmp_path / "one") == tree(tmp_path / "many")
 
 
