@@ -28,6 +28,7 @@ from polaris_rxrx.hub import upstream
 from polaris_rxrx.hub.artifact import Artifact
 from polaris_rxrx.submission.receipt import read_receipts
 from polaris_rxrx.task import load_task
+from tests.conforming import conforming
 from tests.servers.hub import Fault, HubServer, v1, v2
 from tests.servers.uploads import MODELS, PREDICTION, RESULT, Uploads, competition
 from tests.warm import Process, Warm
@@ -94,7 +95,10 @@ class Hub:
         """Run `submit`, check the exit code, return stdout; `printed[-1]` is stderr."""
         self.told()
         assert run(["submit", *map(str, words), "--task", str(self.tasks[kind])]) == code, self.told()
-        return self.told()
+        out = self.told()
+        if "--json" in words and out:
+            conforming("submit", out)
+        return out
 
     def told(self) -> str:
         out, err = self._capture.readouterr()

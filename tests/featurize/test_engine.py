@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 import os
 import signal
 import subprocess
@@ -23,6 +22,7 @@ from polaris_rxrx.images.sites import Fault
 from polaris_rxrx.parallel import Here, Processes, workers
 from polaris_rxrx.wells.memory import read_wells
 from polaris_rxrx.wells.parts import MANIFEST, parts_of
+from tests.conforming import conforming
 from tests.conftest import ROOT
 from tests.featurize.plates import Plates, Sums, screen, tree, wells
 
@@ -86,7 +86,7 @@ def test_the_manifest_says_what_was_done(tmp_path: Path) -> None:
     images = screen(blank=frozenset({"gene-001_1_A03"}))
     featurize(images, Sums(), tmp_path / "out")
     text = (tmp_path / "out" / "manifest.json").read_text()
-    found = json.loads(text)
+    found = conforming("features-manifest", text)
     assert found["finished"] is True and found["run"]["protocol"] == {"factor": 1.0}
     assert found["run"]["channels"] == ["DNA", "ER"] and found["images"] == images.provenance
     assert [p["file"] for p in found["parts"]] == [
@@ -165,6 +165,8 @@ def test_killed_and_resumed_it_is_the_same(tmp_path: Path) -> None:
     started.wait()
     n = len(list(out.glob("*.parquet")))
     assert 2 <= n < 6
+    begun = conforming("features-manifest", (out / MANIFEST).read_text("utf-8"))
+    assert begun["finished"] is False and "parts" not in begun
     # What a process that was killed in the middle of writing leaves.
     (out / ".gene-001_Plate2-002.parquet.0123abcd.tmp").write_bytes(b"PAR1")
     with pytest.raises(DataError, match=r"are not finished; the same `polaris-rxrx featurize` with --resume"):
