@@ -28,7 +28,7 @@ from hypothesis import settings
 from polaris_rxrx import _version
 from polaris_rxrx.hub import tokens, upstream
 from polaris_rxrx.task import MetricSpec, Task
-from tests.skips import strangers
+from tests.skips import pytest_sessionfinish, pytest_terminal_summary  # noqa: F401  # as hooks
 from tests.warm import Warm
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -133,23 +133,6 @@ def clean_environment(
     monkeypatch.setenv("MPLCONFIGDIR", str(_plots))
     monkeypatch.setenv("SSL_CERT_FILE", str(_certificate))
     monkeypatch.setattr(tokens, "COST", 2**4)  # what it costs to guess a password; each login pays it
-
-
-def _strangers(config: pytest.Config) -> list[str]:
-    reporter = config.pluginmanager.get_plugin("terminalreporter")
-    skipped = reporter.stats.get("skipped", []) if reporter is not None else []
-    return strangers((report.nodeid, report.longrepr[2]) for report in skipped)
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """A test that skips for a reason nobody knows fails the run."""
-    if session.exitstatus == 0 and _strangers(session.config):
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
-
-
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    for line in _strangers(config):
-        terminalreporter.write_line(f"FAILED {line}", red=True)
 
 
 def copairs_map() -> Any:

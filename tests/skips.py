@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Any
+
+import pytest
 
 # How a reason begins -> where that is in order.
 MAY_SKIP = {
@@ -41,3 +44,20 @@ def strangers(skipped: Iterable[tuple[str, str]]) -> list[str]:
         if not reason.startswith(tuple(MAY_SKIP)):
             found.append(f"{test} skipped, and tests/skips.py does not know why: {reason}")
     return found
+
+
+def _strangers(config: pytest.Config) -> list[str]:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) if reporter is not None else []
+    return strangers((report.nodeid, report.longrepr[2]) for report in skipped)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A test that skips for a reason nobody knows fails the run."""
+    if session.exitstatus == 0 and _strangers(session.config):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    for line in _strangers(config):
+        terminalreporter.write_line(f"FAILED {line}", red=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import conftest, skips
 from tests.conftest import ROOT
 from tests.skips import MAY_SKIP, strangers
 
@@ -30,15 +32,21 @@ def test_only_reasons_that_are_known_may_skip() -> None:
     assert line.startswith("tests/test_a.py::test_c skipped") and "'h5py'" in line
 
 
-@pytest.mark.parametrize("words", [[], ["-n", "1"]])
+HOOKS = ("pytest_sessionfinish", "pytest_terminal_summary")
+
+
+def test_the_suite_has_these_hooks() -> None:
+    assert [getattr(conftest, name) for name in HOOKS] == [getattr(skips, name) for name in HOOKS]
+
+
+@pytest.mark.parametrize("words", [[], ["-p", "xdist.plugin", "-n", "1"]])
 def test_a_run_with_another_reason_fails(tmp_path: Path, words: list[str]) -> None:
-    """In one process and in workers: the hooks are the suite's own."""
-    (tmp_path / "conftest.py").write_text(
-        "from tests.conftest import pytest_sessionfinish, pytest_terminal_summary\n"
-    )
+    """In one process and in workers: the hooks are the suite's own, without the rest that it imports."""
+    (tmp_path / "conftest.py").write_text(f"from tests.skips import {', '.join(HOOKS)}\n")
     for name, kept in (("test_one.py", "test_known"), ("test_both.py", "")):
         (tmp_path / name).write_text(SKIPS if not kept else SKIPS.partition("def test_unknown")[0])
-    run = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--rootdir={tmp_path}", *words]
+    run = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--assert=plain"]
+    run += [f"--rootdir={tmp_path}", *words]
     for name, code in (("test_one.py", 0), ("test_both.py", 1)):
         done = subprocess.run([*run, name], cwd=tmp_path, capture_output=True, text=True, env=_paths())
         assert done.returncode == code, done.stdout + done.stderr
@@ -46,9 +54,9 @@ def test_a_run_with_another_reason_fails(tmp_path: Path, words: list[str]) -> No
 
 
 def _paths() -> dict[str, str]:
-    import os
-
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])}
+    """Where modules are; plugins that are installed are not asked for, for each run would import them all."""
+    paths = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
+    return {**os.environ, "PYTHONPATH": paths, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 
 
 def test_every_reason_is_one_that_a_test_gives() -> None:
