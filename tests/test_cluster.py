@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,11 +19,11 @@ from polaris_rxrx.errors import DataError, UsageError
 from polaris_rxrx.maps import collect as collecting
 from polaris_rxrx.maps.build import build_map
 from polaris_rxrx.maps.collect import collect
-from polaris_rxrx.maps.partial import Job, reduce_job
 from polaris_rxrx.parallel import Here, merged, workers
 from polaris_rxrx.wells import pieces
 from polaris_rxrx.wells.memory import read_wells
 from polaris_rxrx.wells.opened import open_wells
+from tests.dask_work import as_set, environment, fail, join, kill_once, pair
 from tests.servers import bucket as buckets
 from tests.servers import ranges
 from tests.wells_factory import make_embeddings, make_metadata, write
@@ -35,25 +32,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # of Dask's own clean-up
     pytest.mark.usefixtures("dask_goes"),
 ]
-
-
-def _kill_once(job: Job) -> Any:
-    mark = Path(os.environ["KILLED_ONCE"])
-    try:
-        mark.touch(exist_ok=False)
-    except FileExistsError:
-        return reduce_job(job)
-    os.kill(os.getpid(), signal.SIGKILL)
-    time.sleep(60)
-    raise AssertionError
-
-
-def _environment(names: tuple[str, ...]) -> list[str | None]:
-    return [os.environ.get(name) for name in names]
-
-
-def _fail(_: int) -> int:
-    raise DataError("row 3 is wrong")
 
 
 @pytest.fixture(scope="module")
@@ -70,15 +48,16 @@ def bucket() -> Iterator[buckets.Bucket]:
 
 @pytest.fixture(scope="module")
 def local(mark: Path, bucket: buckets.Bucket) -> Iterator[Cluster]:
+    """The environment lasts as long as it does, for a worker in place of one that was killed has it, too."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KILLED_ONCE", str(mark))
         for name, value in bucket.environment.items():
             patch.setenv(name, value)
         patch.setenv("PYTHONPATH", os.pathsep.join(p for p in sys.path if p))
         found = workers(2, "local")
-    assert isinstance(found, Cluster)
-    yield found
-    found.close()
+        assert isinstance(found, Cluster)
+        yield found
+        found.close()
 
 
 def test_the_cluster_s_map_is_that_of_one_process(
@@ -98,7 +77,7 @@ def test_the_cluster_s_map_is_that_of_one_process(
     assert np.array_equal(one.sums, many.sums)
     np.testing.assert_allclose(build_map(many).x, build_map(read_wells(*paths)).x, atol=1e-8)
     # And the same where a worker is killed in the middle of its work.
-    monkeypatch.setattr(collecting, "reduce_job", _kill_once)
+    monkeypatch.setattr(collecting, "reduce_job", kill_once)
     after = collect(wells, workers=local)
     assert mark.exists() and np.array_equal(one.sums, after.sums)
 
@@ -108,7 +87,7 @@ def test_workers_of_our_own_have_one_thread_and_keep_freed_memory(local: Cluster
     import dask
 
     wanted = ("MALLOC_TRIM_THRESHOLD_", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS")
-    found = local.client.run(_environment, wanted)
+    found = local.client.run(environment, wanted)
     assert found and all(held == [None, "1", "1"] for held in found.values())
     held = dask.config.get("distributed.nanny.pre-spawn-environ")
     assert str(held["MALLOC_TRIM_THRESHOLD_"]) == "65536"  # for others, what they had
@@ -124,8 +103,6 @@ def test_tables_elsewhere_are_read_by_the_workers(
     for i in range(4):
         bucket.objects[f"plates/{i}.parquet"] = frame.iloc[i::4].to_parquet(index=False)
     pq.write_table(pa.Table.from_pandas(frame), tmp_path / "groups.parquet", row_group_size=20)
-    for name, value in bucket.environment.items():
-        monkeypatch.setenv(name, value)
     monkeypatch.setattr(collecting, "JOB", 2000)
     expected = build_map(read_wells(*paths)).x
     with ranges.serving() as host:
@@ -147,40 +124,25 @@ def test_tables_elsewhere_are_read_by_the_workers(
             host.files["sub/embeddings.parquet"] = (tmp_path / "groups.parquet").read_bytes()
 
 
-def _pair(x: int) -> tuple[int, Any]:
-    if x < 0:
-        raise DataError("row 3 is wrong")
-    return x * x, (x, os.getpid())
-
-
-def _join(one: Any, other: Any) -> Any:
-    """A tree's nodes as text, and every process that was in it."""
-    return f"({one[0]} {other[0]})", {*_set(one[1]), *_set(other[1]), os.getpid()}
-
-
-def _set(of: Any) -> set[int]:
-    return of if isinstance(of, set) else {of}
-
-
 @pytest.mark.parametrize("n", [1, 2, 7])
 def test_parts_are_merged_where_they_are(local: Cluster, n: int) -> None:
     """In the tree that one process has, and by workers alone."""
-    *kept, (last, (tree, processes)) = merged(local, _pair, range(n), _join)
+    *kept, (last, (tree, processes)) = merged(local, pair, range(n), join)
     assert sorted(kept) == [(i, i * i) for i in range(n)] and last == n
-    *_, (_, (expected, here)) = merged(Here(), _pair, range(n), _join)
+    *_, (_, (expected, here)) = merged(Here(), pair, range(n), join)
     assert str(tree) == str(expected) == {1: "0", 2: "(0 1)", 7: "(((0 1) (2 3)) ((4 5) 6))"}[n]
-    assert os.getpid() in _set(here) and os.getpid() not in _set(processes)
-    assert list(merged(local, _pair, [], _join)) == [(0, None)]
+    assert os.getpid() in as_set(here) and os.getpid() not in as_set(processes)
+    assert list(merged(local, pair, [], join)) == [(0, None)]
 
 
 def test_an_error_among_what_is_merged_comes_home(local: Cluster) -> None:
     with pytest.raises(DataError, match="row 3 is wrong"):
-        list(merged(local, _pair, [1, -1, 2], _join))
+        list(merged(local, pair, [1, -1, 2], join))
 
 
 def test_an_error_comes_home(local: Cluster) -> None:
     with pytest.raises(DataError, match="row 3 is wrong"):
-        list(local.run(_fail, [1, 2]))
+        list(local.run(fail, [1, 2]))
 
 
 def test_workers_of_another_version_are_refused(local: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,7 +157,7 @@ def test_workers_of_another_version_are_refused(local: Cluster, monkeypatch: pyt
 
 
 def test_a_scheduler_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "PATIENCE", 1)
+    monkeypatch.setattr(cluster, "PATIENCE", 0.2)  # nobody listens there; the client asks again until then
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]

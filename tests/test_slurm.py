@@ -23,9 +23,9 @@ from polaris_rxrx.cluster import Cluster
 from polaris_rxrx.dataset.sandbox_images import pictures, write_shards
 from polaris_rxrx.maps import collect as collecting
 from polaris_rxrx.maps.collect import collect
-from polaris_rxrx.maps.partial import Job, reduce_job
 from polaris_rxrx.parallel import workers
 from polaris_rxrx.wells.opened import OpenWells, open_wells
+from tests.dask_work import element, environment, hold_once
 from tests.featurize.plates import tree
 from tests.servers import slurm as servers
 from tests.servers.slurm import Slurm
@@ -35,7 +35,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # of Dask
 PAGE = (Path(__file__).parent.parent / "docs" / "clusters.md").read_text("utf-8")
 FILES = dict(re.findall(r"^`(\w+\.\w+)`: [^`]*(?:`\w+`[^`]*)*\n\n```\w+\n(.*?)^```", PAGE, re.M | re.S))
 LINES = re.findall(r"^```sh\n(.*?)^```", PAGE, re.M | re.S)
-ELEMENT = ("SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID")
 
 
 def lines(words: str) -> str:
@@ -51,27 +50,6 @@ def wait_for(what: Callable[[], Any], seconds: float = 40) -> Any:
         assert time.monotonic() < end, f"nothing within {seconds} seconds"
         time.sleep(0.1)
     return found
-
-
-def _element(_: int) -> str:
-    """This worker's job, as `scancel` takes it."""
-    time.sleep(0.1)
-    return "_".join(os.environ[name] for name in ELEMENT)
-
-
-def _trimmed() -> str | None:
-    return os.environ.get("MALLOC_TRIM_THRESHOLD_")
-
-
-def _hold_once(mark: str, job: Job) -> Any:
-    """The first to come says where it is, and waits for its end."""
-    try:
-        with Path(mark).open("x") as handle:
-            handle.write(_element(0) + "\n")
-    except FileExistsError:
-        return reduce_job(job)
-    time.sleep(60)
-    raise AssertionError("its job was not cancelled")
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +132,7 @@ def started(slurm: Slurm, typed: Callable[[str, Path], str], folder: Path) -> It
 def test_the_workers_of_slurm_s_jobs_do_what_one_process_does(
     started: Cluster, slurm: Slurm, wells: OpenWells, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    where = {job for _, job in started.run(_element, range(8))}
+    where = {job for _, job in started.run(element, range(8))}
     running = {job for job, state in slurm.jobs().items() if state == "RUNNING"}
     assert len(where) == 2 and where < running
     monkeypatch.setattr(collecting, "JOB", 2000)
@@ -182,14 +160,14 @@ def test_a_cancelled_job_s_work_is_done_by_the_others(
 
     monkeypatch.setattr(collecting, "JOB", 2000)
     one = collect(wells)
-    monkeypatch.setattr(collecting, "reduce_job", partial(_hold_once, str(mark)))
+    monkeypatch.setattr(collecting, "reduce_job", partial(hold_once, str(mark)))
     with ThreadPoolExecutor(1) as beside:
         cancelled = beside.submit(cancel)
         many = collect(wells, workers=started)
     assert np.array_equal(one.sums, many.sums)
     job = cancelled.result()
     wait_for(lambda: slurm.jobs()[job] == "CANCELLED")
-    left = {job for _, job in started.run(_element, range(4))}
+    left = {job for _, job in started.run(element, range(4))}
     assert left and job not in left
     typed("sbatch --array=3 worker.sbatch", folder)  # for the other tests
     started.client.wait_for_workers(2, timeout=40)
@@ -266,5 +244,5 @@ def test_features_of_images_are_those_of_one_process(
     monkeypatch.delitem(sys.modules, "mymodel", raising=False)  # another page's
     assert run(["featurize", "mymodel:embed", "--images", "images", "--out", "here"]) == 0
     assert tree(folder / "here") == tree(folder / "features")
-    trimmed = started.client.run(_trimmed)
-    assert set(trimmed.values()) == {"268435456"}
+    trimmed = started.client.run(environment, ("MALLOC_TRIM_THRESHOLD_",))
+    assert trimmed and all(held == ["268435456"] for held in trimmed.values())
