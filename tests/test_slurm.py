@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, redirect_stdout
 from functools import partial
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +121,11 @@ def wells(folder: Path) -> OpenWells:
 def started(slurm: Slurm, typed: Callable[[str, Path], str], folder: Path) -> Iterator[Cluster]:
     """A client of the page's scheduler, with its two workers; the page's lines end them."""
     typed(lines("sbatch scheduler.sbatch"), folder)
-    address = typed("python address.py", folder).strip()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()) as printed:
+        patch.chdir(folder)
+        wait_for(Path("scheduler.json").exists)
+        runpy.run_path("address.py")  # the page's lines type it; here it need be no process of its own
+    address = printed.getvalue().strip()
     assert re.fullmatch(rf"tcp://{slurm.address}:\d+", address)
     cluster = workers(scheduler=address)
     assert isinstance(cluster, Cluster)
@@ -132,6 +138,7 @@ def started(slurm: Slurm, typed: Callable[[str, Path], str], folder: Path) -> It
 def test_the_workers_of_slurm_s_jobs_do_what_one_process_does(
     started: Cluster, slurm: Slurm, wells: OpenWells, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    started.client.wait_for_workers(2, timeout=40)
     where = {job for _, job in started.run(element, range(8))}
     running = {job for job, state in slurm.jobs().items() if state == "RUNNING"}
     assert len(where) == 2 and where < running
@@ -169,8 +176,7 @@ def test_a_cancelled_job_s_work_is_done_by_the_others(
     wait_for(lambda: slurm.jobs()[job] == "CANCELLED")
     left = {job for _, job in started.run(element, range(4))}
     assert left and job not in left
-    typed("sbatch --array=3 worker.sbatch", folder)  # for the other tests
-    started.client.wait_for_workers(2, timeout=40)
+    typed("sbatch --array=3 worker.sbatch", folder)  # for the other tests, which wait for it
 
 
 def test_the_page_s_scripts_write_the_summary_of_one_process(
