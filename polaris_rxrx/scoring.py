@@ -28,13 +28,14 @@ from polaris_rxrx.metrics import METRICS, PR_AUC, GroupScores, group_scores
 from polaris_rxrx.predictions import Predictions
 from polaris_rxrx.present import html
 from polaris_rxrx.present.numbers import percent
+from polaris_rxrx.stats.chance import random_means
 from polaris_rxrx.stats.explain import without_gene
 from polaris_rxrx.stats.intervals import mean_of, median_of, plain
 from polaris_rxrx.stats.resampling import LEVEL, RESAMPLES, Clusters, Resampling
 from polaris_rxrx.stats.two_way import Deleted, leave_out
 from polaris_rxrx.stats.uncertainty import Uncertainty, uncertainty
 from polaris_rxrx.task import MetricSpec, Task
-from polaris_rxrx.types import Ints
+from polaris_rxrx.types import Floats, Ints
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -247,6 +248,11 @@ class Score:
             self.task.active, self.predictions.values, codes, self.task.gene_codes(), self.groups
         )
 
+    @cached_property
+    def _by_chance(self) -> dict[tuple[int, int], tuple[Floats, Floats]]:
+        """Means of random orders, by their number and seed; the last ones that were asked for."""
+        return {}
+
     @property
     def above_chance(self) -> float:
         """Mean average precision less what random scores expect of it.
@@ -305,7 +311,14 @@ class Score:
         assert self.task.active is not None
         codes, _ = self.task.groups("treatment")
         labels, scores = self.task.active, self.predictions.values
-        return uncertainty(self.groups, labels, scores, codes, deleted=self.deleted, how=how)
+        by_chance = self._by_chance.get((resamples, seed))
+        if by_chance is None:  # most of the time goes there, and of another level it is the same
+            by_chance = random_means(labels, scores, codes, len(self.groups.n_pairs), how)
+            self._by_chance.clear()
+            self._by_chance[resamples, seed] = by_chance
+        return uncertainty(
+            self.groups, labels, scores, codes, deleted=self.deleted, how=how, by_chance=by_chance
+        )
 
     def __repr__(self) -> str:
         return (

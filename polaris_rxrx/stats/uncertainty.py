@@ -123,7 +123,14 @@ class Uncertainty(Resampled):
 
 
 def uncertainty(
-    groups: GroupScores, active: Floats, scores: Floats, codes: Ints, *, deleted: Deleted, how: Resampling
+    groups: GroupScores,
+    active: Floats,
+    scores: Floats,
+    codes: Ints,
+    *,
+    deleted: Deleted,
+    how: Resampling,
+    by_chance: tuple[Floats, Floats] | None = None,
 ) -> Uncertainty:
     """How sure the means over groups are.
 
@@ -134,6 +141,7 @@ def uncertainty(
         codes: Groups, shape (n_pairs,).
         deleted: What `leave_out` made of them.
         how: The draws, their seed, the level of the intervals, and what is not independent.
+        by_chance: What `random_means` made of the first four with as many draws of the seed; drawn if absent.
 
     What `Score.uncertainty` calls:
 
@@ -142,25 +150,26 @@ def uncertainty(
     >>> found.pr_auc.value in found.pr_auc.interval, found.pr_auc.p_value < 0.01
     (True, True)
     """
-    null = random_means(active, scores, codes, len(groups.n_pairs), how)
+    if by_chance is None:
+        by_chance = random_means(active, scores, codes, len(groups.n_pairs), how)
     columns = [of(groups) for metric in METRICS.values() for of in (metric.values, metric.normalized)]
     drawn = zip(columns, bca_each(columns, how), strict=True)
     found = {}
-    for (key, metric), means in zip(METRICS.items(), null, strict=True):
+    for (key, metric), means in zip(METRICS.items(), by_chance, strict=True):
         (values, interval), (shares, of_shares) = next(drawn), next(drawn)
         value, share = mean_of(values), mean_of(shares)
         variance = deleted.above[key].variance()
         stretch = deleted.normalized[key].variance().stretch(how.clusters)
-        ahead, by_chance = metric.direction * value, metric.direction * means
+        ahead, null = metric.direction * value, metric.direction * means
         found[key] = Certainty(
             value=value,
             interval=interval.stretched(value, variance.stretch(how.clusters), 0.0, 1.0),
             chance=mean_of(metric.chance(groups)),
             normalised=share,
             normalised_interval=of_shares.stretched(share, stretch, most=1.0),
-            p_value=p_value(ahead, by_chance, extra=variance.extra(how.clusters)),
+            p_value=p_value(ahead, null, extra=variance.extra(how.clusters)),
             interval_over_treatments=interval,
-            p_value_if_pairs_independent=p_value(ahead, by_chance),
+            p_value_if_pairs_independent=p_value(ahead, null),
             variance=variance,
         )
     return Uncertainty(found, how)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 
+from polaris_rxrx import scoring
 from polaris_rxrx.errors import UsageError
 from polaris_rxrx.metrics import expected_average_precision
 from polaris_rxrx.predictions import Predictions
 from polaris_rxrx.scoring import Score, score
+from polaris_rxrx.stats.chance import random_means
 from polaris_rxrx.stats.intervals import bca
 from polaris_rxrx.stats.resampling import Resampling
 from polaris_rxrx.stats.uncertainty import Uncertainty
@@ -63,6 +66,28 @@ def test_every_part_is_what_it_says(middling: Task) -> None:
     of = certainty.roc_auc
     assert (of.value, of.chance, of.normalised) == pytest.approx((found.roc_auc, 0.5, 2 * found.roc_auc - 1))
     assert of.normalised_interval.low == pytest.approx(2 * of.interval.low - 1)
+
+
+def test_asked_again_a_score_says_what_it_would_have_said_at_first(
+    middling: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Random orders are kept for another level alone: of another seed or number they are drawn anew."""
+    drawn: list[Any] = []
+
+    def counted(*words: Any) -> Any:
+        drawn.append(words[-1])
+        return random_means(*words)
+
+    monkeypatch.setattr(scoring, "random_means", counted)
+    kept = scored(middling, noisy(middling, 0.5, 1))
+    asked: tuple[tuple[int, int, float], ...] = (
+        (200, 0, 0.95), (200, 0, 0.9), (200, 1, 0.9), (100, 1, 0.9), (200, 0, 0.95)
+    )  # fmt: skip
+    for n, seed, level in asked:
+        found = kept.uncertainty(resamples=n, seed=seed, level=level)
+        new = scored(middling, noisy(middling, 0.5, 1)).uncertainty(resamples=n, seed=seed, level=level)
+        assert found.to_dict() == new.to_dict()
+    assert len(drawn) == len(asked) + 4  # each new score's, and all but the second of the one that is kept
 
 
 @pytest.mark.slow
