@@ -165,12 +165,12 @@ def test_uneven_illumination_is_divided_out() -> None:
         sites[f"e-1_2_A{i:02d}"] = [np.round(np.stack([nuclei, cells]) * lamp).astype(np.uint8)]
     images = Fields(sites, ("DNA", "RNA"))
     how = Segmentation("DNA", "RNA", (2, 20), "px", 0.0, 0.3, "none", cell_threshold=0.25)
-    wells, slopes = images.wells[:6], {}
+    wells, slopes = images.wells[:4], {}
     for method in ("", "mean"):
         featurizer = CellProfiler(how, objects=True, illumination=method)
         found, _ = measured(featurizer, images, wells)
         cells_of = found.more["objects"].to_pandas()
-        assert len(cells_of) == 18
+        assert len(cells_of) == 12
         light, column = cells_of["Nuclei_Intensity_MeanIntensity_DNA"], cells_of["Nuclei_AreaShape_Center_X"]
         slopes[method] = np.polyfit(column, light / light.mean(), 1)[0] * 64
     assert slopes[""] > 0.5
@@ -257,6 +257,7 @@ def test_the_command(tmp_path: Path, fields: dict[str, Field], capsys: pytest.Ca
     write_shards(tmp_path / "shards", shards)
     out = tmp_path / "out"
     words = ["featurize", "cellprofiler", "--images", str(tmp_path / "shards"), "--out", str(out)]
+    words += ["--channels", "Hoechst,Syto14"]  # of all six, thousands of columns take long to write
     assert run([*words, "--objects", "--cells", "Syto14", "--diameter", "5,30", "--border"]) == 0
     said = capsys.readouterr()
     assert "2 wells" in said.out
@@ -275,7 +276,7 @@ def test_the_command(tmp_path: Path, fields: dict[str, Field], capsys: pytest.Ca
 @pytest.mark.slow
 def test_the_same_bytes_however_it_is_run(tmp_path: Path) -> None:
     """Of other shards, by two workers, killed and gone on with: all but what is said of the shards."""
-    wells = [f"gene-001_{plate}_AA01" for plate in range(1, 7)]  # a part each
+    wells = [f"gene-001_{plate}_AA01" for plate in range(1, 5)]  # a part each, two more than workers
     drawn = [draw(Phenotype(count=2 + i), i, size=(80, 80)).pixels for i in range(len(wells))]
     found = [p for well, pixels in zip(wells, drawn, strict=True) for p in pictures(well, pixels)]
     write_shards(tmp_path / "one", found, shard=10, row_group=4)  # channels of a well in several
@@ -291,10 +292,10 @@ def test_the_same_bytes_however_it_is_run(tmp_path: Path) -> None:
         time.sleep(0.01)
     started.send_signal(signal.SIGKILL)
     started.wait()
-    assert 1 <= len(list(out.glob("*.parquet"))) < 6
+    assert 1 <= len(list(out.glob("*.parquet"))) < len(wells)
     assert run([*again, "--resume"]) == 0
     whole, gone_on = tree(tmp_path / "whole"), tree(out)
-    assert len(whole) == 6 + 6 + 2  # parts, their cells, faults.csv and the manifest
+    assert len(whole) == 4 + 4 + 2  # parts, their cells, faults.csv and the manifest
     assert {n for n in whole | gone_on if whole.get(n) != gone_on.get(n)} == {"manifest.json"}
     told = [json.loads((f / "manifest.json").read_text("utf-8")) for f in (tmp_path / "whole", out)]
     assert told[0].pop("images") != told[1].pop("images")
