@@ -18,10 +18,10 @@ GENES = {gene for family in sp.FAMILIES for gene in family}
 
 @pytest.fixture(scope="module")
 def plates(tmp_path_factory: pytest.TempPathFactory) -> sp.Plates:
-    """Fields of a quarter of the area, of a quarter of the cells: what is tested here does not hang on it."""
+    """Fields of a seventh of the area, of a seventh of the cells: what is tested here does not hang on it."""
     patch = pytest.MonkeyPatch()
-    patch.setattr(sp, "SIZE", (128, 128))
-    patch.setattr(sp, "ORDINARY", sp.replace(sp.ORDINARY, count=9))
+    patch.setattr(sp, "SIZE", (96, 96))
+    patch.setattr(sp, "ORDINARY", sp.replace(sp.ORDINARY, count=5))
     try:
         return sp.write_plates(tmp_path_factory.mktemp("plates"))
     finally:
@@ -39,7 +39,7 @@ def test_every_well_has_its_images(plates: sp.Plates, metadata: pd.DataFrame) ->
     assert plates.shards == len(list(plates.images.iterdir())) == 3
     read = list(images.read(images.wells))
     assert all(len(well.sites) == 1 and not well.faults for well in read)
-    assert {well.sites[0].pixels.shape for well in read} == {(6, 128, 128)}
+    assert {well.sites[0].pixels.shape for well in read} == {(6, 96, 96)}
     assert is_made_up(plates.folder)
     assert {images.metadata(w)["address"] for w in images.wells} == set(metadata.address)
 
