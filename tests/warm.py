@@ -76,7 +76,8 @@ class Warm:
             stdout=subprocess.PIPE,
             text=True,
             cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            # A hash seed of its own, so that a process can be asked what hangs on it.
+            env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "random"},
         )
 
     def start(

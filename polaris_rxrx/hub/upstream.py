@@ -207,7 +207,9 @@ def _quiet_progress() -> Iterator[None]:
     from rich.console import Console
     from rich.progress import Progress
 
-    token = progress_instance.set(Progress(console=Console(quiet=True), disable=True))
+    console = Console(quiet=True)
+    console.log = lambda *_, **__: None  # type: ignore[method-assign]  # else it lays out what it does not show
+    token = progress_instance.set(Progress(console=console, disable=True))
     try:
         yield
     finally:
@@ -272,6 +274,13 @@ def _with_password(theirs: Any) -> Any:
 
     class Settings(theirs):  # type: ignore[misc]
         password: str | None = Field(default=None, repr=False)
+
+        @classmethod
+        def settings_customise_sources(cls, settings_cls: Any, **sources: Any) -> tuple[Any, ...]:
+            """Theirs, in their order; a file that is not given is not gone through for every field."""
+            if sources["dotenv_settings"].env_file is None:
+                del sources["dotenv_settings"]
+            return tuple(sources.values())
 
     return Settings
 

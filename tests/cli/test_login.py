@@ -7,8 +7,6 @@ import os
 import pty
 import re
 import select
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +18,7 @@ from polaris_rxrx.cli import run
 from polaris_rxrx.hub import tokens
 from tests.servers.accounts import Accounts
 from tests.servers.hub import HubServer
+from tests.warm import Warm
 
 
 @pytest.fixture
@@ -124,20 +123,24 @@ def test_an_env_file(server: HubServer, capsys: pytest.CaptureFixture[str], tmp_
     assert "ada@example.org" in said(server, capsys, ["whoami"])[0]
 
 
-def test_a_browser_login_on_a_terminal(server: HubServer, tmp_path: Path) -> None:
+# The word is a terminal, on which it reads and tells; its stdout is a file.
+ON_TERMINAL = """
+import os, sys
+terminal = os.open(sys.argv.pop(1), os.O_RDWR | os.O_NOCTTY)
+os.dup2(terminal, 0)
+os.dup2(terminal, 2)
+os.close(terminal)
+from polaris_rxrx.cli import main
+main()
+"""
+
+
+def test_a_browser_login_on_a_terminal(server: HubServer, warm: Warm) -> None:
     """The address is shown on stderr, the code is typed, and stdout has the one line of the result."""
     tokens.path().parent.mkdir(parents=True)
     tokens.path().write_text("damaged")
     main, terminal = pty.openpty()
-    with (tmp_path / "out").open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "polaris_rxrx", "login", "--no-browser"],
-            stdin=terminal,
-            stdout=out,
-            stderr=terminal,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-        )
-    os.close(terminal)
+    process = warm.start(ON_TERMINAL, [os.ttyname(terminal), "login", "--no-browser"], apart=True)
     shown, deadline = b"", time.monotonic() + 60
     while b"The code shown there:" not in shown and time.monotonic() < deadline:
         if select.select([main], [], [], 0.2)[0]:
@@ -148,8 +151,9 @@ def test_a_browser_login_on_a_terminal(server: HubServer, tmp_path: Path) -> Non
     assert address is not None, shown
     code = httpx.URL(httpx.get(address[0].decode()).headers["Location"]).params["code"]
     os.write(main, f"{code}\n".encode())
-    assert process.wait(timeout=60) == 0
+    told, astray = process.communicate()
+    assert process.returncode == 0 and astray == ""
+    os.close(terminal)
     os.close(main)
-    told = (tmp_path / "out").read_text()
     assert told.startswith(f"Logged in to {server.url} as ada@example.org (by browser), until")
     assert code not in told and told.count("\n") == 1

@@ -6,8 +6,6 @@ import csv
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from polaris_rxrx.dataset.sandbox import write_sandbox
 from polaris_rxrx.predictions import read_predictions
 from polaris_rxrx.scoring import score
 from polaris_rxrx.task import load_task
+from tests.warm import Warm
 
 FILES = ["train.csv", "test_features.csv", "sample_submission.csv", "private/answers.csv", "task.json"]
 
@@ -125,12 +124,16 @@ def test_a_saved_benchmark_gives_the_same_files(prepared: Path, tmp_path: Path) 
         assert (again / name).read_bytes() == (prepared / name).read_bytes()
 
 
-def test_the_same_seed_gives_the_same_bytes_elsewhere(prepared: Path, table: str, tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_bytes_elsewhere(
+    prepared: Path, table: str, tmp_path: Path, warm: Warm
+) -> None:
     """In a process whose hash seed is not this one's."""
     out = tmp_path / "task"
-    other = "1" if os.environ.get("PYTHONHASHSEED") != "1" else "2"
-    command = [sys.executable, "-m", "polaris_rxrx", "prepare", "--annotations", table, "--out", str(out)]
-    subprocess.run(command, env={**os.environ, "PYTHONHASHSEED": other}, check=True, capture_output=True)
+    code = "print(hash('polaris'), flush=True); from polaris_rxrx.cli import main; main()"
+    process = warm.start(code, ["prepare", "--annotations", table, "--out", str(out)], apart=True)
+    told, err = process.communicate()
+    assert process.returncode == 0, err
+    assert int(told.splitlines()[0]) != hash("polaris")
     theirs, ours = files(out), files(prepared)
     assert theirs.keys() == ours.keys()
     assert [n for n in FILES if theirs[n] != ours[n]] == []
@@ -238,10 +241,12 @@ def test_bad_tables(text: str, message: str, tmp_path: Path, capsys: pytest.Capt
 
 
 @pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_interrupted_it_leaves_nothing(table: str, tmp_path: Path, signal_: signal.Signals) -> None:
+def test_interrupted_it_leaves_nothing(
+    table: str, tmp_path: Path, signal_: signal.Signals, lukewarm: Warm
+) -> None:
     out = tmp_path / "task"
-    command = [sys.executable, "-m", "polaris_rxrx", "prepare", "--annotations", table, "--out", str(out)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    main = "from polaris_rxrx.cli import main; main()"
+    process = lukewarm.start(main, ["prepare", "--annotations", table, "--out", str(out)], apart=True)
     deadline = time.monotonic() + 30
     while not list(tmp_path.glob(".task.*")) and time.monotonic() < deadline:
         time.sleep(0.01)

@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import huggingface_hub
@@ -107,6 +108,7 @@ def environment(server: Repository, data: Path) -> dict[str, str]:
     }
 
 
+@cache  # each test has a server of its own, and all serve the same; to write it would be half of their time
 def embeddings(width: int, rows: int = 3) -> bytes:
     columns = {"well_id": [f"w{i}" for i in range(rows)]}
     columns |= {f"feature_{i}": pa.array([0.5] * rows, pa.float32()) for i in range(width)}

@@ -9,13 +9,11 @@ from __future__ import annotations
 import gc
 import json
 import logging
-import os
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,6 +25,7 @@ import pytest
 from polaris_rxrx.errors import UsageError
 from polaris_rxrx.hub import upstream
 from tests.servers.hub import Fault, HubServer, v1, v2
+from tests.warm import Warm
 
 # A client whose making failed raises again when it is collected; `collected` sees that it is in time.
 UNFINISHED = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -38,9 +37,14 @@ spec = importlib.util.spec_from_file_location(
 sys.modules["httpx2"] = module = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
 """
-# Words: where httpx2 is, and whose way it goes.
+# Words: where httpx2 is, and whose way it goes. Where all was imported, it imports polaris, authlib
+# and this package anew, which choose what they build on; all else, seconds of it, knows of neither.
 ASK = """
 import sys, warnings
+for name in list(sys.modules):
+    if name.partition(".")[0] in ("polaris", "authlib", "polaris_rxrx"):
+        del sys.modules[name]
+assert "httpx2" not in sys.modules
 sys.path.insert(0, sys.argv[1])
 warnings.simplefilter("ignore")
 from polaris_rxrx.errors import UpstreamError
@@ -63,7 +67,6 @@ finally:
         except UpstreamError as error:
             print(error)
 """
-Completed = subprocess.CompletedProcess[str]
 TABLE = {
     "treatment": ["a", "a", "a", "b", "b", "b"],
     "gene_symbol": ["x", "y", "z", "x", "y", "z"],
@@ -130,8 +133,19 @@ def test_0_the_release_these_are_for() -> None:
     assert polaris.__version__.startswith("0.13."), "go through every number again, then pin the new release"
 
 
+@dataclass
+class Completed:
+    """A process that has ended."""
+
+    returncode: int | None
+    stdout: str
+    stderr: str
+
+
 @pytest.fixture(scope="module")
-def on_httpx2(tmp_path_factory: pytest.TempPathFactory, _no_cache: Path) -> Callable[[str], Completed]:
+def on_httpx2(
+    tmp_path_factory: pytest.TempPathFactory, _no_cache: Path, warm: Warm
+) -> Callable[[str], Completed]:
     """A process where httpx2 can be imported, which asks for a benchmark with "ours" or with "theirs" alone.
 
     Where the latter fails, it goes on to what `session` says to an authlib that has taken httpx2 already.
@@ -140,15 +154,14 @@ def on_httpx2(tmp_path_factory: pytest.TempPathFactory, _no_cache: Path) -> Call
     (folder / "httpx2.py").write_text(HTTPX2)
 
     def run(whose: str) -> Completed:
-        with HubServer() as server:
+        with HubServer() as server, pytest.MonkeyPatch.context() as patch:
             server.publish_v1(v1(table(), [0, 1, 2, 3]))
-            return subprocess.run(
-                [sys.executable, "-c", ASK, str(folder), whose],
-                capture_output=True,
-                text=True,
-                cwd=folder,
-                env={**os.environ, "NO_PROXY": "127.0.0.1", "POLARIS_HUB_URL": server.url},
-            )
+            patch.chdir(folder)
+            patch.setenv("NO_PROXY", "127.0.0.1")
+            patch.setenv("POLARIS_HUB_URL", server.url)
+            process = warm.start(ASK, [str(folder), whose], apart=True)
+            out, err = process.communicate()
+            return Completed(process.returncode, out, err)
 
     return cache(run)
 
