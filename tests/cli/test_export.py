@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import pytest
 
 from polaris_rxrx.cli import run
 from polaris_rxrx.task import Task
+from tests.warm import Warm
 
 Capture = pytest.CaptureFixture[str]
 MakeTask = Callable[..., Task]
@@ -110,8 +109,12 @@ def test_what_goes_wrong_leaves_nothing(make_task: MakeTask, tmp_path: Path, cap
     assert [p.name for p in tmp_path.iterdir()] == ["task"]
 
 
+# The script that is the first word, as Python runs it; the libraries are imported already.
+SCRIPT = "import runpy, sys; del sys.argv[0]; runpy.run_path(sys.argv[0], run_name='__main__')"
+
+
 def test_what_a_framework_hands_in_scores_as_it_does_there(
-    demo: Path, tmp_path: Path, capsys: Capture
+    demo: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, lukewarm: Warm
 ) -> None:
     """grade.py in a process of its own, and `score`, on the same files: one number, every digit of it."""
     task, out = str(demo / "task"), tmp_path / "export"
@@ -124,16 +127,17 @@ def test_what_a_framework_hands_in_scores_as_it_does_there(
     table[["active", "id"]].sample(frac=1, random_state=1).to_csv(shuffled, index=False)
     sample = out / "prepared" / "public" / "sample_submission.csv"
     found = {}
+    monkeypatch.chdir(tmp_path)
     for path in (official, handed_in, shuffled, sample):
         capsys.readouterr()
         assert run(["score", str(path), "--task", task, "--json", "--resamples", "100"]) == 0
         told, err = capsys.readouterr()
         found[path] = json.loads(told)["main_value"]
         assert ("matched by id alone" in err) == (path != official)
-        done = subprocess.run(
-            [sys.executable, out / "grade.py", path], capture_output=True, text=True, check=True, cwd=tmp_path
-        )
-        assert done.stdout == f"{found[path]!r}\n"
+        process = lukewarm.start(SCRIPT, [str(out / "grade.py"), str(path)], apart=True)
+        printed, astray = process.communicate()
+        assert process.returncode == 0, astray
+        assert printed == f"{found[path]!r}\n"
     assert found[official] == found[handed_in] == found[shuffled] != found[sample]
     compared = []
     for path in (official, shuffled):
