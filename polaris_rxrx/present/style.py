@@ -124,6 +124,14 @@ def new_figure(name: str, title: str, height: float) -> Figure:
     return figure
 
 
+def lay_out(figure: Figure) -> None:
+    """Give everything its place, once: without an engine for it, saving neither does so again nor draws twice."""
+    engine = figure.get_layout_engine()
+    assert engine is not None
+    engine.execute(figure)
+    figure.set_layout_engine(None)
+
+
 def literal(text: str, most: int = 34) -> str:
     """A name as one line of at most `most` characters; cut in its middle, where names differ least."""
     line = " ".join(text.split())

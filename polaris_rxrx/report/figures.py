@@ -26,6 +26,7 @@ from polaris_rxrx.present.style import (
     bar,
     drawing,
     footnote,
+    lay_out,
     legend_below,
     literal,
     look,
@@ -68,9 +69,8 @@ def draw(material: Material) -> dict[str, Figure]:
     with drawing():
         made = {name: make(material) for name, make in makers.items()}
         figures = {name: figure for name, figure in made.items() if figure is not None}
-        for figure in figures.values():  # laid out once, not at every saving
-            figure.draw_without_rendering()
-            figure.set_layout_engine("none")
+        for figure in figures.values():
+            lay_out(figure)
     return figures
 
 

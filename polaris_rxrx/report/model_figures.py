@@ -22,6 +22,7 @@ from polaris_rxrx.present.style import (
     MUTED,
     bar,
     drawing,
+    lay_out,
     legend_below,
     literal,
     look,
@@ -52,9 +53,8 @@ def draw(material: ModelMaterial) -> dict[str, Figure]:
             figures["recall"] = _recall(material)
         for suite, spread in found.spread.items():
             figures[suite] = _spread(suite, spread)
-        for figure in figures.values():  # laid out once, not at every saving
-            figure.draw_without_rendering()
-            figure.set_layout_engine("none")
+        for figure in figures.values():
+            lay_out(figure)
     return figures
 
 

@@ -29,6 +29,7 @@ from polaris_rxrx.suites.result import Result, versions
 from polaris_rxrx.types import Floats, Ints
 
 NULL = 1_000_000
+AT_ONCE = 500  # pairs of vectors that stay in the processor's cache
 TOP = 20
 KINDS = ("CRISPR", "COMPOUND")
 COLUMNS = ("type", "name", "concentration", "cosine", "rank", "of", "beyond", "known")
@@ -175,8 +176,8 @@ def null_cosines(map_: Map, kind: str, other: str, seed: int = 0) -> Floats:
     units = unit_rows(map_.x)
     found: Floats = np.concatenate(
         [
-            np.einsum("ij,ij->i", units[a[k : k + 50_000]], units[b[k : k + 50_000]])
-            for k in range(0, len(a), 50_000)
+            np.einsum("ij,ij->i", units[a[k : k + AT_ONCE]], units[b[k : k + AT_ONCE]])
+            for k in range(0, len(a), AT_ONCE)
         ]
         or [np.empty(0)]
     )

@@ -118,6 +118,7 @@ def test_nothing_written_reaches_beyond_the_figure(n_treatments: int, n_against:
     for name, figure in drawn(n_treatments, n_against).items():
         width, height = figure.bbox.size
         with drawing():
+            figure.draw_without_rendering()  # ticks and titles get their places as they are drawn
             unseen = {id(t) for ax in figure.axes for axis in (ax.xaxis, ax.yaxis) for t in beyond(axis)}
             for text in figure.findobj(Text):
                 if text.get_visible() and text.get_text() and id(text) not in unseen:

@@ -209,10 +209,11 @@ def test_what_there_is_no_material_for_has_no_section(make_task: MakeTask) -> No
 
 def test_the_same_material_gives_the_same_bytes(small: Material, tmp_path: Path) -> None:
     for name in ("a", "b"):
-        write_page(tmp_path / name, small, draw(small))
+        figures = draw(small)
+        write_page(tmp_path / name, small, figures)
     text = (tmp_path / "a").read_bytes()
     assert text == (tmp_path / "b").read_bytes()
-    assert str(tmp_path).encode() not in text and text.count(b"<svg") == len(draw(small))
+    assert str(tmp_path).encode() not in text and text.count(b"<svg") == len(figures) > 0
 
 
 def test_a_full_size_page_stays_small(make_task: MakeTask) -> None:
