@@ -125,7 +125,7 @@ def new_figure(name: str, title: str, height: float) -> Figure:
 
 
 def lay_out(figure: Figure) -> None:
-    """Give everything its place, once: without an engine for it, saving neither does so again nor draws twice."""
+    """Give everything its place, once: without an engine, saving neither does so again nor draws twice."""
     engine = figure.get_layout_engine()
     assert engine is not None
     engine.execute(figure)

@@ -25,6 +25,13 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
+# What a visit can ask of the tab that all share, and what it gets unasked.
+HABITS: dict[str, Any] = {
+    "viewport": {"width": 1280, "height": 900},
+    "color_scheme": "light",
+    "reduced_motion": "no-preference",
+}
+_FREE: dict[Any, Any] = {}  # by browser, the tab that the next visit takes
 # From a page's element: the contrast of its text against the nearest ground that is not transparent.
 CONTRAST = """element => {
     const numbers = (text) => text.match(/[\\d.]+/g).map(Number);
@@ -65,6 +72,7 @@ def started(home: Path) -> Iterator[Any]:
         try:
             yield browser
         finally:
+            _FREE.pop(browser, None)
             browser.close()
 
 
@@ -85,18 +93,42 @@ class Visit:
 
 @contextmanager
 def visit(browser: Any, path: Path, **options: Any) -> Iterator[Visit]:
-    """Open a file; at the end nothing may have been said, asked for or thrown."""
-    context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **options})
+    """Open a file; at the end nothing may have been said, asked for or thrown.
+
+    Visits are made in one tab, one after the other, for a new one takes longer than a page does; each reads
+    its file anew. A visit that failed, that is made during another or that asks for more than colors,
+    motion and a size (`HABITS`) has a tab of its own.
+    """
+    shared = set(options) <= set(HABITS)
+    page = _FREE.pop(browser, None) if shared else None
+    if page is None:
+        page = browser.new_context(**({} if shared else options)).new_page()
+    kept = False
+    here = Visit(page, path.as_uri())
+    heard = {
+        "console": lambda message: here.said.append(f"{message.type}: {message.text}"),
+        "pageerror": lambda error: here.said.append(f"error: {error}"),
+        "request": lambda request: here.asked.append(request.url),
+        "dialog": lambda dialog: (here.said.append(f"dialog: {dialog.message}"), dialog.dismiss()),
+    }
     try:
-        page = context.new_page()
+        habits = {**HABITS, **options}
+        page.set_viewport_size(habits["viewport"])
+        looks = {name: habits[name] for name in ("color_scheme", "reduced_motion")}
+        page.emulate_media(media="null", **looks)
+        page.mouse.move(0, 0)
         page.set_default_timeout(5_000)
-        here = Visit(page, path.as_uri())
-        page.on("console", lambda message: here.said.append(f"{message.type}: {message.text}"))
-        page.on("pageerror", lambda error: here.said.append(f"error: {error}"))
-        page.on("request", lambda request: here.asked.append(request.url))
-        page.on("dialog", lambda dialog: (here.said.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        for name, hear in heard.items():
+            page.on(name, hear)
         page.goto(here.url)
         yield here
         assert here.said == [] and here.strangers == []
+        for name, hear in heard.items():
+            page.remove_listener(name, hear)
+        page.goto("about:blank")
+        kept = shared and browser not in _FREE
     finally:
-        context.close()
+        if kept:
+            _FREE[browser] = page
+        else:
+            page.context.close()
