@@ -5,8 +5,10 @@ What stands in the page is tested in `tests/report`.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import html
+import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -91,22 +93,33 @@ def test_an_earlier_page_is_replaced_and_a_failure_leaves_it(
     assert out.read_bytes() == kept and [p.name for p in out.parent.iterdir()] == ["page.html"]
 
 
-def test_the_same_input_gives_the_same_page_wherever_it_is(
-    prepared: Path, preds: Path, tmp_path: Path
-) -> None:
-    for name in ("a", "b"):
-        elsewhere = tmp_path / name
-        elsewhere.mkdir()
-        (elsewhere / "mine.csv").write_text(ACTIVE)
-        command = ["report", str(elsewhere / "mine.csv"), "--task", str(prepared), "--out", f"{name}.html"]
-        assert run(command) == 0
-    assert Path("a.html").read_bytes() == Path("b.html").read_bytes()
+@pytest.fixture(scope="module")
+def twice(task: Task, tmp_path_factory: pytest.TempPathFactory, _plots: Path) -> Path:
+    """One report of the same input at two places: in `a` its figures on their own, too, and what was told."""
+    folder = tmp_path_factory.mktemp("twice")
+    (folder / "task").mkdir()
+    task.save(folder / "task")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MPLCONFIGDIR", str(_plots))
+        for name, more in (("a", ["--figures", str(folder / "a" / "figures")]), ("b", [])):
+            preds = folder / name / "mine.csv"
+            preds.parent.mkdir()
+            preds.write_text(ACTIVE)
+            words = ["--task", str(folder / "task"), "--out", str(folder / f"{name}.html"), *more]
+            with contextlib.redirect_stderr(io.StringIO()) as said:
+                assert run(["report", str(preds), *words]) == 0
+            (folder / name / "said.txt").write_text(said.getvalue())
+    return folder
 
 
-def test_figures_on_their_own(prepared: Path, preds: Path, capsys: Capture) -> None:
-    assert run(["report", str(preds), "--task", str(prepared), "--figures", "figures"]) == 0
-    assert "figures into figures" in capsys.readouterr().err
-    names = {path.name for path in Path("figures").iterdir()}
+def test_the_same_input_gives_the_same_page_wherever_it_is(twice: Path) -> None:
+    assert (twice / "a.html").read_bytes() == (twice / "b.html").read_bytes()
+
+
+def test_figures_on_their_own(twice: Path) -> None:
+    folder = twice / "a" / "figures"
+    assert f"figures into {folder}" in " ".join((twice / "a" / "said.txt").read_text().split())
+    names = {path.name for path in folder.iterdir()}
     assert {"scale.svg", "treatments.svg", "precision-recall.svg", "roc.svg"} <= names
 
 

@@ -37,6 +37,7 @@ HOSTILE = (
     "url(#a)",
     "_long_" * 20,
 )
+SETTINGS = {"font.size": 30, "svg.hashsalt": "other", "lines.linewidth": 9}  # of a user
 GENES = ["BRAF", "$G$", "<b>", *(f"G{i}" for i in range(7))]
 
 
@@ -86,6 +87,18 @@ def made(n_treatments: int, n_against: int, everything: bool = True) -> Material
 @functools.cache
 def drawn(n_treatments: int, n_against: int, everything: bool = True) -> Any:
     return draw(made(n_treatments, n_against, everything))
+
+
+@functools.cache
+def drawn_again() -> Any:
+    """`drawn(5, 0, everything=False)` once more, where the user's settings are other ones."""
+    import matplotlib
+
+    with matplotlib.rc_context(SETTINGS):
+        settings = dict(matplotlib.rcParams)
+        figures = draw(made(5, 0, everything=False))
+        assert dict(matplotlib.rcParams) == settings
+    return figures
 
 
 @functools.cache
@@ -247,15 +260,15 @@ def test_the_users_settings_are_neither_used_nor_changed() -> None:
     import matplotlib
 
     before = inline_svg(drawn(5, 0, everything=False)["roc"])
-    with matplotlib.rc_context({"font.size": 30, "svg.hashsalt": "other", "lines.linewidth": 9}):
+    with matplotlib.rc_context(SETTINGS):
         settings = dict(matplotlib.rcParams)
-        assert inline_svg(draw(made(5, 0, everything=False))["roc"]) == before
+        assert inline_svg(drawn_again()["roc"]) == before
         assert dict(matplotlib.rcParams) == settings
 
 
 def test_writing_again_gives_the_same_bytes(tmp_path: Path) -> None:
     write(drawn(5, 0, everything=False), tmp_path / "deep" / "one")
-    write(draw(made(5, 0, everything=False)), tmp_path / "deep" / "two")
+    write(drawn_again(), tmp_path / "deep" / "two")
     one, two = (
         {p.name: p.read_bytes() for p in (tmp_path / "deep" / name).iterdir()} for name in ("one", "two")
     )
