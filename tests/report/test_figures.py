@@ -266,6 +266,17 @@ def test_the_users_settings_are_neither_used_nor_changed() -> None:
         assert dict(matplotlib.rcParams) == settings
 
 
+def test_a_figure_is_drawn_once_when_it_is_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was laid out when it was made; an engine that is left has it drawn twice, first for nothing."""
+    figure = drawn(5, 0, everything=False)["roc"]
+    draw_it, times = type(figure).draw, []
+    monkeypatch.setattr(
+        type(figure), "draw", lambda self, renderer: (times.append(1), draw_it(self, renderer))
+    )
+    inline_svg(figure)
+    assert times == [1]
+
+
 def test_writing_again_gives_the_same_bytes(tmp_path: Path) -> None:
     write(drawn(5, 0, everything=False), tmp_path / "deep" / "one")
     write(drawn_again(), tmp_path / "deep" / "two")
