@@ -85,9 +85,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(skip)
 
 
+def _of_all_workers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of this run of the tests, the same in each of its workers."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
 @pytest.fixture(scope="session")
 def _plots(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("matplotlib")  # its font cache takes seconds to build: once is enough
+    """For Matplotlib's font cache, which takes seconds to build: Matplotlib locks it, so once is enough."""
+    folder = _of_all_workers(tmp_path_factory) / "matplotlib"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -217,16 +226,18 @@ def odd_task() -> Task:
 
 @pytest.fixture(scope="session")
 def told_demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """What `polaris-rxrx demo` writes and what it prints. All workers of the tests read it."""
+    """What `polaris-rxrx demo demo` writes, and what it prints in 80 columns. All workers of the tests read it."""
     from polaris_rxrx.cli import run
 
-    alone = "PYTEST_XDIST_WORKER" not in os.environ
-    base = tmp_path_factory.getbasetemp() if alone else tmp_path_factory.getbasetemp().parent
+    base = _of_all_workers(tmp_path_factory)
     folder, told = base / "made-up" / "demo", base / "made-up" / "told.txt"
     with FileLock(base / "made-up.lock"):  # whoever is first makes it
         if not told.exists():
-            with contextlib.redirect_stdout(io.StringIO()) as printed:
-                assert run(["demo", str(folder)]) == 0
+            folder.parent.mkdir()
+            with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as printed:
+                patch.chdir(folder.parent)
+                patch.setenv("COLUMNS", "80")
+                assert run(["demo", folder.name]) == 0
             told.write_text(printed.getvalue(), "utf-8", newline="")
     return folder, told.read_text("utf-8")
 
