@@ -226,7 +226,7 @@ def odd_task() -> Task:
 
 @pytest.fixture(scope="session")
 def told_demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """What `polaris-rxrx demo demo` writes, and what it prints in 80 columns. All workers of the tests read it."""
+    """What `polaris-rxrx demo` writes, and what it prints in 80 columns. All workers of the tests read it."""
     from polaris_rxrx.cli import run
 
     base = _of_all_workers(tmp_path_factory)

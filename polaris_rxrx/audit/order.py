@@ -101,10 +101,13 @@ def repeated_pairs(gene: Ints, group: Ints, n_groups: int, most: int = 2_000_000
     start = np.searchsorted(group[order], np.arange(n_groups + 1))
     width = int(gene.max(initial=0)) + 1
     codes: list[Ints] = []
+    pairs: dict[int, tuple[Ints, Ints]] = {}  # by the number of genes, which many treatments share
     total = 0
     for a, b in zip(start[:-1].tolist(), start[1:].tolist(), strict=True):
         own = np.unique(gene[order[a:b]])
-        i, j = np.triu_indices(len(own), 1)
+        if len(own) not in pairs:
+            pairs[len(own)] = np.triu_indices(len(own), 1)
+        i, j = pairs[len(own)]
         codes.append(own[i] * width + own[j])
         total += len(i)
         if total > most:

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -160,6 +161,12 @@ def load(name: str) -> Published:
     """
     if name not in ALL and not any(name in further for further in FURTHER.values()):
         raise UsageError(f"no published table {name!r}; there are {', '.join(ALL)}")
+    return _kept(name)
+
+
+@cache
+def _kept(name: str) -> Published:
+    """A table of ours, read once: an audit alone looks at each of them, and they do not change."""
     return read(FOLDER / f"{name}.toml")
 
 

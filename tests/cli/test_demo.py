@@ -73,8 +73,8 @@ def test_a_folder_of_someone_elses_is_left_alone(tmp_path: Path, capsys: pytest.
     [
         ["evaluate", "all", "--model", "openphenom", "--unexpressed", UNEXPRESSED, "--out", "results"],
         ["evaluate", "signal", "--model", "cellprofiler", "--by", "compound"],
-        # All three tables, of one model: Phenom-1 has the same recipe and three times the features; its map, and
-        # that its file is found, are told below.
+        # All three tables, of one model: Phenom-1 has the same recipe and three times the features; its map,
+        # and that its file is found, are told below.
         ["reproduce", "--model", "openphenom"],
         ["targets"],
         ["prepare", "--annotations", "data/compound_gene_interactions.csv", "--smiles", "--out", "smiles"],

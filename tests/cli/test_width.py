@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from polaris_rxrx import audit, baselines
 from polaris_rxrx.cli import run
 from polaris_rxrx.report import figures
 from polaris_rxrx.suites import drug_target, replicates
@@ -27,7 +28,14 @@ PRINTING = {
     "fetch": ["fetch", "--list"],
     "report": ["report", "openphenom.csv", *DRAWS],
 }
-COMPUTING = ((drug_target, "evaluate_drug_target"), (replicates, "evaluate_wells"))  # most of what takes time
+# Most of what takes time; what they give knows nothing of widths, as JSON does not, see below.
+COMPUTING = (
+    (baselines, "read_model"),
+    (baselines, "map_of"),
+    (drug_target, "evaluate_drug_target"),
+    (replicates, "evaluate_wells"),
+    (audit, "audit"),
+)
 
 
 @pytest.fixture
