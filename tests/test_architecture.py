@@ -103,10 +103,10 @@ def import_lines(text: str) -> list[tuple[ast.Import | ast.ImportFrom, bool]]:
     def visit(node: ast.AST, in_function: bool) -> None:
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             found.append((node, in_function))
-        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             in_function = True
         for child in ast.iter_child_nodes(node):
-            if not isinstance(child, (ast.expr_context, ast.operator, ast.Constant)):
+            if isinstance(child, (ast.stmt, ast.excepthandler, ast.match_case)):  # no expression holds one
                 visit(child, in_function)
 
     visit(ast.parse(text), False)

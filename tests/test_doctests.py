@@ -72,11 +72,12 @@ def test_examples_give_what_they_say(
     assert found
     runner = doctest.DocTestRunner(verbose=False)
     told: list[str] = []
+    before = set(sys.modules)
     for each in found:
         each.globs = names_of(module)
         runner.run(each, out=told.append)
-    for name, imported in list(sys.modules.items()):  # an example's own module is nothing to another test
-        if str(getattr(imported, "__file__", "")).startswith(str(tmp_path)):
+    for name in set(sys.modules) - before:  # an example's own module is nothing to another test
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
             del sys.modules[name]
     assert not told, "".join(told)
 
