@@ -24,6 +24,7 @@ Source
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -138,6 +139,16 @@ def log_likelihood(active: Floats, group: Ints, n_groups: int, log_theta: Floats
     return found
 
 
+@cache
+def _weights() -> Floats:
+    """How the models (columns) spread over the grid of log theta (rows); read-only, as audits share it."""
+    models = [(mean, spread) for mean in _MEANS for spread in _SPREADS]
+    density = np.exp([-0.5 * ((_GRID - mean) / spread) ** 2 for mean, spread in models])
+    weights: Floats = (density / density.sum(axis=1, keepdims=True)).T
+    weights.flags.writeable = False
+    return weights
+
+
 def _foretell(
     active: Floats,
     score: Floats,
@@ -155,9 +166,7 @@ def _foretell(
     order = np.lexsort((np.random.default_rng(seed).random(len(s)), -s, g))
     likelihood = log_likelihood(y[order], g[order], int(others.sum()), _GRID)
     likelihood = np.exp(likelihood - likelihood.max(axis=1, keepdims=True))
-    models = [(mean, spread) for mean in _MEANS for spread in _SPREADS]
-    weights = np.exp([-0.5 * ((_GRID - mean) / spread) ** 2 for mean, spread in models])
-    weights = (weights / weights.sum(axis=1, keepdims=True)).T
+    weights = _weights()
     imperfect = -np.expm1(log_perfect(n[others], m[others], _GRID))
     fit = np.log(likelihood @ weights) - np.log(imperfect @ weights)
     best = int(np.argmax(fit.sum(axis=0)))

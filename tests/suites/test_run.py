@@ -135,7 +135,7 @@ def test_the_papers_three_are_the_default(said: Said, wells: Wells, map_: Map) -
 
 
 def test_one_checkpoint_after_another(said: Said, map_: Map) -> None:
-    """What is kept of the one before changes nothing, whatever is asked between: of names, not of features."""
+    """What is kept of the one before changes nothing, whatever is asked between: names, no features."""
     map_ = replace(map_, x=map_.x[:, :16])
     rng = np.random.default_rng(2)
     noise = replace(map_, x=rng.normal(size=map_.x.shape))
