@@ -340,6 +340,7 @@ def _plain(error: str | None, printed: str) -> str | None:
 def _beyond(wishes: Sequence[Wish], known: set[str]) -> Iterator[Fault]:
     """What the packages that are there want of one another, as `pip check` tells it, beside what is known."""
     seen: set[tuple[str, str]] = set()
+    version_of = cache(installed)  # many want the same one, and each look parses a file
     todo = [(wish.name, tuple(sorted(wish.requirement.extras))) for wish in wishes]
     while todo:
         name, extras = todo.pop()
@@ -353,7 +354,7 @@ def _beyond(wishes: Sequence[Wish], known: set[str]) -> Iterator[Fault]:
                 continue
             for requirement in _evaluated(lines, *([extra] if extra else [])):
                 other = folded(requirement.name)
-                version = installed(other)
+                version = version_of(other)
                 fine = version is not None and fits(version, str(requirement.specifier))
                 if not fine and other not in known and name not in known:
                     yield _unlike(name, requirement, version)
