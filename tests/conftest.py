@@ -9,6 +9,8 @@ import itertools
 import os
 import signal
 import sys
+import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -285,9 +287,16 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def dask_goes() -> Iterator[None]:
-    """Dask leaves open sockets for the garbage collector, which warns: here, not in whatever test is next."""
+    """Dask leaves open sockets for the garbage collector, which warns: here, not in whatever test is next.
+
+    Its threads let go of some only a moment after it was closed.
+    """
     yield
-    gc.collect()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        for _ in range(3):
+            gc.collect()
+            time.sleep(0.05)
 
 
 @pytest.fixture(scope="session")

@@ -33,7 +33,11 @@ from tests.servers import slurm as servers
 from tests.servers.slurm import Slurm
 from tests.wells_factory import make_embeddings, make_metadata, write
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # of Dask's own clean-up
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore"),  # of Dask's own clean-up
+    pytest.mark.usefixtures("dask_goes"),
+]
 PAGE = (Path(__file__).parent.parent / "docs" / "clusters.md").read_text("utf-8")
 FILES = dict(re.findall(r"^`(\w+\.\w+)`: [^`]*(?:`\w+`[^`]*)*\n\n```\w+\n(.*?)^```", PAGE, re.M | re.S))
 LINES = re.findall(r"^```sh\n(.*?)^```", PAGE, re.M | re.S)

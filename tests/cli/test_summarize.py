@@ -187,11 +187,12 @@ def test_parts_of_somebody_else_stay(folder: Path, capsys: pytest.CaptureFixture
     assert "nothing to go on with" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("dask_goes")
 def test_a_scheduler_that_is_not_there(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from polaris_rxrx import cluster
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cluster, "PATIENCE", 1)
+        patch.setattr(cluster, "PATIENCE", 0.2)
         words = ["--scheduler", "tcp://127.0.0.1:1"]
         assert run(["summarize", "plates", "--out", "x.parquet", *words]) == 1
     assert "no Dask scheduler answers at tcp://127.0.0.1:1" in capsys.readouterr().err

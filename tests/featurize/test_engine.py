@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import subprocess
@@ -128,6 +127,7 @@ def test_what_an_ended_worker_was_writing_goes(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.filterwarnings("ignore")  # of Dask's own clean-up
+@pytest.mark.usefixtures("dask_goes")
 def test_dask_makes_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(p for p in sys.path if p))
     featurize(screen(), Sums(), tmp_path / "one")
@@ -138,8 +138,6 @@ def test_dask_makes_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         featurize(screen(), Sums(killed=(mark, "gene-001_2_A04")), tmp_path / "many", workers=found)
     finally:
         found.close()  # type: ignore[attr-defined]
-        del found
-        gc.collect()  # while its warnings are let through
     assert mark.exists() and tree(tmp_path / "one") == tree(tmp_path / "many")
 
 
