@@ -16,9 +16,17 @@ import polaris_rxrx
 from polaris_rxrx import schemas
 from polaris_rxrx.cli import COMMANDS, cli
 from polaris_rxrx.suites.deviations import DEVIATIONS
-from tests.conftest import ROOT
+from tests.conftest import HOME, ROOT
 
 DOCS = ROOT / "docs"
+
+
+@pytest.fixture
+def whole(tmp_path: Path) -> Path:
+    """The root that pages are made of: where these tests are run on a wheel, their own has no package."""
+    (tmp_path / "docs").symlink_to(DOCS)
+    (tmp_path / "polaris_rxrx").symlink_to(HOME / "polaris_rxrx")
+    return tmp_path
 
 
 def all_commands() -> list[tuple[str, click.Command]]:
@@ -60,9 +68,9 @@ def test_help_is_taken_literally() -> None:
     )
 
 
-def test_every_public_name_is_told() -> None:
+def test_every_public_name_is_told(whole: Path) -> None:
     shown = "\n".join(
-        filled(path.read_text("utf-8"), ROOT) for path in (DOCS / "reference" / "python").glob("*.md")
+        filled(path.read_text("utf-8"), whole) for path in (DOCS / "reference" / "python").glob("*.md")
     )
     for name in set(polaris_rxrx.__all__) - {"__version__"}:
         assert re.search(rf"^::::\{{py:(function|class)\}} {name}\b", shown, re.M), name
@@ -140,11 +148,11 @@ class C:
     assert "<summary>Conventions</summary>\n\nCodes are 0..n-1." in told
 
 
-def test_every_numbered_deviation_is_told() -> None:
+def test_every_numbered_deviation_is_told(whole: Path) -> None:
     """Read from the modules' lines: each numbered one below a heading of deviations."""
-    page = filled((DOCS / "reference" / "deviations.md").read_text("utf-8"), ROOT)
+    page = filled((DOCS / "reference" / "deviations.md").read_text("utf-8"), whole)
     count = 0
-    for path in sorted((ROOT / "polaris_rxrx").rglob("*.py")):
+    for path in sorted((whole / "polaris_rxrx").rglob("*.py")):
         below = ""
         for line in path.read_text("utf-8").split('"""')[1].splitlines()[1:]:
             if line and not line[0].isspace():
@@ -157,7 +165,7 @@ def test_every_numbered_deviation_is_told() -> None:
     assert "`polaris_rxrx.network`: Deviations from httpx.\n\n1. `socks://`" in page
 
 
-def test_the_suites_deviations_are_all_there_under_their_numbers() -> None:
+def test_the_suites_deviations_are_all_there_under_their_numbers(whole: Path) -> None:
     modules = {
         "drug-target": "drug_target",
         "gene-gene": "gene_gene",
@@ -165,7 +173,7 @@ def test_the_suites_deviations_are_all_there_under_their_numbers() -> None:
         "replicate-consistency": "replicates",
     }
     assert modules.keys() == DEVIATIONS.keys()
-    found = {each.module: each.items for each in deviations.gathered(ROOT)}
+    found = {each.module: each.items for each in deviations.gathered(whole)}
     for suite, module in modules.items():
         listed = found[f"polaris_rxrx.suites.{module}"]
         assert len(listed) == len(DEVIATIONS[suite])
