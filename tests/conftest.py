@@ -251,6 +251,16 @@ def demo(told_demo: tuple[Path, str]) -> Path:
     return folder
 
 
+@pytest.fixture
+def at_demo(demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory: a folder of one's own with links to the demo's files."""
+    for path in demo.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("POLARIS_RXRX_DATA", "data")
+    return tmp_path
+
+
 @pytest.fixture(scope="session")
 def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
     """Starts processes that have the client imported. For what is about them, not about their imports."""

@@ -23,10 +23,10 @@ from polaris_rxrx.parallel import Here, merged, workers
 from polaris_rxrx.wells import pieces
 from polaris_rxrx.wells.memory import read_wells
 from polaris_rxrx.wells.opened import open_wells
-from tests.dask_work import as_set, environment, fail, join, kill_once, pair
 from tests.servers import bucket as buckets
 from tests.servers import ranges
 from tests.wells_factory import make_embeddings, make_metadata, write
+from tests.work import as_set, environment, fail, join, kill_once, pair
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore"),  # of Dask's own clean-up

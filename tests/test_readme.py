@@ -63,21 +63,11 @@ def test_demo_prints_the_table(told_demo: tuple[Path, str]) -> None:
     assert blocks("text")[0] in printed
 
 
-@pytest.fixture
-def desk(demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory that has what the demo's folder has, and may be written to."""
-    for path in demo.iterdir():
-        (tmp_path / path.name).symlink_to(path)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("POLARIS_RXRX_DATA", "data")
-    return tmp_path
-
-
 def test_the_real_thing_is_four_commands_and_gives_the_demos_score(
-    desk: Path, demo: Path, capsys: pytest.CaptureFixture[str]
+    at_demo: Path, demo: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The last two run on what the others would have left; `prepare` runs below, `fetch` in its own tests."""
-    (desk / "openphenom.csv").unlink()
+    (at_demo / "openphenom.csv").unlink()
     four = command_lines(README)
     (shown,) = (block for block in blocks("sh", PAGES["start"]) if "fetch" in block)
     assert [shlex.split(line)[1:] for line in shown.splitlines()] == four
@@ -89,15 +79,15 @@ def test_the_real_thing_is_four_commands_and_gives_the_demos_score(
     assert [f"{float(found):.4f}" for found in re.findall(r"^a\S.*?(0\.\d{6})", printed, re.M | re.I)] == row[
         1:
     ]
-    assert (desk / "openphenom.csv").read_bytes() == (demo / "openphenom.csv").read_bytes()
+    assert (at_demo / "openphenom.csv").read_bytes() == (demo / "openphenom.csv").read_bytes()
 
 
 def test_what_beats_openphenom_on_the_page_is_higher_and_tied(
-    desk: Path, capsys: pytest.CaptureFixture[str]
+    at_demo: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     page = PAGES["beat-openphenom"]
     assert "The first mean is far higher than OpenPhenom's, and yet the two are tied" in page
-    (desk / "mine.toml").write_text(here_documents(page)["mine.toml"])
+    (at_demo / "mine.toml").write_text(here_documents(page)["mine.toml"])
     baseline, compare = (words for words in command_lines(page) if words[0] in ("baseline", "compare"))
     assert run(baseline) == 0
     capsys.readouterr()
@@ -111,9 +101,9 @@ def test_what_beats_openphenom_on_the_page_is_higher_and_tied(
     assert told[0]["difference"] > 0.05 and told[0]["interval"][0] < 0 < told[0]["interval"][1]
 
 
-def test_ones_own_screen_is_a_card_and_is_evaluated(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ones_own_screen_is_a_card_and_evaluated(at_demo: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = PAGES["your-screen"]
-    (desk / "my-screen.toml").write_text(here_documents(page)["my-screen.toml"])
+    (at_demo / "my-screen.toml").write_text(here_documents(page)["my-screen.toml"])
     check, evaluate = (words for words in command_lines(page) if "my-screen.toml" in words)
     assert check[:2] == ["dataset", "check"] and evaluate[:2] == ["evaluate", "gene-gene"]
     features = {"data/my_features.parquet": "data/OpenPhenom_rxrx3_core_embeddings.parquet"}
@@ -172,7 +162,7 @@ def timeless(text: str) -> str:
     return re.sub(r"\d{8}T[\d.]+Z-[0-9a-f]{8}", "WHEN-HASH", re.sub(r"SHA-256 [0-9a-f]{12}", "HASH", text))
 
 
-def test_python_gives_what_the_commands_give(desk: Path, demo: Path) -> None:
+def test_python_gives_what_the_commands_give(at_demo: Path, demo: Path) -> None:
     """The page's first cells, up to the comparison; the others run with the page."""
     first, *code = cells(PAGES["from-python"])
     assert first == "%cd -q polaris-rxrx-demo\n"
@@ -180,7 +170,7 @@ def test_python_gives_what_the_commands_give(desk: Path, demo: Path) -> None:
     until = next(i for i, cell in enumerate(code) if "pr.compare(" in cell)
     for cell in code[: until + 1]:
         exec(compile(cell, "from-python.md", "exec"), names)
-    assert (desk / "mine.csv").read_bytes() == (demo / "openphenom.csv").read_bytes()
+    assert (at_demo / "mine.csv").read_bytes() == (demo / "openphenom.csv").read_bytes()
 
 
 def test_every_option_they_name_exists() -> None:

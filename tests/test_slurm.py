@@ -27,11 +27,11 @@ from polaris_rxrx.maps import collect as collecting
 from polaris_rxrx.maps.collect import collect
 from polaris_rxrx.parallel import workers
 from polaris_rxrx.wells.opened import OpenWells, open_wells
-from tests.dask_work import element, environment, hold_once
 from tests.featurize.plates import tree
 from tests.servers import slurm as servers
 from tests.servers.slurm import Slurm
 from tests.wells_factory import make_embeddings, make_metadata, write
+from tests.work import element, environment, hold_once
 
 pytestmark = [
     pytest.mark.slow,

@@ -36,14 +36,10 @@ def made(demo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def folder(made: Path, demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(made: Path, at_demo: Path) -> Path:
     """A copy of `plates`, beside the demo's other files."""
-    for path in demo.iterdir():
-        (tmp_path / path.name).symlink_to(path)
-    shutil.copytree(made / "plates", tmp_path / "plates")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("POLARIS_RXRX_DATA", "data")
-    return tmp_path
+    shutil.copytree(made / "plates", at_demo / "plates")
+    return at_demo
 
 
 def _scores(path: str) -> np.ndarray:

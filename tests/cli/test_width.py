@@ -38,16 +38,6 @@ COMPUTING = (
 )
 
 
-@pytest.fixture
-def at_demo(demo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of one's own beside the demo's files."""
-    for path in demo.iterdir():
-        (tmp_path / path.name).symlink_to(path)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("POLARIS_RXRX_DATA", "data")
-    return tmp_path
-
-
 def printed(capsys: Capture, *words: str) -> list[str]:
     assert run(list(words)) == 0
     return capsys.readouterr().out.splitlines()

@@ -28,7 +28,7 @@ from polaris_rxrx.wells.source import WellSource
 from tests.wells_factory import PLAN, Group, small
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
-FEATURES = 150
+FEATURES = 192
 
 
 class Twin:
@@ -126,16 +126,15 @@ def check_against_twin(
 
 @pytest.fixture(scope="session")
 def standin(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """0.03 of RxRx3-core's perturbations: real wells, synthetic embeddings of fewer features.
+    """0.06 of RxRx3-core's experiments: real wells, synthetic embeddings of half of its features.
 
-    That is still more features than an experiment of knock-outs has controls, 144; the time of a twin grows
-    with their cube.
+    That is still more features than an experiment has controls; the time of a twin grows with their cube.
     """
     maker = shared_data.parent / "tools" / "make_standin.py"
     if not maker.is_file():
         pytest.skip(f"no synthetic stand-in: {maker} is not there")
     folder = tmp_path_factory.mktemp("standin")
-    words = ["--scale", "0.03", "--dim", str(FEATURES)]
+    words = ["--scale", "0.06", "--dim", str(FEATURES)]
     subprocess.run([sys.executable, str(maker), str(folder), *words], check=True, capture_output=True)
     return folder / "metadata_rxrx3_core.csv", folder / "OpenPhenom_rxrx3_core_embeddings.parquet"
 
@@ -148,7 +147,7 @@ def part(standin: tuple[Path, Path]) -> tuple[Twin, Wells]:
 @pytest.mark.parametrize("aligner", ALIGNERS)
 def test_equals_the_twin_on_a_part_of_rxrx3_core(part: tuple[Twin, Wells], aligner: Aligner) -> None:
     twin, wells = part
-    assert len(wells) > 10_000 and len(wells.experiments) > 50
+    assert len(wells) > 20_000 and len(wells.experiments) > 50
     check_against_twin(twin, wells, aligner, exact_values=1e-8)
 
 

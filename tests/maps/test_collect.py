@@ -28,6 +28,7 @@ from polaris_rxrx.wells import pieces
 from polaris_rxrx.wells.memory import read_wells
 from polaris_rxrx.wells.opened import open_wells
 from tests.wells_factory import PLAN, make_embeddings, make_metadata, write
+from tests.work import kill_once
 
 METADATA = make_metadata()
 FRAME = make_embeddings(METADATA)
@@ -369,18 +370,6 @@ def test_a_damaged_part_is_done_again(tmp_path: Path, metadata: Path, parts: Pat
     same(build_map(collect(open_wells(metadata, folder), parts=parts)), in_memory(tmp_path))
 
 
-def _kill_once(job: Job) -> Any:
-    """The work, but the first process to come here is killed."""
-    mark = Path(os.environ["KILLED_ONCE"])
-    try:
-        mark.touch(exist_ok=False)
-    except FileExistsError:
-        return reduce_job(job)
-    os.kill(os.getpid(), signal.SIGKILL)
-    time.sleep(60)
-    raise AssertionError
-
-
 def _kill_always(job: Job) -> Any:
     os.kill(os.getpid(), signal.SIGKILL)
     time.sleep(60)
@@ -392,7 +381,7 @@ def test_a_killed_worker_costs_its_piece_alone(
 ) -> None:
     monkeypatch.setenv("KILLED_ONCE", str(tmp_path / "mark"))
     monkeypatch.setattr(collecting, "JOB", 3000)
-    monkeypatch.setattr(collecting, "reduce_job", _kill_once)
+    monkeypatch.setattr(collecting, "reduce_job", kill_once)
     collected = collect(open_wells(metadata, files(tmp_path / "plates", FRAME, 5)), workers=Processes(2))
     assert (tmp_path / "mark").exists()
     same(build_map(collected), in_memory(tmp_path))

@@ -58,7 +58,7 @@ def scale(frame: pd.DataFrame, units: Floats, dtype: type = np.float64) -> pd.Da
 
 
 @pytest.mark.parametrize("aligner", ["pca-cs", "tvn", "center-scale", "none"])
-@pytest.mark.parametrize("seed", range(2))  # each draws units three times, besides the stated ones
+@pytest.mark.parametrize("seed", range(4))
 def test_a_profile_s_scores_do_not_know_units(tmp_path: Path, aligner: Aligner, seed: int) -> None:
     rng = np.random.default_rng(seed)
     frame = make_embeddings(make_metadata(), WIDTH, dtype=np.float64)

@@ -78,8 +78,8 @@ def placements(labels: np.ndarray, scores: np.ndarray) -> list[tuple[float, floa
 
 
 @given(
-    st.lists(st.integers(0, 3), min_size=1, max_size=6),  # enough for every kind of tie
-    st.integers(1, 6),
+    st.lists(st.integers(0, 3), min_size=1, max_size=7),
+    st.integers(1, 7),
 )
 def test_the_listed_placements_are_all_of_them(scores: list[int], m: int) -> None:
     n = len(scores)

@@ -33,8 +33,8 @@ def test_few_differences_are_counted_exactly(differences: list[int]) -> None:
 
 
 def test_drawn_signs_agree_with_all_of_them() -> None:
-    d = np.random.default_rng(0).normal(0.25, 1, 17)  # the fewest that have more signs than are drawn
-    exact = sign_flip_p(d, Resampling(2**17))
+    d = np.random.default_rng(0).normal(0.25, 1, 18)
+    exact = sign_flip_p(d, Resampling(2**18))
     assert sign_flip_p(d, Resampling(100_000, 1)) == pytest.approx(exact, abs=0.006)
     assert exact == pytest.approx(slow_p(d.tolist()), abs=1e-12)
 

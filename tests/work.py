@@ -1,4 +1,4 @@
-"""What tests have Dask's workers do: each worker imports this module, so it imports little."""
+"""What tests have workers do, of a pool or of Dask: each imports this module, so it imports little."""
 
 from __future__ import annotations
 
