@@ -8,9 +8,9 @@ import io
 import itertools
 import os
 import signal
+import socket
 import sys
-import time
-import warnings
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -295,18 +295,20 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         yield running
 
 
+def _connections() -> weakref.WeakSet[socket.socket]:
+    """The open sockets of this process on a network."""
+    found = (thing for thing in gc.get_objects() if issubclass(type(thing), socket.socket))
+    return weakref.WeakSet(s for s in found if s.fileno() != -1 and s.family == socket.AF_INET)
+
+
 @pytest.fixture(scope="module")
 def dask_goes() -> Iterator[None]:
-    """Dask leaves open sockets for the garbage collector, which warns: here, not in whatever test is next.
-
-    Its threads let go of some only a moment after it was closed.
-    """
+    """Closes what Dask leaves open, which else warns in whatever test is next when it is collected."""
+    before = _connections()
     yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        for _ in range(3):
-            gc.collect()
-            time.sleep(0.05)
+    for left in _connections():
+        if left not in before:
+            left.close()
 
 
 @pytest.fixture(scope="session")

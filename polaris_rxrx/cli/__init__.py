@@ -10,6 +10,7 @@ stays quick.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import shlex
 import signal
@@ -100,11 +101,14 @@ def cli() -> None:
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code; every error of ours is told in one place."""
     with plain_output():
-        return _run(arguments)
+        try:
+            return _run(arguments)
+        finally:
+            _stop.ended = True
 
 
 def _run(arguments: list[str]) -> int:
-    _stop.number = None
+    _stop.number, _stop.ended = None, False
     try:
         code = cli.main(args=arguments, prog_name="polaris-rxrx", standalone_mode=False)
     except click.exceptions.Exit as error:
@@ -115,6 +119,10 @@ def _run(arguments: list[str]) -> int:
         if _stop.number is not None:  # a library made another error of the interrupt
             return _interrupted(error)
         return _failed(error, arguments)
+    except Exception as error:
+        if _stop.number is None:
+            raise
+        return _interrupted(error)  # as above
     return code if isinstance(code, int) else 0  # that of a command's `exit`
 
 
@@ -133,12 +141,14 @@ class _Stop:
 
     Signals that follow at once (a closed terminal sends two) must not stop the cleaning up: they are dropped.
     One that comes where an exception would be lost, which is in the midst of some imports, is not taken: the
-    thread that watches gives it again, until it is.
+    thread that watches gives it again, until it is. So it does where one was lost after all: in a finalizer,
+    or in an extension module that clears it and goes on.
     """
 
     number: int | None = None
     called = 0.0  # when
     watched = False
+    ended = False  # the command has
     _since = 0.0
 
     def __call__(self, number: int, frame: FrameType | None = None) -> None:
@@ -149,6 +159,10 @@ class _Stop:
             return
         self.number, self._since = self.number or number, self.called
         raise KeyboardInterrupt
+
+    def was_lost(self) -> None:
+        """What was raised did not arrive: nothing is being cleaned up, and the next one is taken."""
+        self.called = self._since = -math.inf
 
 
 def _would_lose(frame: FrameType | None) -> bool:
@@ -186,11 +200,37 @@ def _wake_main_thread() -> None:
     def watch() -> None:
         while number := os.read(readable, 1):
             time.sleep(0.1)
-            if number[0] in _STOPS and time.monotonic() - _stop.called > 0.2:  # else it has been handled
-                signal.pthread_kill(main_thread, number[0])
+            if number[0] not in _STOPS:
+                continue
+            if time.monotonic() - _stop.called < 0.2:  # it has been taken
+                if not _is_forgotten(main_thread):
+                    continue
+                _stop.was_lost()
+            signal.pthread_kill(main_thread, number[0])
+
+    def ignored(what: sys.UnraisableHookArgs) -> None:
+        if _stop.number is None or not isinstance(what.exc_value, KeyboardInterrupt):
+            sys.__unraisablehook__(what)
+            return
+        _stop.was_lost()
+        os.write(writable, bytes([_stop.number]))
 
     threading.Thread(target=watch, daemon=True).start()
+    sys.unraisablehook = ignored
     _stop.watched = True
+
+
+def _is_forgotten(main_thread: int) -> bool:
+    """Whether the command goes on as if it had not been interrupted.
+
+    While it cleans up, in `finally`, `except` or at the end of `with`, Python knows of the exception.
+    """
+    for _ in range(3):
+        known = sys._current_exceptions().get(main_thread)
+        if _stop.ended or (any(known) if isinstance(known, tuple) else known is not None):
+            return False
+        time.sleep(0.1)
+    return True
 
 
 def _interrupted(error: BaseException | None) -> int:

@@ -16,6 +16,7 @@ import pytest
 from polaris_rxrx._version import __version__
 from polaris_rxrx.cli import COMMANDS, _Stop, cli, run
 from tests.conftest import MakeTask
+from tests.warm import Warm
 
 POLARIS_RXRX = [sys.executable, "-m", "polaris_rxrx"]
 
@@ -194,3 +195,60 @@ def test_a_signal_waits_where_its_exception_would_be_lost() -> None:
     alone = _Stop()  # nobody would give it again
     with pytest.raises(KeyboardInterrupt):
         ExtensionFileLoader().exec_module(lambda: alone(signal.SIGINT, sys._getframe()))
+
+
+# The word is what becomes of the interrupt that comes in the command's midst.
+MEANWHILE = """
+import contextlib, signal, sys, time
+from polaris_rxrx import cli
+
+class Finalized:
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+        time.sleep(0)
+
+def command(**_):
+    what = sys.argv.pop()
+    if what == "lost":
+        Finalized()
+        time.sleep(30)
+    elif what == "cleared":
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+            time.sleep(0)
+        time.sleep(30)
+    elif what == "cleaned up":
+        try:
+            signal.raise_signal(signal.SIGINT)
+            time.sleep(30)
+        finally:
+            time.sleep(1)
+            print("cleaned")
+    elif what == "made another error":
+        try:
+            signal.raise_signal(signal.SIGINT)
+            time.sleep(0)
+        except KeyboardInterrupt:
+            raise ValueError("does not match") from None
+    elif what == "none came":
+        raise ValueError("does not match")
+    print("went on")
+
+cli.cli.main = command
+cli.main()
+"""
+
+
+@pytest.mark.parametrize("what", ["lost", "cleared", "cleaned up", "made another error"])
+def test_an_interrupt_that_a_library_swallows_ends_the_command(what: str, lukewarm: Warm) -> None:
+    """pydantic did both, in one of twenty interrupts while the client was imported."""
+    process = lukewarm.start(MEANWHILE, [what], apart=True)
+    out, err = process.communicate()
+    assert (process.returncode, out) == (130, "cleaned\n" if what == "cleaned up" else "")
+    assert err == "Interrupted; no output was left half-written.\n"
+
+
+def test_an_error_that_nobody_expects_is_shown_whole(lukewarm: Warm) -> None:
+    process = lukewarm.start(MEANWHILE, ["none came"], apart=True)
+    _, err = process.communicate()
+    assert process.returncode == 1 and err.startswith("Traceback") and "does not match" in err

@@ -6,6 +6,8 @@ import csv
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -241,12 +243,10 @@ def test_bad_tables(text: str, message: str, tmp_path: Path, capsys: pytest.Capt
 
 
 @pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_interrupted_it_leaves_nothing(
-    table: str, tmp_path: Path, signal_: signal.Signals, lukewarm: Warm
-) -> None:
+def test_interrupted_it_leaves_nothing(table: str, tmp_path: Path, signal_: signal.Signals) -> None:
     out = tmp_path / "task"
-    main = "from polaris_rxrx.cli import main; main()"
-    process = lukewarm.start(main, ["prepare", "--annotations", table, "--out", str(out)], apart=True)
+    command = [sys.executable, "-m", "polaris_rxrx", "prepare", "--annotations", table, "--out", str(out)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 30
     while not list(tmp_path.glob(".task.*")) and time.monotonic() < deadline:
         time.sleep(0.01)
