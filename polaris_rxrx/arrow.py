@@ -22,6 +22,17 @@ _LONGEST = 100_000  # bytes of a cell; `csv` refuses more than 131,072 character
 _COMMA, _QUOTE, _CR, _LF = b',"\r\n'
 
 
+def read_options(n_bytes: int) -> Any:
+    """How pyarrow is to read a CSV of this size: by one thread where more would gain nothing.
+
+    A process that ends while pyarrow's threads are still starting is aborted ("terminate called without an
+    active exception"): one of eight, where all it did was to read a short table, or to find an error in it.
+    """
+    import pyarrow.csv as pacsv
+
+    return pacsv.ReadOptions(use_threads=n_bytes >= BIG)
+
+
 class Columns(Mapping[str, list[str]]):
     """Columns of text, each of which becomes a list when it is first asked for.
 

@@ -20,7 +20,9 @@ from hypothesis import strategies as st
 
 from polaris_rxrx import arrow
 from polaris_rxrx.errors import DataError
+from polaris_rxrx.suites.relations import read_relations
 from polaris_rxrx.tables import Table, read_table, to_csv
+from polaris_rxrx.wells.table import open_table
 
 NEVER = 1 << 60
 
@@ -267,3 +269,26 @@ def test_a_table_of_several_blocks_is_read_as_it_was_written(tmp_path: Path) -> 
     assert scores is not None
     assert (ids.tolist(), scores.tolist()) == (columns["id"], columns["active"])
     assert table.at(n - 1) == f"{path}, line {n + 1}"
+
+
+def test_short_tables_are_read_by_one_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that ends while pyarrow's threads are starting is aborted, with code 134."""
+    import pyarrow.csv as pacsv
+
+    by: list[bool] = []
+    for name in ("read_csv", "open_csv"):
+        plain = getattr(pacsv, name)
+
+        def seen(source: Any, options: Any, *more: Any, plain: Any = plain) -> Any:
+            by.append(options.use_threads)
+            return plain(source, options, *more)
+
+        monkeypatch.setattr(pacsv, name, seen)
+    (tmp_path / "relations.csv").write_text("entity1,entity2\nTP53,MDM2\n")
+    (tmp_path / "wells.csv").write_text("well_id,a\nx,1\n")
+    read_relations(tmp_path / "relations.csv")
+    open_table(tmp_path / "wells.csv")
+    assert by == [False] * 3
+    monkeypatch.setattr(arrow, "BIG", 10)
+    read_relations(tmp_path / "relations.csv")
+    assert by[3:] == [True]

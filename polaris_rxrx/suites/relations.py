@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from polaris_rxrx import bounded
+from polaris_rxrx.arrow import read_options
 from polaris_rxrx.damage import INDEX, NO_INDEX, START, refuse_dates, refuse_other_kind
 from polaris_rxrx.errors import DataError, UsageError, some
 from polaris_rxrx.files import open_binary
@@ -153,7 +154,7 @@ def _quick_columns(raw: bytes) -> _Columns | None:
             strings_can_be_null=False,
         )
         parse = pacsv.ParseOptions(quote_char=False)
-        table = pacsv.read_csv(pa.BufferReader(raw), convert_options=options, parse_options=parse)
+        table = pacsv.read_csv(pa.BufferReader(raw), read_options(len(raw)), parse, options)
     except (pa.ArrowException, UnicodeDecodeError):
         return None
     both = pa.chunked_array(table.column(0).chunks + table.column(1).chunks, type=pa.string())

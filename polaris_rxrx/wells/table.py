@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from polaris_rxrx import bounded, damage
+from polaris_rxrx.arrow import read_options
 from polaris_rxrx.dataset.rxrx3 import NEEDED
 from polaris_rxrx.errors import DataError, some
 from polaris_rxrx.files import open_binary
@@ -291,9 +292,9 @@ def _open_text(path: Path, start: bytes, mark: str, only: Sequence[str] | None) 
     compression = "gzip" if start[:2] == b"\x1f\x8b" else None
     if compression:
         bounded.check_gzip(path)
-    split = pacsv.ParseOptions(delimiter=mark)
+    split, by = pacsv.ParseOptions(delimiter=mark), read_options(path.stat().st_size)
     with pa.input_stream(str(path), compression=compression) as stream:
-        guessed = pacsv.open_csv(stream, parse_options=split).schema  # of a block: 0, 0 may go on with 0.5
+        guessed = pacsv.open_csv(stream, by, split).schema  # of a block: 0, 0 may go on with 0.5
     header = guessed.names
     whole_numbers = [f.name for f in guessed if pa.types.is_integer(f.type)]
     ids = ["well_id"] if "well_id" in header else [n for n in header if n.casefold() in _PARTS]
@@ -308,7 +309,7 @@ def _open_text(path: Path, start: bytes, mark: str, only: Sequence[str] | None) 
     )
     parse = pacsv.ParseOptions(delimiter=mark, newlines_in_values=True)
     with pa.input_stream(str(path), compression=compression) as stream:
-        whole = pacsv.read_csv(stream, convert_options=options, parse_options=parse)
+        whole = pacsv.read_csv(stream, by, parse, options)
     return OpenTable(path, whole.schema, whole.select, is_csv=True, header=header)
 
 
