@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import shutil
 import socket
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import certifi
@@ -333,7 +335,24 @@ def test_a_dry_run_does_not_care(
     ready()
 
 
-# httpcore leaves the socket of a failed handshake to the garbage collector, which warns.
+@pytest.fixture
+def closing(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """httpcore leaves the socket of a failed handshake to the garbage collector, which warns, in any test."""
+    made: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+    connect = socket.create_connection
+
+    def noted(*words: Any, **more: Any) -> socket.socket:
+        one = connect(*words, **more)
+        made.add(one)
+        return one
+
+    monkeypatch.setattr(socket, "create_connection", noted)
+    yield
+    for one in made:
+        one.close()
+
+
+@pytest.mark.usefixtures("closing")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 @pytest.mark.parametrize("how", ["no SOCKS", "HTTP", "nobody", "unknown host", "wrong password", "closed"])
 @pytest.mark.parametrize("command", COMMANDS)
